@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <atomic>
+#include <vector>
+
+#include "ttt/core/executor.hpp"
+#include "ttt/core/statistics.hpp"
+#include "ttt/core/storage.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+/// What every call needs besides its data: an executor, scratch memory for each of its workers, and, when wanted, a sink
+/// for inner-loop statistics and a flag that stops the work. One Context serves one thread of calls at a time.
+class Context {
+ public:
+  /// Scratch that every worker starts with: enough to decode one token of any layer up to a width of several thousand,
+  /// so that decoding never allocates.
+  static constexpr Index initial_scratch_bytes = Index{1} << 20;
+
+  Context() : Context(serial()) {}
+  explicit Context(Executor& executor) : executor_(&executor) {
+    for (Index worker = 0; worker < executor.workers(); ++worker) scratch_.emplace_back(initial_scratch_bytes);
+  }
+
+  /// Runs `task(index, arena)` for each index, the arena being the worker's own scratch inside a Frame.
+  template <class Task>
+  void parallel(Index count, Task&& task) {
+    executor_->run(count, [&](Index index, Index worker) {
+      Arena& arena = scratch_[static_cast<std::size_t>(worker)];
+      const Arena::Frame frame(arena);
+      task(index, arena);
+    });
+  }
+  /// Splits [0, count) into ranges of at most `grain` and runs `task(first, size, arena)` on each.
+  template <class Task>
+  void parallel_ranges(Index count, Index grain, Task&& task) {
+    parallel((count + grain - 1) / grain, [&](Index range, Arena& arena) {
+      const Index first = range * grain;
+      task(first, std::min(grain, count - first), arena);
+    });
+  }
+
+  /// Scratch of the calling thread.
+  Arena& scratch() { return scratch_.front(); }
+  Index workers() const { return executor_->workers(); }
+
+  /// Receives inner-loop statistics; null (the default) computes none.
+  StatisticsSink* statistics = nullptr;
+  /// When it becomes true, models and trainers stop between layers or steps by throwing `Cancelled`.
+  const std::atomic<bool>* cancellation = nullptr;
+  /// Index of the block that is running, set by models, for statistics.
+  Index block = 0;
+
+ private:
+  static Executor& serial() {
+    static SerialExecutor executor;  // has no state, so sharing it between threads is safe
+    return executor;
+  }
+
+  Executor* executor_;
+  std::vector<Arena> scratch_;
+};
+
+TTT_NAMESPACE_END

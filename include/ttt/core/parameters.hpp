@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "ttt/core/function_ref.hpp"
+#include "ttt/core/random.hpp"
+#include "ttt/core/tensor.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+/// What an optimiser and an initialiser need to know of a parameter.
+struct ParameterInfo {
+  enum class Initial { constant, normal, uniform };
+  Initial initial = Initial::constant;
+  double scale = 0;    ///< the constant, the standard deviation, or half the width of the uniform interval
+  bool decays = false; ///< takes part in decoupled weight decay
+};
+
+namespace parameter {
+/// Projections, MLP weights and embeddings: normal, and the only ones that decay.
+inline constexpr ParameterInfo projection{ParameterInfo::Initial::normal, 0.02, true};
+/// W₀ of the fast weights and the weights of small gates: normal, no decay.
+inline constexpr ParameterInfo fast_weight{ParameterInfo::Initial::normal, 0.02, false};
+inline constexpr ParameterInfo zero{ParameterInfo::Initial::constant, 0, false};
+inline constexpr ParameterInfo one{ParameterInfo::Initial::constant, 1, false};
+/// Weight and bias of a depthwise convolution over `taps` inputs.
+inline ParameterInfo convolution(Index taps) {
+  return {ParameterInfo::Initial::uniform, 1 / std::sqrt(static_cast<double>(taps)), false};
+}
+}  // namespace parameter
+
+/// Called with the published name, the tensor and its info. Every struct of parameters has one
+/// `void visit(ParameterVisitor<Scalar>)`; optimiser, checkpoint, loaders and counting all derive from it.
+template <class Scalar>
+using ParameterVisitor = FunctionRef<void(std::string_view, Tensor<Scalar>&, const ParameterInfo&)>;
+
+/// Visits a nested struct of parameters, its names behind `prefix`.
+template <class Scalar, class Parameters>
+void visit_nested(ParameterVisitor<Scalar> visitor, std::string_view prefix, Parameters& parameters) {
+  parameters.visit([&](std::string_view name, Tensor<Scalar>& tensor, const ParameterInfo& info) {
+    visitor(std::string(prefix) + std::string(name), tensor, info);
+  });
+}
+
+/// Scalars of an arena that holds every tensor of `parameters`, each aligned.
+template <class Parameters>
+Index storage_size(Parameters parameters) {
+  using Scalar = typename Parameters::Scalar;
+  Index sum = 0;
+  parameters.visit([&](std::string_view, Tensor<Scalar>& tensor, const ParameterInfo&) {
+    sum += aligned_size<Scalar>(tensor.storage_size());
+  });
+  return sum;
+}
+
+/// Points every tensor of `parameters` into `arena`, in the order of the visitor.
+template <class Parameters, class Scalar = typename Parameters::Scalar>
+void bind(Parameters& parameters, Scalar* arena) {
+  parameters.visit([&](std::string_view, Tensor<Scalar>& tensor, const ParameterInfo&) {
+    tensor.bind(arena);
+    arena += aligned_size<Scalar>(tensor.storage_size());
+  });
+}
+
+/// Number of parameters, padding not counted.
+template <class Parameters>
+Index count(Parameters parameters) {
+  using Scalar = typename Parameters::Scalar;
+  Index sum = 0;
+  parameters.visit([&](std::string_view, Tensor<Scalar>& tensor, const ParameterInfo&) { sum += tensor.size(); });
+  return sum;
+}
+
+/// A struct of parameters together with the aligned, contiguous arena it views. A value; as gradients it starts at zero.
+template <class Parameters>
+class ParameterStore {
+ public:
+  using Scalar = typename Parameters::Scalar;
+
+  ParameterStore() = default;
+  /// `shapes` is an unbound struct, as every layer's `make_parameters()` returns.
+  explicit ParameterStore(Parameters shapes) : views_(std::move(shapes)), arena_(storage_size(views_)) {
+    bind(views_, arena_.data());
+  }
+  ParameterStore(const ParameterStore& other) : views_(other.views_), arena_(other.arena_) {
+    bind(views_, arena_.data());
+  }
+  ParameterStore(ParameterStore&&) noexcept = default;
+  ParameterStore& operator=(const ParameterStore& other) {
+    views_ = other.views_;
+    arena_ = other.arena_;
+    bind(views_, arena_.data());
+    return *this;
+  }
+  ParameterStore& operator=(ParameterStore&&) noexcept = default;
+
+  Parameters& views() { return views_; }
+  const Parameters& views() const { return views_; }
+  Buffer<Scalar>& arena() { return arena_; }
+  const Buffer<Scalar>& arena() const { return arena_; }
+
+ private:
+  Parameters views_;
+  Buffer<Scalar> arena_;
+};
+
+/// Draws the initial value of every tensor; each has a stream of its own, derived from its name and `seed`, so that
+/// adding a parameter changes no other.
+template <class Parameters>
+void initialize(Parameters& parameters, std::uint64_t seed) {
+  using Scalar = typename Parameters::Scalar;
+  parameters.visit([&](std::string_view name, Tensor<Scalar>& tensor, const ParameterInfo& info) {
+    const RandomStream random(seed, name);
+    for (Index i = 0; i < tensor.size(); ++i) {
+      const auto counter = static_cast<std::uint64_t>(i);
+      switch (info.initial) {
+        case ParameterInfo::Initial::constant: tensor[i] = static_cast<Scalar>(info.scale); break;
+        case ParameterInfo::Initial::normal: tensor[i] = static_cast<Scalar>(info.scale * random.normal(counter)); break;
+        case ParameterInfo::Initial::uniform:
+          tensor[i] = static_cast<Scalar>(info.scale * (2 * random.uniform(counter) - 1));
+          break;
+      }
+    }
+  });
+}
+
+TTT_NAMESPACE_END

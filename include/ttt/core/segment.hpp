@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <span>
+
+#include "ttt/core/view.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+/// A run of consecutive rows of one call that belong to one sequence: a whole training row, a document packed into one, a
+/// prompt, or one decoded token. Rows of a call are its segments one after another.
+///
+/// `state` is read, advanced by `length` tokens and never null. With `reset` the sequence starts anew from the learned
+/// initial state, whatever `state` holds, and gradients of the initial state go to the parameters it was learned in.
+/// Segments that share a State must be adjacent: they are pieces (or documents) of one stream, in order.
+template <class State>
+struct Segment {
+  Index length = 0;
+  State* state = nullptr;
+  bool reset = false;
+};
+
+/// First rows of a list of segments and the runs of adjacent segments that share a State: what may run in parallel.
+struct SegmentRun {
+  Index first_segment = 0;
+  Index segments = 0;
+  Index first_row = 0;
+};
+
+template <class State>
+Index total_rows(std::span<const Segment<State>> segments) {
+  Index rows = 0;
+  for (const auto& segment : segments) rows += segment.length;
+  return rows;
+}
+
+/// The run that starts at segment `first`, whose rows start at `first_row`.
+template <class State>
+SegmentRun run_from(std::span<const Segment<State>> segments, Index first, Index first_row) {
+  SegmentRun run{first, 1, first_row};
+  while (first + run.segments < static_cast<Index>(segments.size()) &&
+         segments[static_cast<std::size_t>(first + run.segments)].state == segments[static_cast<std::size_t>(first)].state)
+    ++run.segments;
+  return run;
+}
+
+TTT_NAMESPACE_END

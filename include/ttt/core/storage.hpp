@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "ttt/core/view.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+/// Bytes to which every tensor, arena and buffer is aligned: one weight panel row (two 64-byte cache lines).
+inline constexpr Index alignment = 128;
+
+/// Smallest multiple of `alignment` bytes that holds `count` scalars, in scalars.
+template <class Scalar>
+constexpr Index aligned_size(Index count) {
+  constexpr Index unit = alignment / static_cast<Index>(sizeof(Scalar));
+  return (count + unit - 1) / unit * unit;
+}
+
+/// An aligned, contiguous array that is a value: copied, moved, compared bit for bit. New elements are zero.
+template <class Scalar>
+class Buffer {
+  static_assert(std::is_trivially_copyable_v<Scalar>);
+
+ public:
+  Buffer() = default;
+  explicit Buffer(Index size) : data_(allocate(size)), size_(size) { clear(); }
+  Buffer(const Buffer& other) : data_(allocate(other.size_)), size_(other.size_) { copy_from(other); }
+  Buffer(Buffer&& other) noexcept : data_(std::move(other.data_)), size_(std::exchange(other.size_, 0)) {}
+  /// Keeps its memory when the sizes agree, so that restoring a state allocates nothing.
+  Buffer& operator=(const Buffer& other) {
+    if (this == &other) return *this;
+    if (size_ != other.size_) return *this = Buffer(other);
+    copy_from(other);
+    return *this;
+  }
+  Buffer& operator=(Buffer&& other) noexcept {
+    data_ = std::move(other.data_);
+    size_ = std::exchange(other.size_, 0);
+    return *this;
+  }
+
+  Scalar* data() { return data_.get(); }
+  const Scalar* data() const { return data_.get(); }
+  Index size() const { return size_; }
+  Scalar& operator[](Index i) { return data_[static_cast<std::size_t>(i)]; }
+  const Scalar& operator[](Index i) const { return data_[static_cast<std::size_t>(i)]; }
+  void clear() {
+    if (size_ > 0) std::memset(static_cast<void*>(data()), 0, bytes());
+  }
+  std::size_t bytes() const { return static_cast<std::size_t>(size_) * sizeof(Scalar); }
+
+  /// Bitwise equality: tells -0 from +0 and finds a NaN equal to itself.
+  friend bool operator==(const Buffer& a, const Buffer& b) {
+    return a.size_ == b.size_ && (a.size_ == 0 || std::memcmp(a.data(), b.data(), a.bytes()) == 0);
+  }
+
+ private:
+  struct Free {
+    void operator()(Scalar* pointer) const { ::operator delete(pointer, std::align_val_t{alignment}); }
+  };
+  using Pointer = std::unique_ptr<Scalar[], Free>;
+
+  static Pointer allocate(Index size) {
+    if (size == 0) return {};
+    return Pointer(static_cast<Scalar*>(
+        ::operator new(static_cast<std::size_t>(size) * sizeof(Scalar), std::align_val_t{alignment})));
+  }
+  void copy_from(const Buffer& other) {
+    if (size_ > 0) std::memcpy(static_cast<void*>(data()), other.data(), bytes());
+  }
+
+  Pointer data_;
+  Index size_ = 0;
+};
+
+/// A stack of memory for temporaries: `Frame` remembers the top and gives everything above it back. It grows by whole
+/// blocks and keeps them, so that the same work done twice allocates only once.
+class Arena {
+ public:
+  Arena() = default;
+  explicit Arena(Index bytes) { reserve(bytes); }
+  Arena(Arena&&) = default;
+  Arena& operator=(Arena&&) = default;
+
+  /// Uninitialised memory for `count` scalars, aligned; valid until the enclosing Frame ends or `reset`.
+  template <class Scalar>
+  Scalar* allocate(Index count) {
+    static_assert(std::is_trivially_destructible_v<Scalar>);
+    return static_cast<Scalar*>(
+        allocate_bytes(aligned_size<std::byte>(count * static_cast<Index>(sizeof(Scalar)))));
+  }
+  template <class Scalar>
+  MatrixView<Scalar> matrix(Index rows, Index columns) {
+    return {allocate<Scalar>(rows * columns), rows, columns};
+  }
+  template <class Scalar>
+  MatrixView<Scalar> zeros(Index rows, Index columns) {
+    const auto view = matrix<Scalar>(rows, columns);
+    std::fill_n(view.data(), rows * columns, Scalar(0));
+    return view;
+  }
+  template <class Scalar>
+  VectorView<Scalar> vector(Index size) {
+    return {allocate<Scalar>(size), size};
+  }
+
+  /// Gives everything back at once; the memory stays for the next use.
+  void reset() { block_ = used_ = 0; }
+  void reserve(Index bytes) {
+    if (blocks_.empty() || blocks_.back().size() < bytes) blocks_.emplace_back(aligned_size<std::byte>(bytes));
+  }
+  /// Bytes held, in use or not.
+  std::size_t bytes() const {
+    std::size_t sum = 0;
+    for (const auto& block : blocks_) sum += block.bytes();
+    return sum;
+  }
+
+  /// Scope of temporaries.
+  class Frame {
+   public:
+    explicit Frame(Arena& arena) : arena_(arena), block_(arena.block_), used_(arena.used_) {}
+    Frame(const Frame&) = delete;
+    Frame& operator=(const Frame&) = delete;
+    ~Frame() {
+      arena_.block_ = block_;
+      arena_.used_ = used_;
+    }
+
+   private:
+    Arena& arena_;
+    std::size_t block_;
+    Index used_;
+  };
+
+ private:
+  void* allocate_bytes(Index bytes) {
+    while (block_ < blocks_.size() && used_ + bytes > blocks_[block_].size()) {
+      ++block_;
+      used_ = 0;
+    }
+    if (block_ == blocks_.size()) {
+      const Index last = blocks_.empty() ? 0 : blocks_.back().size();
+      blocks_.emplace_back(std::max(bytes, 2 * last));
+      used_ = 0;
+    }
+    return blocks_[block_].data() + std::exchange(used_, used_ + bytes);
+  }
+
+  std::vector<Buffer<std::byte>> blocks_;
+  std::size_t block_ = 0;
+  Index used_ = 0;
+};
+
+TTT_NAMESPACE_END

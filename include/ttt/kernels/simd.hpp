@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+/// @file
+/// Packs: the only header that names xsimd. A kernel body is written once over `Pack<Scalar, Arch>`; with Arch `Generic`
+/// a pack is one scalar, and the same body is the scalar reference and the tail of a row.
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <type_traits>
+#include <xsimd/xsimd.hpp>
+
+#include "ttt/core/config.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+/// Vector registers and what is done with them; `Arch` is an xsimd architecture or `Generic`.
+namespace simd {
+
+/// One lane, no vector instructions.
+struct Generic {};
+
+#if defined(XSIMD_NO_SUPPORTED_ARCHITECTURE)
+using Native = Generic;
+#else
+/// The best architecture that the compiler's flags allow.
+using Native = xsimd::default_arch;
+#endif
+
+template <class Scalar>
+using Integer = std::conditional_t<sizeof(Scalar) == 4, std::int32_t, std::int64_t>;
+
+/// As many scalars as a register of `Arch` holds.
+template <class Scalar, class Arch>
+struct Pack {
+  using Batch = xsimd::batch<Scalar, Arch>;
+  using Mask = typename Batch::batch_bool_type;
+  static constexpr Index size = static_cast<Index>(Batch::size);
+
+  Batch value;
+
+  TTT_INLINE Pack() = default;
+  TTT_INLINE Pack(Batch batch) : value(batch) {}
+  TTT_INLINE Pack(Scalar scalar) : value(scalar) {}
+  static TTT_INLINE Pack load(const Scalar* from) { return Batch::load_unaligned(from); }
+  TTT_INLINE void store(Scalar* to) const { value.store_unaligned(to); }
+
+  friend TTT_INLINE Pack operator+(Pack a, Pack b) { return a.value + b.value; }
+  friend TTT_INLINE Pack operator-(Pack a, Pack b) { return a.value - b.value; }
+  friend TTT_INLINE Pack operator*(Pack a, Pack b) { return a.value * b.value; }
+  friend TTT_INLINE Pack operator/(Pack a, Pack b) { return a.value / b.value; }
+  friend TTT_INLINE Mask operator<(Pack a, Pack b) { return a.value < b.value; }
+};
+
+template <class Scalar>
+struct Pack<Scalar, Generic> {
+  using Mask = bool;
+  static constexpr Index size = 1;
+
+  Scalar value;
+
+  TTT_INLINE Pack() = default;
+  TTT_INLINE Pack(Scalar scalar) : value(scalar) {}
+  static TTT_INLINE Pack load(const Scalar* from) { return *from; }
+  TTT_INLINE void store(Scalar* to) const { *to = value; }
+
+  friend TTT_INLINE Pack operator+(Pack a, Pack b) { return a.value + b.value; }
+  friend TTT_INLINE Pack operator-(Pack a, Pack b) { return a.value - b.value; }
+  friend TTT_INLINE Pack operator*(Pack a, Pack b) { return a.value * b.value; }
+  friend TTT_INLINE Pack operator/(Pack a, Pack b) { return a.value / b.value; }
+  friend TTT_INLINE Mask operator<(Pack a, Pack b) { return a.value < b.value; }
+};
+
+/// Number of vector registers, which bounds the tile of a product.
+template <class Arch>
+inline constexpr int registers = 16;
+#if XSIMD_WITH_AVX512F
+template <>
+inline constexpr int registers<xsimd::avx512f> = 32;
+template <>
+inline constexpr int registers<xsimd::avx512cd> = 32;
+template <>
+inline constexpr int registers<xsimd::avx512dq> = 32;
+template <>
+inline constexpr int registers<xsimd::avx512bw> = 32;
+#endif
+#if XSIMD_WITH_NEON64
+template <>
+inline constexpr int registers<xsimd::neon64> = 32;
+#endif
+
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+inline constexpr bool fused_scalar = true;
+#else
+inline constexpr bool fused_scalar = false;
+#endif
+
+/// a · b + c, in one rounding where the instruction set has it.
+template <class Scalar, class Arch>
+TTT_INLINE Pack<Scalar, Arch> fma(Pack<Scalar, Arch> a, Pack<Scalar, Arch> b, Pack<Scalar, Arch> c) {
+#if XSIMD_WITH_AVX512F
+  // xsimd 8 spells this fma as a product and a sum for AVX-512, which clang does not contract: a third of the speed.
+  if constexpr (!std::is_same_v<Arch, Generic>) {
+    constexpr bool is_512_bits = sizeof(Pack<Scalar, Arch>) == 64;
+    if constexpr (is_512_bits && sizeof(Scalar) == 4) return {_mm512_fmadd_ps(a.value, b.value, c.value)};
+    if constexpr (is_512_bits && sizeof(Scalar) == 8) return {_mm512_fmadd_pd(a.value, b.value, c.value)};
+  }
+#endif
+  if constexpr (!std::is_same_v<Arch, Generic>)
+    return xsimd::fma(a.value, b.value, c.value);
+  else if constexpr (fused_scalar)
+    return std::fma(a.value, b.value, c.value);
+  else
+    return a.value * b.value + c.value;
+}
+
+template <class Scalar, class Arch>
+TTT_INLINE Pack<Scalar, Arch> sqrt(Pack<Scalar, Arch> a) {
+  using std::sqrt;
+  using xsimd::sqrt;
+  return sqrt(a.value);
+}
+
+template <class Scalar, class Arch>
+TTT_INLINE Pack<Scalar, Arch> select(typename Pack<Scalar, Arch>::Mask mask, Pack<Scalar, Arch> a,
+                                     Pack<Scalar, Arch> b) {
+  if constexpr (std::is_same_v<Arch, Generic>)
+    return mask ? a : b;
+  else
+    return xsimd::select(mask, a.value, b.value);
+}
+
+/// NaN in either argument gives `b` (as the x86 instructions do), so `max(x, limit)` never hides a NaN behind `x`.
+template <class Scalar, class Arch>
+TTT_INLINE Pack<Scalar, Arch> max(Pack<Scalar, Arch> a, Pack<Scalar, Arch> b) {
+  return select(b < a, a, b);
+}
+template <class Scalar, class Arch>
+TTT_INLINE Pack<Scalar, Arch> min(Pack<Scalar, Arch> a, Pack<Scalar, Arch> b) {
+  return select(a < b, a, b);
+}
+
+/// Sum of the lanes, in an order fixed by the architecture.
+template <class Scalar, class Arch>
+TTT_INLINE Scalar reduce_add(Pack<Scalar, Arch> a) {
+  if constexpr (std::is_same_v<Arch, Generic>)
+    return a.value;
+  else
+#if XSIMD_VERSION_MAJOR < 9
+    return xsimd::hadd(a.value);
+#else
+    return xsimd::reduce_add(a.value);
+#endif
+}
+
+template <class Scalar, class Arch>
+TTT_INLINE Scalar reduce_max(Pack<Scalar, Arch> a) {
+  Scalar lanes[static_cast<std::size_t>(Pack<Scalar, Arch>::size)];
+  a.store(lanes);
+  Scalar largest = lanes[0];
+  for (const Scalar lane : lanes) largest = lane > largest ? lane : largest;
+  return largest;
+}
+
+/// Moves the integer in the low mantissa bits of `shifted` (a whole number plus 1.5 · 2^mantissa_bits) into the exponent
+/// of `a`: a · 2^n without a conversion instruction, which not every architecture has for doubles.
+template <class Scalar, class Arch>
+TTT_INLINE Pack<Scalar, Arch> scale_by_power_of_two(Pack<Scalar, Arch> a, Pack<Scalar, Arch> shifted) {
+  constexpr int mantissa_bits = sizeof(Scalar) == 4 ? 23 : 52;
+  if constexpr (std::is_same_v<Arch, Generic>) {
+    using Word = std::conditional_t<sizeof(Scalar) == 4, std::uint32_t, std::uint64_t>;
+    return std::bit_cast<Scalar>(std::bit_cast<Word>(a.value) + (std::bit_cast<Word>(shifted.value) << mantissa_bits));
+  } else {
+    using Integers = xsimd::batch<Integer<Scalar>, Arch>;
+    using Reals = xsimd::batch<Scalar, Arch>;
+    // xsimd 8 names the target batch in bitwise_cast, later versions its scalar.
+    if constexpr (requires { xsimd::bitwise_cast<Integers>(a.value); })
+      return xsimd::bitwise_cast<Reals>(xsimd::bitwise_cast<Integers>(a.value) +
+                                        (xsimd::bitwise_cast<Integers>(shifted.value) << mantissa_bits));
+    else
+      return xsimd::bitwise_cast<Scalar>(xsimd::bitwise_cast<Integer<Scalar>>(a.value) +
+                                         (xsimd::bitwise_cast<Integer<Scalar>>(shifted.value) << mantissa_bits));
+  }
+}
+
+/// Calls `body(pack, i)` over [0, count): whole packs first, then single lanes. The argument only tells the pack type:
+/// `[&]<class P>(P, Index i) { … P::load(x + i) … }`.
+template <class Scalar, class Arch, class Body>
+TTT_INLINE void for_each_pack(Index count, Body&& body) {
+  Index i = 0;
+  if constexpr (!std::is_same_v<Arch, Generic>) {
+    using Wide = Pack<Scalar, Arch>;
+    for (; i + Wide::size <= count; i += Wide::size) body(Wide{}, i);
+  }
+  for (; i < count; ++i) body(Pack<Scalar, Generic>{}, i);
+}
+
+/// Σ body(pack, i) over [0, count): lanes in parallel, then across lanes, then the tail; one fixed order for each count.
+template <class Scalar, class Arch, class Body>
+TTT_INLINE Scalar sum_packs(Index count, Body&& body) {
+  using Wide = Pack<Scalar, Arch>;
+  using Lane = Pack<Scalar, Generic>;
+  Wide wide(Scalar(0));
+  Lane lane(Scalar(0));
+  for_each_pack<Scalar, Arch>(count, [&]<class P>(P pack, Index i) TTT_INLINE_LAMBDA {
+    if constexpr (std::is_same_v<P, Lane>)
+      lane = lane + body(pack, i);
+    else
+      wide = wide + body(pack, i);
+  });
+  if constexpr (std::is_same_v<Wide, Lane>)
+    return lane.value;
+  else
+    return reduce_add(wide) + lane.value;
+}
+
+}  // namespace simd
+
+TTT_NAMESPACE_END

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+/// @file
+/// The concepts that every layer models.
+///
+/// A **layer** is a configuration plus const functions; its weights are a struct of named views (`Parameters`) that every
+/// call takes, its memory of a sequence a value (`State`), what training remembers a `Record`. `Layer` (layer.hpp) is the
+/// thin owner that keeps the weights for those who do not want to.
+///
+/// - `make_parameters()` returns the unbound struct: names, shapes and layouts, no memory.
+/// - `initial_state(parameters, capacity)` gives the State of a sequence that has read nothing; layers whose state grows
+///   take `capacity` tokens, the others ignore it.
+/// - `forward(parameters, x, segments, y, context, record)` maps the rows x [N × C] of all segments to y [N × C], advances
+///   every State, and fills `record` unless it is null. y must not overlap x. Cost per token does not depend on the
+///   other segments; nothing is allocated for a single token.
+/// - `backward(parameters, record, d_y, d_x, gradients, d_states, context)` assigns d_x (unless empty), *adds* into
+///   `gradients` (whose unbound tensors are not wanted), and turns each `*d_states[i]` from the gradient of segment i's
+///   final state into that of its initial state. An empty span or a null entry means zero, and not wanted. The x of the
+///   forward must still be there: the record views it.
+///
+/// Invariants no compiler sees, and which tests/suites/sequence_layer.hpp checks: split invariance, exact gradients,
+/// strict causality, the same bits for any number of threads and whatever else is in the call (architecture contracts 1–5).
+#pragma once
+
+#include <concepts>
+#include <span>
+
+#include "ttt/core/context.hpp"
+#include "ttt/core/parameters.hpp"
+#include "ttt/core/segment.hpp"
+#include "ttt/core/state.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+/// The state of a sequence: a value with a position, whose parts can be visited and wiped.
+template <class State>
+concept SequenceState = std::copyable<State> && std::equality_comparable<State> &&
+                        requires(State& state, StateVisitor<typename State::Scalar> visitor) {
+                          { state.position } -> std::convertible_to<std::int64_t>;
+                          state.visit(visitor);
+                          state.clear();
+                        };
+
+/// A struct of named tensor views over one scalar.
+template <class Parameters>
+concept ParameterViews = std::copyable<Parameters> &&
+                         requires(Parameters& parameters, ParameterVisitor<typename Parameters::Scalar> visitor) {
+                           parameters.visit(visitor);
+                         };
+
+/// Maps tokens to tokens, causally, and carries a State. Models: TttLinear, TttMlp, Attention, AnySequenceLayer.
+template <class Layer>
+concept SequenceLayer =
+    std::copyable<Layer> && SequenceState<typename Layer::State> && ParameterViews<typename Layer::Parameters> &&
+    requires(const Layer& layer, const typename Layer::Parameters& parameters,
+             std::span<const Segment<typename Layer::State>> segments, MatrixView<const typename Layer::Scalar> x,
+             MatrixView<typename Layer::Scalar> y, Index capacity, Context& context) {
+      { layer.width() } -> std::same_as<Index>;
+      { layer.make_parameters() } -> std::same_as<typename Layer::Parameters>;
+      { layer.initial_state(parameters, capacity) } -> std::same_as<typename Layer::State>;
+      { layer.state_bytes(capacity) } -> std::convertible_to<std::size_t>;
+      layer.forward(parameters, x, segments, y, context);
+    };
+
+/// A SequenceLayer that learns: its forward fills a Record, its backward adds gradients.
+template <class Layer>
+concept TrainableSequenceLayer =
+    SequenceLayer<Layer> && std::movable<typename Layer::Record> && std::default_initializable<typename Layer::Record> &&
+    requires(const Layer& layer, const typename Layer::Parameters& parameters, typename Layer::Parameters& gradients,
+             std::span<const Segment<typename Layer::State>> segments, MatrixView<const typename Layer::Scalar> x,
+             MatrixView<typename Layer::Scalar> y, typename Layer::Record& record,
+             std::span<typename Layer::State* const> d_states, Index tokens, Context& context) {
+      layer.forward(parameters, x, segments, y, context, &record);
+      layer.backward(parameters, record, x, y, gradients, d_states, context);
+      { layer.record_bytes(tokens) } -> std::convertible_to<std::size_t>;
+    };
+
+TTT_NAMESPACE_END

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "ttt/core/context.hpp"
+#include "ttt/core/tensor.hpp"
+#include "ttt/kernels/matmul.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+namespace nn {
+
+/// A linear map's weight [out × in], unbound, stored as panels.
+template <class Scalar>
+Tensor<Scalar> make_weight(Index out, Index in) {
+  return Tensor<Scalar>(Shape{out, in}, Layout::panels);
+}
+
+namespace detail {
+
+/// Rows per task of a product: small enough to share out, large enough to reuse a panel from cache.
+inline constexpr Index rows_per_task = 96;
+
+/// y (+)= x · B, shared out over rows, or over panels when there are few rows. No element's chain depends on the split.
+template <class Scalar>
+void product(MatrixView<const Scalar> x, PanelView<const Scalar> panels, MatrixView<Scalar> y, kernels::Output output,
+             Context& context) {
+  if (x.rows() > rows_per_task) {
+    context.parallel_ranges(x.rows(), rows_per_task, [&](Index first, Index count, Arena&) {
+      kernels::matmul(x.rows(first, count), panels, y.rows(first, count), output);
+    });
+  } else {
+    const Index share = (panels.count() + context.workers() - 1) / context.workers();
+    context.parallel_ranges(panels.count(), share, [&](Index first, Index count, Arena&) {
+      kernels::matmul(x, panels, y, output, first, count);
+    });
+  }
+}
+
+}  // namespace detail
+
+/// y = x · Wᵀ: x [N × in], W [out × in] in panels, y [N × out]. Assigns or accumulates; y must not overlap x.
+template <class Scalar>
+void linear_forward(const Tensor<Scalar>& weight, MatrixView<const std::type_identity_t<Scalar>> x,
+                    MatrixView<std::type_identity_t<Scalar>> y, Context& context,
+                    kernels::Output output = kernels::Output::assign) {
+  detail::product<Scalar>(x, weight.panels(), y, output, context);
+}
+
+/// d_x = d_y · W and d_W += d_yᵀ · x. An empty `d_x` or `d_weight` is not wanted and costs nothing; `d_x` is assigned or
+/// accumulated as `output` says, `d_weight` always accumulates.
+template <class Scalar>
+void linear_backward(const Tensor<Scalar>& weight, MatrixView<const std::type_identity_t<Scalar>> x,
+                     MatrixView<const std::type_identity_t<Scalar>> d_y, MatrixView<std::type_identity_t<Scalar>> d_x,
+                     Tensor<Scalar>& d_weight, Context& context, kernels::Output output = kernels::Output::assign) {
+  const Index out = weight.shape()[0], in = weight.shape()[1];
+  if (!d_x.empty()) {
+    const Arena::Frame frame(context.scratch());
+    PanelView<Scalar> transposed(context.scratch().template allocate<Scalar>(PanelView<Scalar>::storage_size(out, in)),
+                                 out, in);
+    kernels::transpose_panels(weight.panels(), transposed);
+    detail::product<Scalar>(d_y, transposed, d_x, output, context);
+  }
+  if (!d_weight.empty()) {
+    const PanelView<Scalar> gradient = d_weight.panels();
+    context.parallel(gradient.count(),
+                     [&](Index p, Arena&) { kernels::matmul_to_panels(kernels::transposed(x), d_y, gradient, p, 1); });
+  }
+}
+
+}  // namespace nn
+
+TTT_NAMESPACE_END
