@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+# What tests, examples and benchmarks of this project share; nothing here reaches a user of ttt::ttt.
+if(PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
+  set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+  if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+    set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+  endif()
+endif()
+set(CMAKE_CXX_EXTENSIONS OFF)
+
+add_library(ttt_development INTERFACE)
+target_link_libraries(ttt_development INTERFACE ttt)
+target_compile_options(ttt_development INTERFACE -Wall -Wextra -Wconversion -Wshadow
+  $<$<BOOL:${TTT_WARNINGS_AS_ERRORS}>:-Werror>)
