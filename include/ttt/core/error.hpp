@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <exception>
 #include <stdexcept>
 #include <string>
 
@@ -13,6 +14,12 @@ TTT_NAMESPACE_BEGIN
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
+};
+
+/// The caller asked to stop through Context::cancellation. Not an Error: nothing is wrong.
+class Cancelled : public std::exception {
+ public:
+  const char* what() const noexcept override { return "cancelled by the caller"; }
 };
 
 /// Throws Error("<subject>: expected <expected>, found <found>").
