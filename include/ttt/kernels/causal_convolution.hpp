@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+/// @file
+/// Depthwise causal convolution over the tokens of one sequence. The inputs before the first token of a call are its
+/// **tail** [(taps − 1) × C], oldest first, which makes any split of a sequence into calls give the same bits.
+///
+/// Weights come transposed, [taps × C], the last row for the current token, so that packs run along the channels.
+#pragma once
+
+#include <algorithm>
+#include <type_traits>
+
+#include "ttt/core/view.hpp"
+#include "ttt/kernels/matmul.hpp"
+#include "ttt/kernels/simd.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+namespace kernels {
+
+namespace detail {
+
+/// Row `s` of the tail followed by x.
+template <class Scalar>
+TTT_INLINE Scalar* row_behind_tail(MatrixView<Scalar> tail, MatrixView<Scalar> x, Index s) {
+  return s < tail.rows() ? tail.row(s) : x.row(s - tail.rows());
+}
+
+/// to[c] = (assign) or += the value of `chain(pack, start, c)`, a chain of sums that begins at `start`.
+template <class Arch, class Scalar, class Chain>
+TTT_INLINE void write_chain(Index channels, Scalar* to, Output output, Chain&& chain) {
+  simd::for_each_pack<Scalar, Arch>(channels, [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
+    chain(output == Output::assign ? P(Scalar(0)) : P::load(to + c), c).store(to + c);
+  });
+}
+
+}  // namespace detail
+
+/// y[t] = bias + Σ_j weights[j] ∘ x[t − taps + 1 + j], where rows before the first are those of `tail`.
+///
+/// x, y [T × C], weights [taps × C], bias [C], tail [(taps − 1) × C]. y is assigned and must not overlap x. Each element
+/// is one chain of fused multiply-adds from the bias over j = 0, 1, …
+template <class Arch = simd::Native, class Scalar>
+void causal_convolution(MatrixView<const std::type_identity_t<Scalar>> x,
+                        MatrixView<const std::type_identity_t<Scalar>> tail,
+                        MatrixView<const std::type_identity_t<Scalar>> weights,
+                        VectorView<const std::type_identity_t<Scalar>> bias, MatrixView<Scalar> y) {
+  TTT_ASSERT(tail.rows() == weights.rows() - 1, "a tail has one row less than there are taps");
+  for (Index t = 0; t < y.rows(); ++t)
+    simd::for_each_pack<Scalar, Arch>(y.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
+      P sum = P::load(bias.data() + c);
+      for (Index j = 0; j < weights.rows(); ++j)
+        sum = simd::fma(P::load(weights.row(j) + c), P::load(detail::row_behind_tail(tail, x, t + j) + c), sum);
+      sum.store(y.row(t) + c);
+    });
+}
+
+/// Backward of `causal_convolution`: d_x[t] (+)= Σ_j weights[j] ∘ d_y[t + taps − 1 − j], d_tail likewise for the rows of
+/// the tail, d_weights[j] += Σ_t d_y[t] ∘ x[t − taps + 1 + j], d_bias += Σ_t d_y[t].
+///
+/// d_x and d_tail are assigned or accumulated as `output` says, d_weights [taps × C] and d_bias [C] accumulate over t in
+/// order; empty ones are not wanted. No output may overlap d_y. What a loss says about the tail that the call leaves
+/// behind comes through `advance_tail_backward`.
+template <class Arch = simd::Native, class Scalar>
+void causal_convolution_backward(MatrixView<const std::type_identity_t<Scalar>> x,
+                                 MatrixView<const std::type_identity_t<Scalar>> tail, MatrixView<const Scalar> weights,
+                                 MatrixView<const std::type_identity_t<Scalar>> d_y,
+                                 MatrixView<std::type_identity_t<Scalar>> d_x,
+                                 MatrixView<std::type_identity_t<Scalar>> d_tail,
+                                 MatrixView<std::type_identity_t<Scalar>> d_weights,
+                                 VectorView<std::type_identity_t<Scalar>> d_bias, Output output = Output::assign) {
+  const Index tokens = d_y.rows(), channels = d_y.columns(), taps = weights.rows();
+  for (Index s = 0; s < taps - 1 + tokens; ++s) {
+    const auto target = s < taps - 1 ? d_tail : d_x;
+    if (target.empty()) continue;
+    detail::write_chain<Arch>(channels, target.row(s < taps - 1 ? s : s - taps + 1), output,
+                              [&]<class P>(P sum, Index c) TTT_INLINE_LAMBDA {
+                                for (Index j = std::max<Index>(0, s - tokens + 1); j < std::min(taps, s + 1); ++j)
+                                  sum = simd::fma(P::load(weights.row(j) + c), P::load(d_y.row(s - j) + c), sum);
+                                return sum;
+                              });
+  }
+  if (!d_weights.empty())
+    for (Index j = 0; j < taps; ++j)
+      detail::write_chain<Arch>(channels, d_weights.row(j), Output::accumulate,
+                                [&]<class P>(P sum, Index c) TTT_INLINE_LAMBDA {
+                                  for (Index t = 0; t < tokens; ++t)
+                                    sum = simd::fma(P::load(d_y.row(t) + c),
+                                                    P::load(detail::row_behind_tail(tail, x, t + j) + c), sum);
+                                  return sum;
+                                });
+  if (!d_bias.empty())
+    detail::write_chain<Arch>(channels, d_bias.data(), Output::accumulate, [&]<class P>(P sum, Index c) TTT_INLINE_LAMBDA {
+      for (Index t = 0; t < tokens; ++t) sum = sum + P::load(d_y.row(t) + c);
+      return sum;
+    });
+}
+
+/// Turns the tail before the rows x [T × C] into the tail behind them, for any T.
+template <class Scalar>
+void advance_tail(MatrixView<const std::type_identity_t<Scalar>> x, MatrixView<Scalar> tail) {
+  for (Index i = 0; i < tail.rows(); ++i) {
+    const Scalar* source = detail::row_behind_tail(MatrixView<const Scalar>(tail), x, x.rows() + i);
+    if (source != tail.row(i)) std::copy_n(source, tail.columns(), tail.row(i));
+  }
+}
+
+/// Backward of `advance_tail`: turns the gradient of the tail behind the rows into that of the tail before them, and adds
+/// to d_x [T × C] what the rows in the tail get. An empty d_x is not wanted; T is `tokens` all the same.
+template <class Scalar>
+void advance_tail_backward(Index tokens, MatrixView<std::type_identity_t<Scalar>> d_x, MatrixView<Scalar> d_tail) {
+  const Index rows = d_tail.rows(), channels = d_tail.columns();
+  if (!d_x.empty())
+    for (Index t = std::max<Index>(0, tokens - rows); t < tokens; ++t)
+      for (Index c = 0; c < channels; ++c) d_x(t, c) += d_tail(t + rows - tokens, c);
+  for (Index i = rows - 1; i >= 0; --i)
+    for (Index c = 0; c < channels; ++c) d_tail(i, c) = i >= tokens ? d_tail(i - tokens, c) : Scalar(0);
+}
+
+}  // namespace kernels
+
+namespace reference {
+
+/// `kernels::causal_convolution` as the sum it is, weight [C × taps] as published; rows before the tail do not exist.
+template <class Scalar>
+void causal_convolution(MatrixView<const Scalar> x, MatrixView<const Scalar> tail, MatrixView<const Scalar> weight,
+                        VectorView<const Scalar> bias, MatrixView<Scalar> y) {
+  const Index taps = weight.columns();
+  for (Index t = 0; t < y.rows(); ++t)
+    for (Index c = 0; c < y.columns(); ++c) {
+      Scalar sum = bias[c];
+      for (Index j = 0; j < taps; ++j) {
+        const Index source = t - taps + 1 + j;
+        sum += weight(c, j) * (source < 0 ? tail(taps - 1 + source, c) : x(source, c));
+      }
+      y(t, c) = sum;
+    }
+}
+
+}  // namespace reference
+
+TTT_NAMESPACE_END
