@@ -1,0 +1,31 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""check.py SOURCE COMPILER FLAGS...: the source compiles as it stands, and with -DTTT_BROKEN fails with its messages.
+
+Lines `// expect: TEXT` of the source hold texts that the compiler's output must contain. Compiling the sound variant
+first shows that the failure comes from the lines under TTT_BROKEN and not from a missing header.
+"""
+import re
+import subprocess
+import sys
+
+
+def main():
+    source, command = sys.argv[1], sys.argv[2:]
+    expected = re.findall(r"^// expect: (.+)$", open(source, encoding="utf-8").read(), re.MULTILINE)
+    if not expected:
+        return f"{source}: has no line '// expect: TEXT'"
+    sound = subprocess.run([*command, source], capture_output=True, text=True)
+    if sound.returncode != 0:
+        return f"{source}: does not compile without TTT_BROKEN:\n{sound.stderr}"
+    broken = subprocess.run([*command, "-DTTT_BROKEN", source], capture_output=True, text=True)
+    if broken.returncode == 0:
+        return f"{source}: compiles with TTT_BROKEN, but must not"
+    for text in expected:
+        if text not in broken.stderr:
+            return f"{source}: the compiler does not say '{text}':\n{broken.stderr}"
+    print(f"{source}: {len(expected)} messages checked")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
