@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+/// @file
+/// Depthwise causal convolution over segments. What each segment starts from is worked out once (`temporal_conv_tails`)
+/// and kept by the caller, so that several convolutions can read the same rows and a backward finds it again:
+///
+///     temporal_conv_tails(x, segments, initial_tails, context);                       // advances every tail
+///     temporal_conv_forward(parameters, x, segments, initial_tails, y, context);      // once per convolution
+///     …
+///     temporal_conv_backward(parameters, x, segments, initial_tails, d_y, d_x, d_initial_tails, gradients, context);
+///     temporal_conv_tails_backward(segments, d_initial_tails, d_x, context);          // adds to d_x, turns d_tails
+#pragma once
+
+#include <span>
+
+#include "ttt/core/context.hpp"
+#include "ttt/core/parameters.hpp"
+#include "ttt/kernels/causal_convolution.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+namespace nn {
+
+/// Weight [C × 1 × taps], the last tap for the current token, and bias [C].
+template <class Element>
+struct TemporalConvParameters {
+  using Scalar = Element;
+
+  Tensor<Scalar> weight, bias;
+
+  TemporalConvParameters() = default;
+  TemporalConvParameters(Index width, Index taps) : weight(Shape{width, 1, taps}), bias(Shape{width}) {}
+
+  Index width() const { return weight.shape()[0]; }
+  Index taps() const { return weight.shape()[2]; }
+
+  void visit(ParameterVisitor<Scalar> visitor) {
+    visitor("weight", weight, parameter::convolution(taps()));
+    visitor("bias", bias, parameter::convolution(taps()));
+  }
+};
+
+/// Where the rows before a segment's first row come from.
+enum class ConvStart {
+  tail,     ///< the segment's tail
+  zeros,    ///< nothing: a sequence begins (Segment::reset)
+  previous  ///< the segment before it in the list, of the same sequence
+};
+
+/// Consecutive rows of one sequence. `tail` [(taps − 1) × C], oldest row first, is part of the sequence's state in a
+/// forward, its gradient in a backward; empty means "not wanted", and zero in a backward. Segments of one sequence are
+/// adjacent, name the same tail (or none), and start with `previous` or `zeros` but for the first.
+template <class Scalar>
+struct ConvSegment {
+  Index length = 0;
+  MatrixView<Scalar> tail;
+  ConvStart start = ConvStart::tail;
+};
+
+namespace detail {
+
+/// Channels per task: the work is shared out by channels, which depend on nothing but themselves. A few rows are not
+/// worth sharing.
+inline Index conv_grain(Index rows, Index channels) { return rows < 16 ? channels : std::min<Index>(channels, 64); }
+
+/// The published weight [C × taps], channels [first, first + count), as [taps × count].
+template <class Scalar>
+MatrixView<Scalar> transposed_taps(const Tensor<Scalar>& weight, Index first, Index count, Arena& arena) {
+  const auto rows = weight.matrix();
+  const auto transposed = arena.matrix<Scalar>(weight.shape()[2], count);
+  kernels::transpose(rows.rows(first, count), transposed);
+  return transposed;
+}
+
+/// The same channels of a view that may be empty.
+template <class View>
+View channels_of(View view, Index first, Index count) {
+  return view.empty() ? View() : view.columns(first, count);
+}
+
+/// Runs `task(first_channel, channels, arena)` over all channels.
+template <class Task>
+void over_channels(Index rows, Index channels, Context& context, Task&& task) {
+  if (channels > 0) context.parallel_ranges(channels, conv_grain(rows, channels), task);
+}
+
+}  // namespace detail
+
+/// Assigns rows [(taps − 1) · i, …) of `initial_tails` [segments · (taps − 1) × C] to what segment i starts from, and
+/// every non-empty tail to what its last segment leaves behind. x [N × C].
+template <class Scalar>
+void temporal_conv_tails(MatrixView<const std::type_identity_t<Scalar>> x,
+                         std::span<const ConvSegment<Scalar>> segments,
+                         MatrixView<std::type_identity_t<Scalar>> initial_tails, Context& context) {
+  if (segments.empty()) return;
+  const Index rows = initial_tails.rows() / static_cast<Index>(segments.size());
+  detail::over_channels(x.rows(), x.columns(), context, [&](Index channel, Index channels, Arena& arena) {
+    const auto running = arena.matrix<Scalar>(rows, channels);
+    Index first = 0, initial = 0;
+    for (const auto& segment : segments) {
+      const auto tail = detail::channels_of(segment.tail, channel, channels);
+      TTT_ASSERT(segment.start != ConvStart::tail || rows == 0 || !tail.empty(), "a segment needs a tail to start from");
+      if (segment.start == ConvStart::zeros) fill(running, Scalar(0));
+      if (segment.start == ConvStart::tail && rows > 0) copy(tail, running);
+      copy(running, initial_tails.rows(initial, rows).columns(channel, channels));
+      kernels::advance_tail(x.rows(first, segment.length).columns(channel, channels), running);
+      if (!tail.empty()) copy(running, tail);
+      first += segment.length;
+      initial += rows;
+    }
+  });
+}
+
+/// y[t] = bias + Σ_j weight[:, j] ∘ x[t − taps + 1 + j] within each segment: x, y [N × C], `initial_tails` from
+/// `temporal_conv_tails`. y is assigned and must not overlap x.
+template <class Scalar>
+void temporal_conv_forward(const TemporalConvParameters<Scalar>& parameters,
+                           MatrixView<const std::type_identity_t<Scalar>> x,
+                           std::span<const std::type_identity_t<ConvSegment<Scalar>>> segments,
+                           MatrixView<const std::type_identity_t<Scalar>> initial_tails,
+                           MatrixView<std::type_identity_t<Scalar>> y, Context& context) {
+  const Index rows = parameters.taps() - 1;
+  detail::over_channels(x.rows(), x.columns(), context, [&](Index channel, Index channels, Arena& arena) {
+    const auto weights = detail::transposed_taps(parameters.weight, channel, channels, arena);
+    const VectorView<const Scalar> bias(parameters.bias.data() + channel, channels);
+    Index first = 0, initial = 0;
+    for (const auto& segment : segments) {
+      kernels::causal_convolution(x.rows(first, segment.length).columns(channel, channels),
+                                  initial_tails.rows(initial, rows).columns(channel, channels), weights, bias,
+                                  y.rows(first, segment.length).columns(channel, channels));
+      first += segment.length;
+      initial += rows;
+    }
+  });
+}
+
+/// Backward of `temporal_conv_forward`: d_x [N × C] and d_initial_tails, shaped as `initial_tails`, are assigned or
+/// accumulated as `output` says (a second convolution of the same rows accumulates); `gradients` accumulate, in the
+/// order of the rows. Empty and unbound ones are not wanted; d_x must not overlap d_y. The forward's tails are not read,
+/// but its x and `initial_tails` must still be there.
+template <class Scalar>
+void temporal_conv_backward(const TemporalConvParameters<Scalar>& parameters,
+                            MatrixView<const std::type_identity_t<Scalar>> x,
+                            std::span<const std::type_identity_t<ConvSegment<Scalar>>> segments,
+                            MatrixView<const std::type_identity_t<Scalar>> initial_tails,
+                            MatrixView<const std::type_identity_t<Scalar>> d_y,
+                            MatrixView<std::type_identity_t<Scalar>> d_x,
+                            MatrixView<std::type_identity_t<Scalar>> d_initial_tails,
+                            TemporalConvParameters<Scalar>& gradients, Context& context,
+                            kernels::Output output = kernels::Output::assign) {
+  const Index taps = parameters.taps(), rows = taps - 1;
+  detail::over_channels(x.rows(), x.columns(), context, [&](Index channel, Index channels, Arena& arena) {
+    const auto weights = detail::transposed_taps(parameters.weight, channel, channels, arena);
+    const auto d_weights = gradients.weight.empty() ? MatrixView<Scalar>()
+                                                    : detail::transposed_taps(gradients.weight, channel, channels, arena);
+    const auto d_bias = gradients.bias.empty() ? VectorView<Scalar>()
+                                               : VectorView<Scalar>(gradients.bias.data() + channel, channels);
+    const auto d_rows = detail::channels_of(d_x, channel, channels);
+    const auto d_tails = detail::channels_of(d_initial_tails, channel, channels);
+    Index first = 0, initial = 0;
+    for (const auto& segment : segments) {
+      kernels::causal_convolution_backward(
+          x.rows(first, segment.length).columns(channel, channels),
+          initial_tails.rows(initial, rows).columns(channel, channels), MatrixView<const Scalar>(weights),
+          d_y.rows(first, segment.length).columns(channel, channels),
+          d_rows.empty() ? d_rows : d_rows.rows(first, segment.length),
+          d_tails.empty() ? d_tails : d_tails.rows(initial, rows), d_weights, d_bias, output);
+      first += segment.length;
+      initial += rows;
+    }
+    if (!gradients.weight.empty())
+      kernels::transpose(MatrixView<const Scalar>(d_weights), gradients.weight.matrix().rows(channel, channels));
+  });
+}
+
+/// Backward of `temporal_conv_tails`, after the convolutions' own: adds to d_x what each row gets as part of a later tail,
+/// and turns every non-empty tail of `segments`, now the gradient of a sequence's final tail, into that of its initial
+/// one. `d_initial_tails` is used up. An empty d_x is not wanted.
+template <class Scalar>
+void temporal_conv_tails_backward(std::span<const ConvSegment<Scalar>> segments,
+                                  MatrixView<std::type_identity_t<Scalar>> d_initial_tails,
+                                  MatrixView<std::type_identity_t<Scalar>> d_x, Context& context) {
+  if (segments.empty()) return;
+  const auto count = static_cast<Index>(segments.size());
+  const Index rows = d_initial_tails.rows() / count;
+  Index total = 0;
+  for (const auto& segment : segments) total += segment.length;
+  detail::over_channels(total, d_initial_tails.columns(), context, [&](Index channel, Index channels, Arena& arena) {
+    const auto running = arena.zeros<Scalar>(rows, channels);
+    bool continued = false;
+    Index first = total;
+    for (Index i = count - 1; i >= 0; --i) {
+      const auto& segment = segments[static_cast<std::size_t>(i)];
+      const auto tail = detail::channels_of(segment.tail, channel, channels);
+      if (!continued && tail.empty()) fill(running, Scalar(0));
+      if (!continued && !tail.empty()) copy(tail, running);
+      first -= segment.length;
+      const auto d_rows = detail::channels_of(d_x, channel, channels);
+      kernels::advance_tail_backward(segment.length, d_rows.empty() ? d_rows : d_rows.rows(first, segment.length), running);
+      const auto d_initial = d_initial_tails.rows(i * rows, rows).columns(channel, channels);
+      for (Index r = 0; r < rows; ++r)
+        for (Index c = 0; c < channels; ++c) running(r, c) += d_initial(r, c);
+      if (segment.start == ConvStart::zeros) fill(running, Scalar(0));
+      if (!tail.empty()) copy(running, tail);
+      continued = segment.start == ConvStart::previous;
+    }
+  });
+}
+
+}  // namespace nn
+
+TTT_NAMESPACE_END
