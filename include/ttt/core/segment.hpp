@@ -20,28 +20,12 @@ struct Segment {
   bool reset = false;
 };
 
-/// First rows of a list of segments and the runs of adjacent segments that share a State: what may run in parallel.
-struct SegmentRun {
-  Index first_segment = 0;
-  Index segments = 0;
-  Index first_row = 0;
-};
-
+/// Rows of all segments together.
 template <class State>
 Index total_rows(std::span<const Segment<State>> segments) {
   Index rows = 0;
   for (const auto& segment : segments) rows += segment.length;
   return rows;
-}
-
-/// The run that starts at segment `first`, whose rows start at `first_row`.
-template <class State>
-SegmentRun run_from(std::span<const Segment<State>> segments, Index first, Index first_row) {
-  SegmentRun run{first, 1, first_row};
-  while (first + run.segments < static_cast<Index>(segments.size()) &&
-         segments[static_cast<std::size_t>(first + run.segments)].state == segments[static_cast<std::size_t>(first)].state)
-    ++run.segments;
-  return run;
 }
 
 TTT_NAMESPACE_END

@@ -78,7 +78,7 @@ class PanelView {
 /// How the elements of a tensor lie in memory.
 enum class Layout {
   rows,   ///< row-major, contiguous
-  panels  ///< a weight [out × in] as the panels of its transpose [in × out], ready for `x · Wᵀ`
+  panels  ///< a weight [out × … × in] as the panels of its transpose [in × out], ready for `x · Wᵀ`
 };
 
 /// A named parameter's memory: shape as published, layout as the kernels want it. `data == nullptr` means "not there":
@@ -95,7 +95,7 @@ class Tensor {
   bool empty() const { return data_ == nullptr; }
   /// Scalars of storage, padding of panels included.
   Index storage_size() const {
-    return layout_ == Layout::rows ? size() : PanelView<Scalar>::storage_size(shape_[1], shape_[0]);
+    return layout_ == Layout::rows ? size() : PanelView<Scalar>::storage_size(inputs(), shape_[0]);
   }
 
   void bind(Scalar* data) { data_ = data; }
@@ -114,18 +114,19 @@ class Tensor {
   MatrixView<const Scalar> slice(Index i) const { return part<const Scalar>(data_, i); }
   VectorView<Scalar> vector() { return {data_, data_ ? size() : 0}; }
   VectorView<const Scalar> vector() const { return {data_, data_ ? size() : 0}; }
-  /// The transpose [in × out] of a weight [out × in].
-  PanelView<Scalar> panels() { return {data_, shape_[1], shape_[0]}; }
-  PanelView<const Scalar> panels() const { return {data_, shape_[1], shape_[0]}; }
+  /// The transpose [in × out] of a weight [out × … × in].
+  PanelView<Scalar> panels() { return {data_, inputs(), shape_[0]}; }
+  PanelView<const Scalar> panels() const { return {data_, inputs(), shape_[0]}; }
 
  private:
   Index offset(Index index) const {
     if (layout_ == Layout::rows) return index;
     constexpr Index width = PanelView<Scalar>::width;
-    const Index out = index / shape_[1], in = index % shape_[1];
-    return (out / width * shape_[1] + in) * width + out % width;
+    const Index out = index / inputs(), in = index % inputs();
+    return (out / width * inputs() + in) * width + out % width;
   }
   Index columns() const { return shape_[shape_.rank() - 1]; }
+  Index inputs() const { return size() / shape_[0]; }
   template <class Element>
   MatrixView<Element> whole(Element* data) const {
     TTT_ASSERT(layout_ == Layout::rows, "a panel tensor has no row-major view");

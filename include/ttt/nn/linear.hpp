@@ -52,7 +52,7 @@ template <class Scalar>
 void linear_backward(const Tensor<Scalar>& weight, MatrixView<const std::type_identity_t<Scalar>> x,
                      MatrixView<const std::type_identity_t<Scalar>> d_y, MatrixView<std::type_identity_t<Scalar>> d_x,
                      Tensor<Scalar>& d_weight, Context& context, kernels::Output output = kernels::Output::assign) {
-  const Index out = weight.shape()[0], in = weight.shape()[1];
+  const Index in = weight.panels().rows(), out = weight.panels().columns();
   if (!d_x.empty()) {
     const Arena::Frame frame(context.scratch());
     PanelView<Scalar> transposed(context.scratch().template allocate<Scalar>(PanelView<Scalar>::storage_size(out, in)),

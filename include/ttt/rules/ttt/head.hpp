@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+/// @file
+/// What one head of a TTT layer hands to its rule.
+#pragma once
+
+#include "ttt/core/parameters.hpp"
+#include "ttt/rules/ttt/fast_linear.hpp"
+#include "ttt/rules/ttt/inner_norm.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+namespace rules {
+
+/// What all tokens of a head share.
+template <class Scalar>
+struct TttHead {
+  InnerNorm<Scalar> norm;
+  VectorView<const Scalar> factors;  ///< τ [K], position factors, clamped at 0
+};
+
+/// Gradients of what all tokens of a head share; they accumulate.
+template <class Scalar>
+struct TttHeadGradient {
+  InnerNormGradient<Scalar> norm;
+  VectorView<Scalar> factors;  ///< dτ [K]
+};
+
+/// Rows of one head: queries and keys already rotated. A gradient struct has the same rows.
+template <class Scalar>
+struct TttRows {
+  MatrixView<Scalar> queries;  ///< [n × D]
+  MatrixView<Scalar> keys;     ///< [n × D]
+  MatrixView<Scalar> values;   ///< [n × D]
+  VectorView<Scalar> rates;    ///< η [n]
+
+  TttRows part(Index first, Index count) const {
+    return {queries.rows(first, count), keys.rows(first, count), values.rows(first, count),
+            {rates.data() + first, count}};
+  }
+};
+
+/// One learned tensor W₀ of a rule: its published name and shape for H heads.
+struct FastWeight {
+  const char* name;
+  Shape shape;
+  ParameterInfo info;
+};
+
+}  // namespace rules
+
+TTT_NAMESPACE_END

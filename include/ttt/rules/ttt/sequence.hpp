@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+/// @file
+/// One head of one sequence through any TTT rule: mini-batch after mini-batch, forward and backward.
+///
+/// A **TttRule** knows one mini-batch: `learn` takes the keys of a part of it into the state and computes their inner
+/// gradients, `apply` answers the queries, `fold` moves the weights at its end, `primal` does all three token by token,
+/// `backward` is the adjoint of a part. Its models: rules::TttLinear, rules::TttMlp.
+#pragma once
+
+#include "ttt/rules/ttt/head.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+namespace rules {
+
+/// Which of two equal computations runs the inner loop; gradients are the same.
+enum class TttForm {
+  dual,   ///< a mini-batch at once
+  primal  ///< token after token, every W(r) spelled out: the reference
+};
+
+/// Inner losses of one part, for statistics.
+struct PartLoss {
+  double at_initial = 0, before_update = 0, after_update = 0;
+};
+
+/// The parts of mini-batches into which a piece of `length` tokens falls when `phase` tokens of one are read already.
+class PartList {
+ public:
+  PartList(Index phase, Index length, Index mini_batch) : phase_(phase), length_(length), mini_batch_(mini_batch) {}
+
+  Index size() const { return length_ == 0 ? 0 : (phase_ + length_ + mini_batch_ - 1) / mini_batch_; }
+  MiniBatchPart operator[](Index i) const {
+    const Index begin = i == 0 ? phase_ : 0, end = std::min(mini_batch_, phase_ + length_ - i * mini_batch_);
+    return {begin, end - begin};
+  }
+  /// Row of the piece where part i starts.
+  Index row(Index i) const { return i == 0 ? 0 : i * mini_batch_ - phase_; }
+
+ private:
+  Index phase_, length_, mini_batch_;
+};
+
+/// Where a forward leaves what its backward starts from: the head's whole state before the first part, then the fast
+/// weights before every `interval`-th part.
+template <class Scalar>
+struct TttCheckpoints {
+  Scalar* data = nullptr;  ///< null: nothing is kept
+  Index interval = 1;
+  Index state_size = 0, weight_size = 0;
+
+  Index count(Index parts) const { return (parts + interval - 1) / interval; }
+  Index size(Index parts) const { return parts == 0 ? 0 : state_size + (count(parts) - 1) * weight_size; }
+  Scalar* at(Index group) const { return group == 0 ? data : data + state_size + (group - 1) * weight_size; }
+};
+
+/// Mean inner losses of `rows` with W₀ (`initial`, laid out as the state), before the part and after its last token.
+template <class Arch, class Rule, class Scalar = typename Rule::Scalar>
+PartLoss part_loss(const Rule& rule, const TttHead<Scalar>& head, const Scalar* initial, Scalar* before,
+                   MiniBatchPart part, const TttRows<const Scalar>& rows, Arena& scratch) {
+  const Arena::Frame frame(scratch);
+  Scalar* copy_of_state = scratch.allocate<Scalar>(rule.state_size());
+  const auto z = scratch.matrix<Scalar>(part.count, rule.head_width());
+  const auto loss = [&](Scalar* state) {
+    rule.template model<Arch>(rule.state(state), rows.keys, z, scratch);
+    return inner_loss<Arch, Scalar>(head.norm, z, rows.keys, rows.values, scratch);
+  };
+  PartLoss result;
+  result.before_update = loss(before);
+  std::copy_n(before, rule.state_size(), copy_of_state);
+  rule.template learn<Arch>(head, rule.state(copy_of_state), part, rows, scratch);
+  rule.template fold<Arch>(head, rule.state(copy_of_state), part.end(), scratch);
+  result.after_update = loss(copy_of_state);
+  std::copy_n(initial, rule.weight_size(), copy_of_state);
+  result.at_initial = loss(copy_of_state);
+  return result;
+}
+
+/// Reads one part: learn, apply, and fold when it ends its mini-batch.
+template <class Arch, class Rule, class Scalar = typename Rule::Scalar>
+void forward_part(const Rule& rule, TttForm form, const TttHead<Scalar>& head,
+                  const typename Rule::State& state, MiniBatchPart part, const TttRows<const Scalar>& rows,
+                  MatrixView<Scalar> out, Arena& scratch) {
+  const bool ends = part.end() == rule.mini_batch();
+  if (form == TttForm::primal) {
+    rule.template primal<Arch>(head, state, part, rows, out, scratch);
+  } else {
+    rule.template learn<Arch>(head, state, part, rows, scratch);
+    rule.template apply<Arch>(head, state, part, rows.queries, out, scratch);
+    if (ends) rule.template fold<Arch>(head, state, rule.mini_batch(), scratch);
+  }
+  if (ends) state.close();
+}
+
+/// Reads a piece of T tokens: `state_data` holds the head's state and is advanced, rows and out are [T × D]. Fills
+/// `checkpoints` when it has memory, and `losses` (one per part, against W₀ in `initial`) when it is not null.
+template <class Arch, class Rule, class Scalar = typename Rule::Scalar>
+void forward_sequence(const Rule& rule, TttForm form, const TttHead<Scalar>& head, Scalar* state_data,
+                      const PartList& parts, const TttRows<const Scalar>& rows, MatrixView<Scalar> out,
+                      TttCheckpoints<Scalar> checkpoints, const Scalar* initial, PartLoss* losses, Arena& scratch) {
+  const auto state = rule.state(state_data);
+  for (Index i = 0; i < parts.size(); ++i) {
+    const MiniBatchPart part = parts[i];
+    const TttRows<const Scalar> part_rows = rows.part(parts.row(i), part.count);
+    if (checkpoints.data && i % checkpoints.interval == 0)
+      std::copy_n(state_data, i == 0 ? rule.state_size() : rule.weight_size(), checkpoints.at(i / checkpoints.interval));
+    if (losses) losses[i] = part_loss<Arch>(rule, head, initial, state_data, part, part_rows, scratch);
+    forward_part<Arch>(rule, form, head, state, part, part_rows, out.rows(parts.row(i), part.count), scratch);
+  }
+}
+
+/// Backward of `forward_sequence`, from the checkpoints it left. `d_state_data` goes from the gradient of the final state
+/// to that of the initial one; `d_rows` [T × D] are assigned, `d_head` accumulates. Fast weights between checkpoints are
+/// computed again.
+template <class Arch, class Rule, class Scalar = typename Rule::Scalar>
+void backward_sequence(const Rule& rule, const TttHead<Scalar>& head, const PartList& parts,
+                       const TttRows<const Scalar>& rows, MatrixView<const Scalar> d_out,
+                       TttCheckpoints<Scalar> checkpoints, Scalar* d_state_data, const TttRows<Scalar>& d_rows,
+                       const TttHeadGradient<Scalar>& d_head, Arena& scratch) {
+  const Arena::Frame frame(scratch);
+  const Index weight_size = rule.weight_size(), interval = checkpoints.interval;
+  Scalar* work = scratch.allocate<Scalar>(rule.state_size());
+  Scalar* starts = scratch.allocate<Scalar>(interval * weight_size);
+  const auto state = rule.state(work), d_state = rule.state(d_state_data);
+
+  // The state in which part i starts: its weights, and before the first part the rows that were open already.
+  const auto learn = [&](Index i, const Scalar* weights) {
+    std::copy_n(i == 0 ? checkpoints.at(0) : weights, i == 0 ? rule.state_size() : weight_size, work);
+    if (i > 0) state.close();
+    rule.template learn<Arch>(head, state, parts[i], rows.part(parts.row(i), parts[i].count), scratch);
+  };
+
+  for (Index group = checkpoints.count(parts.size()) - 1; group >= 0; --group) {
+    const Index first = group * interval, last = std::min(first + interval, parts.size());
+    std::copy_n(checkpoints.at(group), weight_size, starts);
+    for (Index i = first; i + 1 < last; ++i) {
+      learn(i, starts + (i - first) * weight_size);
+      rule.template fold<Arch>(head, state, rule.mini_batch(), scratch);
+      std::copy_n(work, weight_size, starts + (i + 1 - first) * weight_size);
+    }
+    for (Index i = last - 1; i >= first; --i) {
+      const MiniBatchPart part = parts[i];
+      learn(i, starts + (i - first) * weight_size);
+      if (part.end() == rule.mini_batch()) d_state.close();  // a closed mini-batch's rows are constant zeros
+      rule.template backward<Arch>(head, state, part, rows.part(parts.row(i), part.count),
+                                   d_out.rows(parts.row(i), part.count), d_state,
+                                   d_rows.part(parts.row(i), part.count), d_head, scratch);
+    }
+  }
+}
+
+}  // namespace rules
+
+TTT_NAMESPACE_END

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "ttt/rules/ttt_linear/dual.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+namespace rules {
+
+/// Backward of learn, apply and (when the part ends the mini-batch) fold.
+///
+/// `state` is what the part started from, with its own rows learned again; `d_state` goes from the gradient of the state
+/// after the part to that of the state before. Assigns `d_rows`, adds to `d_head`.
+template <class Arch, class Scalar>
+void ttt_linear_backward(const TttHead<Scalar>& head, const TttLinearState<Scalar>& state, MiniBatchPart part,
+                         const TttRows<const Scalar>& rows, MatrixView<const Scalar> d_out,
+                         const TttLinearState<Scalar>& d_state, const TttRows<Scalar>& d_rows,
+                         const TttHeadGradient<Scalar>& d_head, Arena& scratch) {
+  const Arena::Frame frame(scratch);
+  const Index width = rows.keys.columns();
+  const InnerRates<Scalar> rates{state.rates, head.factors};
+  const InnerRatesGradient<Scalar> d_rates{d_state.rates, d_head.factors};
+  const MatrixView<const Scalar> weight_transposed =
+      detail::transposed_copy(MatrixView<const Scalar>(state.map.weight), scratch);
+  const auto z = scratch.matrix<Scalar>(part.count, width), d_z = scratch.matrix<Scalar>(part.count, width);
+
+  // W(last) of the mini-batch
+  if (part.end() == state.map.keys.rows()) fast_fold_backward<Arch>(state.map, rates, d_state.map, d_rates, scratch);
+
+  // out = q + LN(q W(r) + b(r))
+  fast_apply<Arch, Scalar>(state.map, rates, part, rows.queries, z, scratch);
+  inner_output_backward<Arch, Scalar>(head.norm, z, d_out, d_z, d_head.norm);
+  fast_apply_backward<Arch, Scalar>(state.map, weight_transposed, rates, part, rows.queries, d_z, d_rows.queries,
+                                    d_state.map, d_rates, scratch);
+  detail::add_rows<Arch, Scalar>(d_out, d_rows.queries);
+
+  // g = ∂/∂z ½‖LN(z) − (v − k)‖², z = k W + b
+  const auto d_keys = d_state.map.keys.rows(part.first, part.count);
+  const auto d_gradients = d_state.map.gradients.rows(part.first, part.count);
+  fast_apply_start<Arch, Scalar>(state.map, rows.keys, z);
+  inner_gradient_backward<Arch, Scalar>(head.norm, z, rows.keys, rows.values, d_gradients, d_z, d_keys, d_rows.values,
+                                        d_head.norm, scratch);
+  fast_apply_start_backward<Arch, Scalar>(weight_transposed, rows.keys, d_z, d_keys, d_state.map);
+
+  // The part's own rows leave the state's gradient for the gradient of its inputs.
+  take_rows(part, d_state.map.keys, d_rows.keys);
+  fill(d_gradients, Scalar(0));
+  take_rates(part, d_state.rates, d_rows.rates);
+}
+
+}  // namespace rules
+
+TTT_NAMESPACE_END

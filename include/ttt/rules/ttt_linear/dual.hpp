@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+/// @file
+/// TTT-Linear, inner model f(x) = x + LN(x W + b), in its dual form: a mini-batch, or any part of one, at once.
+#pragma once
+
+#include "ttt/rules/ttt_linear/state.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+namespace rules {
+
+/// Takes the keys of `part` into the state and computes their inner gradients at the weights of the mini-batch's start:
+/// g = ∂/∂z ½‖LN(z) − (v − k)‖², z = k W + b.
+template <class Arch, class Scalar>
+void ttt_linear_learn(const TttHead<Scalar>& head, const TttLinearState<Scalar>& state, MiniBatchPart part,
+                      const TttRows<const Scalar>& rows, Arena& scratch) {
+  const Arena::Frame frame(scratch);
+  const auto z = scratch.matrix<Scalar>(part.count, rows.keys.columns());
+  copy(rows.keys, state.map.keys.rows(part.first, part.count));
+  std::copy(rows.rates.begin(), rows.rates.end(), state.rates.data() + part.first);
+  fast_apply_start<Arch>(state.map, rows.keys, z);
+  inner_gradient<Arch, Scalar>(head.norm, z, rows.keys, rows.values, state.map.gradients.rows(part.first, part.count),
+                               scratch);
+}
+
+/// out = q + LN(q W(r) + b(r)) for the tokens of `part`, which have been learned.
+template <class Arch, class Scalar>
+void ttt_linear_apply(const TttHead<Scalar>& head, const TttLinearState<Scalar>& state, MiniBatchPart part,
+                      MatrixView<const Scalar> queries, MatrixView<Scalar> out, Arena& scratch) {
+  const Arena::Frame frame(scratch);
+  const auto z = scratch.matrix<Scalar>(part.count, queries.columns());
+  fast_apply<Arch>(state.map, {state.rates, head.factors}, part, queries, z, scratch);
+  inner_output<Arch, Scalar>(head.norm, queries, z, out);
+}
+
+/// W, b ← the weights after the first `count` tokens of the mini-batch.
+template <class Arch, class Scalar>
+void ttt_linear_fold(const TttHead<Scalar>& head, const TttLinearState<Scalar>& state, Index count, Arena& scratch) {
+  fast_fold<Arch>(state.map, InnerRates<Scalar>{state.rates, head.factors}, count, scratch);
+}
+
+/// z = x W + b with the weights of the mini-batch's start.
+template <class Arch, class Scalar>
+void ttt_linear_model(const TttLinearState<Scalar>& state, MatrixView<const Scalar> x, MatrixView<Scalar> z, Arena&) {
+  fast_apply_start<Arch>(state.map, x, z);
+}
+
+}  // namespace rules
+
+TTT_NAMESPACE_END

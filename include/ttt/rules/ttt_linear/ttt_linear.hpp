@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+
+#include "ttt/rules/ttt_linear/backward.hpp"
+#include "ttt/rules/ttt_linear/primal.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+namespace rules {
+
+/// The rule of TTT-Linear (Sun et al. 2024, arXiv 2407.04620, section 2.7): per head, W [D × D] and b [D] learn to
+/// reconstruct v from k while the sequence is read. Models TttRule.
+template <class Element, Index HeadWidth = dynamic, Index MiniBatch = dynamic>
+class TttLinear {
+ public:
+  using Scalar = Element;
+  using State = TttLinearState<Scalar>;
+  using Head = TttHead<Scalar>;
+  static constexpr double base_learning_rate = 1.0;  ///< of the published layer
+
+  TttLinear(Index head_width, Index mini_batch) : head_width_(head_width), mini_batch_(mini_batch) {}
+
+  Index head_width() const { return head_width_; }
+  Index mini_batch() const { return mini_batch_; }
+  Index weight_size() const { return State::weight_size(head_width_); }
+  Index state_size() const { return State::size(head_width_, mini_batch_); }
+  State state(Scalar* data) const { return State::at(data, head_width_, mini_batch_); }
+
+  /// W₀ and b₀ in the order in which a state holds them.
+  std::array<FastWeight, 2> fast_weights(Index heads) const {
+    return {{{"W1", {heads, head_width_, head_width_}, parameter::fast_weight},
+             {"b1", {heads, 1, head_width_}, parameter::zero}}};
+  }
+
+  template <class Arch>
+  void learn(const Head& head, const State& state, MiniBatchPart part, const TttRows<const Scalar>& rows,
+             Arena& scratch) const {
+    ttt_linear_learn<Arch>(head, state, part, rows, scratch);
+  }
+  template <class Arch>
+  void apply(const Head& head, const State& state, MiniBatchPart part, MatrixView<const Scalar> queries,
+             MatrixView<Scalar> out, Arena& scratch) const {
+    ttt_linear_apply<Arch>(head, state, part, queries, out, scratch);
+  }
+  template <class Arch>
+  void fold(const Head& head, const State& state, Index count, Arena& scratch) const {
+    ttt_linear_fold<Arch>(head, state, count, scratch);
+  }
+  template <class Arch>
+  void model(const State& state, MatrixView<const Scalar> x, MatrixView<Scalar> z, Arena& scratch) const {
+    ttt_linear_model<Arch>(state, x, z, scratch);
+  }
+  template <class Arch>
+  void primal(const Head& head, const State& state, MiniBatchPart part, const TttRows<const Scalar>& rows,
+              MatrixView<Scalar> out, Arena& scratch) const {
+    ttt_linear_primal<Arch>(head, state, part, rows, out, scratch);
+  }
+  template <class Arch>
+  void backward(const Head& head, const State& state, MiniBatchPart part, const TttRows<const Scalar>& rows,
+                MatrixView<const Scalar> d_out, const State& d_state, const TttRows<Scalar>& d_rows,
+                const TttHeadGradient<Scalar>& d_head, Arena& scratch) const {
+    ttt_linear_backward<Arch>(head, state, part, rows, d_out, d_state, d_rows, d_head, scratch);
+  }
+
+ private:
+  [[no_unique_address]] Extent<HeadWidth> head_width_;
+  [[no_unique_address]] Extent<MiniBatch> mini_batch_;
+};
+
+}  // namespace rules
+
+TTT_NAMESPACE_END

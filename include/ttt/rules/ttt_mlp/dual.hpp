@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+/// @file
+/// TTT-MLP, inner model f(x) = x + LN(gelu(x W1 + b1) W2 + b2), in its dual form: a mini-batch, or any part of one, at
+/// once. The dual form is exact because all gradients of a mini-batch are taken at its start.
+#pragma once
+
+#include "ttt/kernels/elementary.hpp"
+#include "ttt/rules/ttt_mlp/state.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+namespace rules {
+
+namespace detail {
+
+/// x2 = gelu(z1), element by element; may be in place.
+template <class Arch, class Scalar>
+void gelu_rows(MatrixView<const Scalar> z, MatrixView<Scalar> x) {
+  for (Index r = 0; r < z.rows(); ++r)
+    simd::for_each_pack<Scalar, Arch>(z.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
+      kernels::gelu(P::load(z.row(r) + c)).store(x.row(r) + c);
+    });
+}
+
+/// d_z = d_x ∘ gelu′(z), element by element; may be in place of d_x.
+template <class Arch, class Scalar>
+void gelu_rows_backward(MatrixView<const Scalar> z, MatrixView<const Scalar> d_x, MatrixView<Scalar> d_z) {
+  for (Index r = 0; r < z.rows(); ++r)
+    simd::for_each_pack<Scalar, Arch>(z.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
+      (P::load(d_x.row(r) + c) * kernels::Gelu(P::load(z.row(r) + c)).derivative()).store(d_z.row(r) + c);
+    });
+}
+
+}  // namespace detail
+
+/// Takes the keys of `part` into the state and computes both maps' inner gradients at the mini-batch's start:
+/// x2 = gelu(z1), g2 = ∂/∂z2 ½‖LN(z2) − (v − k)‖², g1 = (g2 W2ᵀ) ∘ gelu′(z1).
+template <class Arch, class Scalar>
+void ttt_mlp_learn(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state, MiniBatchPart part,
+                   const TttRows<const Scalar>& rows, Arena& scratch) {
+  const Arena::Frame frame(scratch);
+  const auto z1 = scratch.matrix<Scalar>(part.count, state.first.weight.columns());
+  const auto z2 = scratch.matrix<Scalar>(part.count, rows.keys.columns());
+  const auto x2 = state.second.keys.rows(part.first, part.count);
+  const auto g2 = state.second.gradients.rows(part.first, part.count);
+  const auto g1 = state.first.gradients.rows(part.first, part.count);
+  copy(rows.keys, state.first.keys.rows(part.first, part.count));
+  std::copy(rows.rates.begin(), rows.rates.end(), state.rates.data() + part.first);
+
+  fast_apply_start<Arch>(state.first, rows.keys, z1);
+  detail::gelu_rows<Arch, Scalar>(z1, x2);
+  fast_apply_start<Arch, Scalar>(state.second, x2, z2);
+  inner_gradient<Arch, Scalar>(head.norm, z2, rows.keys, rows.values, g2, scratch);
+  kernels::matmul<Arch>(g2, detail::transposed_copy(MatrixView<const Scalar>(state.second.weight), scratch), g1);
+  detail::gelu_rows_backward<Arch, Scalar>(z1, g1, g1);
+}
+
+/// out = q + LN(gelu(q W1(r) + b1(r)) W2(r) + b2(r)) for the tokens of `part`, which have been learned.
+template <class Arch, class Scalar>
+void ttt_mlp_apply(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state, MiniBatchPart part,
+                   MatrixView<const Scalar> queries, MatrixView<Scalar> out, Arena& scratch) {
+  const Arena::Frame frame(scratch);
+  const InnerRates<Scalar> rates{state.rates, head.factors};
+  const auto x2 = scratch.matrix<Scalar>(part.count, state.first.weight.columns());
+  const auto z2 = scratch.matrix<Scalar>(part.count, queries.columns());
+  fast_apply<Arch>(state.first, rates, part, queries, x2, scratch);
+  detail::gelu_rows<Arch, Scalar>(x2, x2);
+  fast_apply<Arch, Scalar>(state.second, rates, part, x2, z2, scratch);
+  inner_output<Arch, Scalar>(head.norm, queries, z2, out);
+}
+
+/// All four fast weights ← those after the first `count` tokens of the mini-batch.
+template <class Arch, class Scalar>
+void ttt_mlp_fold(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state, Index count, Arena& scratch) {
+  const InnerRates<Scalar> rates{state.rates, head.factors};
+  fast_fold<Arch>(state.first, rates, count, scratch);
+  fast_fold<Arch>(state.second, rates, count, scratch);
+}
+
+/// z = gelu(x W1 + b1) W2 + b2 with the weights of the mini-batch's start.
+template <class Arch, class Scalar>
+void ttt_mlp_model(const TttMlpState<Scalar>& state, MatrixView<const Scalar> x, MatrixView<Scalar> z, Arena& scratch) {
+  const Arena::Frame frame(scratch);
+  const auto hidden = scratch.matrix<Scalar>(x.rows(), state.first.weight.columns());
+  fast_apply_start<Arch>(state.first, x, hidden);
+  detail::gelu_rows<Arch, Scalar>(hidden, hidden);
+  fast_apply_start<Arch, Scalar>(state.second, hidden, z);
+}
+
+}  // namespace rules
+
+TTT_NAMESPACE_END

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "ttt/rules/ttt/head.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+namespace rules {
+
+/// State of one head of TTT-MLP: W1 [D × F], b1 [F], W2 [F × D], b2 [D] at the start of the open mini-batch and, for each
+/// token read since (unused rows zero), the inputs and inner gradients of both maps and the learning rate.
+template <class Scalar>
+struct TttMlpState {
+  FastLinear<Scalar> first;   ///< D → F; its keys are the layer's keys
+  FastLinear<Scalar> second;  ///< F → D; its keys are gelu(z1) of the keys
+  VectorView<Scalar> rates;   ///< η [K]
+
+  /// Scalars of W1, b1, W2 and b2, which lie first, in this order.
+  static Index weight_size(Index head_width, Index hidden) { return 2 * head_width * hidden + hidden + head_width; }
+  static Index size(Index head_width, Index hidden, Index mini_batch) {
+    return weight_size(head_width, hidden) + mini_batch * (2 * head_width + 2 * hidden + 1);
+  }
+  /// The state that lies at `data`.
+  static TttMlpState at(Scalar* data, Index head_width, Index hidden, Index mini_batch) {
+    const auto take = [&](Index rows, Index columns) {
+      const MatrixView<Scalar> view(data, rows, columns);
+      data += rows * columns;
+      return view;
+    };
+    TttMlpState state;
+    state.first.weight = take(head_width, hidden);
+    state.first.bias = take(1, hidden);
+    state.second.weight = take(hidden, head_width);
+    state.second.bias = take(1, head_width);
+    state.first.keys = take(mini_batch, head_width);
+    state.first.gradients = take(mini_batch, hidden);
+    state.second.keys = take(mini_batch, hidden);
+    state.second.gradients = take(mini_batch, head_width);
+    state.rates = {data, mini_batch};
+    return state;
+  }
+  /// Zeros the rows of the mini-batch: none is open.
+  void close() const {
+    for (const auto& rows : {first.keys, first.gradients, second.keys, second.gradients}) fill(rows, Scalar(0));
+    std::fill(rates.begin(), rates.end(), Scalar(0));
+  }
+};
+
+}  // namespace rules
+
+TTT_NAMESPACE_END
