@@ -54,7 +54,9 @@ class PanelView {
 
   constexpr PanelView() = default;
   constexpr PanelView(Scalar* data, Index rows, Index columns) : data_(data), rows_(rows), columns_(columns) {}
-  constexpr PanelView(const PanelView<std::remove_const_t<Scalar>>& other) requires std::is_const_v<Scalar>
+  template <class Other>
+    requires(std::is_const_v<Scalar> && std::is_same_v<Other, std::remove_const_t<Scalar>>)
+  constexpr PanelView(const PanelView<Other>& other)
       : PanelView(other.data(), other.rows(), other.columns()) {}
 
   constexpr Scalar* data() const { return data_; }

@@ -19,7 +19,9 @@ class MatrixView {
   constexpr MatrixView(Scalar* data, Index rows, Index columns, Index stride)
       : data_(data), rows_(rows), columns_(columns), stride_(stride) {}
   /// A mutable view converts to a read-only one.
-  constexpr MatrixView(const MatrixView<value_type>& other) requires std::is_const_v<Scalar>
+  template <class Other>
+    requires(std::is_const_v<Scalar> && std::is_same_v<Other, value_type>)
+  constexpr MatrixView(const MatrixView<Other>& other)
       : MatrixView(other.data(), other.rows(), other.columns(), other.stride()) {}
 
   constexpr Scalar* data() const { return data_; }
@@ -52,7 +54,9 @@ class VectorView {
   constexpr VectorView() = default;
   constexpr VectorView(Scalar* data, Index size) : data_(data), size_(size) {}
   /// A mutable view converts to a read-only one.
-  constexpr VectorView(const VectorView<value_type>& other) requires std::is_const_v<Scalar>
+  template <class Other>
+    requires(std::is_const_v<Scalar> && std::is_same_v<Other, value_type>)
+  constexpr VectorView(const VectorView<Other>& other)
       : VectorView(other.data(), other.size()) {}
 
   constexpr Scalar* data() const { return data_; }

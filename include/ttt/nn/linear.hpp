@@ -26,12 +26,12 @@ void product(MatrixView<const Scalar> x, PanelView<const Scalar> panels, MatrixV
              Context& context) {
   if (x.rows() > rows_per_task) {
     context.parallel_ranges(x.rows(), rows_per_task, [&](Index first, Index count, Arena&) {
-      kernels::matmul(x.rows(first, count), panels, y.rows(first, count), output);
+      kernels::matmul(kernels::Left<Scalar>(x.rows(first, count)), panels, y.rows(first, count), output);
     });
   } else {
     const Index share = (panels.count() + context.workers() - 1) / context.workers();
     context.parallel_ranges(panels.count(), share, [&](Index first, Index count, Arena&) {
-      kernels::matmul(x, panels, y, output, first, count);
+      kernels::matmul(kernels::Left<Scalar>(x), panels, y, output, first, count);
     });
   }
 }

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "ttt/layers/ttt/ttt_layer.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+template <class Rule, class Arch>
+void TttLayer<Rule, Arch>::backward(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_y,
+                                    MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
+                                    Context& context) const {
+  const Activations& a = record.activations;
+  Arena& scratch = context.scratch();
+  const Arena::Frame frame(scratch);
+  if (d_x.empty()) d_x = scratch.matrix<Scalar>(a.x.rows(), width());
+  fill(d_x, Scalar(0));
+
+  Activations d;
+  for (auto* part : {&d.queries, &d.keys, &d.values}) *part = scratch.matrix<Scalar>(a.x.rows(), width());
+  d.rates = scratch.zeros<Scalar>(config_.heads, a.x.rows());
+
+  const auto d_inner = backward_output(parameters, a, d_y, d_x, gradients, context);
+  backward_inner_loop(parameters, record, d_inner, d, gradients, d_states, context);
+  backward_learning_rates(parameters, a, d, d_x, gradients, context);
+  backward_projections(parameters, record, d, d_x, gradients, d_states, context);
+}
+
+/// y = (LN(z) ∘ gelu(gate)) W_oᵀ: adds the gate's share to d_x, returns d_z.
+template <class Rule, class Arch>
+MatrixView<typename Rule::Scalar> TttLayer<Rule, Arch>::backward_output(const Parameters& parameters,
+                                                                        const Activations& a,
+                                                                        MatrixView<const Scalar> d_y,
+                                                                        MatrixView<Scalar> d_x, Parameters& gradients,
+                                                                        Context& context) const {
+  Arena& scratch = context.scratch();
+  const Index rows = a.x.rows();
+  const auto d_inner = scratch.matrix<Scalar>(rows, width());
+  const Arena::Frame frame(scratch);
+  const auto normed = scratch.matrix<Scalar>(rows, width()), d_normed = scratch.matrix<Scalar>(rows, width());
+  gated_norm(parameters, a, normed, context);
+  nn::linear_backward(parameters.output, normed, d_y, d_normed, gradients.output, context);
+  if (config_.gate) {
+    const auto d_gate = scratch.matrix<Scalar>(rows, width());
+    nn::layer_norm_forward(parameters.post_weight, parameters.post_bias, a.inner, config_.norm_epsilon, normed, context);
+    context.parallel_ranges(rows, 64, [&](Index first, Index count, Arena&) {
+      for (Index r = first; r < first + count; ++r)
+        simd::for_each_pack<Scalar, Arch>(width(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
+          const kernels::Gelu gelu(P::load(a.gate.row(r) + c));
+          const P d_product = P::load(d_normed.row(r) + c);
+          (d_product * P::load(normed.row(r) + c) * gelu.derivative()).store(d_gate.row(r) + c);
+          (d_product * gelu.value()).store(d_normed.row(r) + c);
+        });
+    });
+    nn::linear_backward(parameters.gate, a.x, d_gate, d_x, gradients.gate, context, kernels::Output::accumulate);
+  }
+  nn::layer_norm_backward(parameters.post_weight, a.inner, config_.norm_epsilon, d_normed, d_inner,
+                          gradients.post_weight, gradients.post_bias, context);
+  return d_inner;
+}
+
+/// One task per sequence and head, segments in reverse. What the tasks find out about shared parameters is summed
+/// afterwards, in the order of the sequences, so that the bits do not depend on the threads.
+template <class Rule, class Arch>
+void TttLayer<Rule, Arch>::backward_inner_loop(const Parameters& parameters, const Record& record,
+                                               MatrixView<const Scalar> d_inner, const Activations& d,
+                                               Parameters& gradients, std::span<State* const> d_states,
+                                               Context& context) const {
+  const Activations& a = record.activations;
+  Arena& scratch = context.scratch();
+  const auto runs = plan_runs(a.segments, scratch);
+  const Index heads = config_.heads, width = rule_.head_width(), state_size = rule_.state_size();
+  const Index weight_size = rule_.weight_size(), mini_batch = rule_.mini_batch();
+  const auto sums = scratch.zeros<Scalar>(static_cast<Index>(runs.size()) * heads, weight_size + 2 * width + mini_batch);
+
+  context.parallel(sums.rows(), [&](Index task, Arena& arena) {
+    const SegmentRange run = runs[static_cast<std::size_t>(task / heads)];
+    const Index h = task % heads;
+    Scalar* d_initial = sums.row(task);
+    Scalar* d_norm = d_initial + weight_size;
+    const rules::TttHeadGradient<Scalar> d_head{{d_norm, d_norm + width}, {d_norm + 2 * width, mini_batch}};
+    const auto wanted = [&](std::size_t i) -> Scalar* {
+      return d_states.empty() || !d_states[i] ? nullptr : d_states[i]->values.data() + h * state_size;
+    };
+    const auto d_state = arena.zeros<Scalar>(1, state_size);
+    if (const Scalar* given = wanted(run.end - 1)) std::copy_n(given, state_size, d_state.data());
+    for (std::size_t i = run.end; i-- > run.first;) {
+      const TttSegment& segment = a.segments[i];
+      rules::backward_sequence<Arch>(
+          rule_, head(parameters, a, h), parts(segment), a.rows(segment, h, width),
+          d_inner.rows(segment.row, segment.length).columns(h * width, width),
+          checkpoints(record.checkpoints[i * static_cast<std::size_t>(heads) + static_cast<std::size_t>(h)]),
+          d_state.data(), d.gradient_rows(segment, h, width), d_head, arena);
+      if (segment.reset) {  // the sequence began here, from the learned W₀
+        rules::detail::add_scaled<Arch>(Scalar(1), d_state.data(), weight_size, d_initial);
+        fill(d_state, Scalar(0));
+      }
+    }
+    if (Scalar* target = wanted(run.first)) std::copy_n(d_state.data(), state_size, target);
+  });
+  sum_inner_gradients(a, sums, gradients);
+}
+
+/// Adds the tasks' sums to the gradients of W₀, the inner norm and the position factors (clamped ones get none).
+template <class Rule, class Arch>
+void TttLayer<Rule, Arch>::sum_inner_gradients(const Activations& a, MatrixView<const Scalar> sums,
+                                               Parameters& gradients) const {
+  const Index heads = config_.heads, width = rule_.head_width();
+  const auto add = [](const Scalar* from, Index count, Scalar* to) {
+    rules::detail::add_scaled<Arch>(Scalar(1), from, count, to);
+  };
+  for (Index task = 0; task < sums.rows(); ++task) {
+    const Index h = task % heads;
+    const Scalar* from = sums.row(task);
+    for (auto& tensor : gradients.fast) {
+      const Index size = tensor.size() / heads;
+      if (!tensor.empty()) add(from, size, tensor.data() + h * size);
+      from += size;
+    }
+    if (!gradients.norm_weight.empty()) add(from, width, gradients.norm_weight.data() + h * width);
+    if (!gradients.norm_bias.empty()) add(from + width, width, gradients.norm_bias.data() + h * width);
+    if (gradients.position.empty()) continue;
+    for (Index r = 0; r < rule_.mini_batch(); ++r)
+      if (a.factors[r] > Scalar(0)) gradients.position[r] += from[2 * width + r];
+  }
+}
+
+/// η = base / D · sigmoid(x w_hᵀ + b_h): adds to d_x.
+template <class Rule, class Arch>
+void TttLayer<Rule, Arch>::backward_learning_rates(const Parameters& parameters, const Activations& a,
+                                                   const Activations& d, MatrixView<Scalar> d_x,
+                                                   Parameters& gradients, Context& context) const {
+  const Arena::Frame frame(context.scratch());
+  const auto d_logits = context.scratch().template matrix<Scalar>(a.x.rows(), config_.heads);
+  const auto base = static_cast<Scalar>(base_rate());
+  for (Index h = 0; h < config_.heads; ++h)
+    for (Index n = 0; n < d_logits.rows(); ++n) {
+      d_logits(n, h) = base == Scalar(0) ? Scalar(0) : d.rates(h, n) * a.rates(h, n) * (Scalar(1) - a.rates(h, n) / base);
+      if (!gradients.rate_bias.empty()) gradients.rate_bias[h] += d_logits(n, h);
+    }
+  nn::linear_backward(parameters.rate_weight, a.x, d_logits, d_x, gradients.rate_weight, context,
+                      kernels::Output::accumulate);
+}
+
+/// Rotations, convolutions and projections of q, k and v: adds to d_x, turns the tails of d_states.
+template <class Rule, class Arch>
+void TttLayer<Rule, Arch>::backward_projections(const Parameters& parameters, const Record& record,
+                                                const Activations& d, MatrixView<Scalar> d_x, Parameters& gradients,
+                                                std::span<State* const> d_states, Context& context) const {
+  using kernels::Output;
+  const Activations& a = record.activations;
+  rotate(a, d.queries, true, context);
+  rotate(a, d.keys, true, context);
+  nn::linear_backward(parameters.value, a.x, d.values, d_x, gradients.value, context, Output::accumulate);
+  if (!config_.share_query_key) {
+    nn::linear_backward(parameters.query, a.x, d.queries, d_x, gradients.query, context, Output::accumulate);
+    nn::linear_backward(parameters.key, a.x, d.keys, d_x, gradients.key, context, Output::accumulate);
+    return;
+  }
+  Arena& scratch = context.scratch();
+  auto* pieces = scratch.allocate<Segment<State>>(static_cast<Index>(a.segments.size()));
+  for (std::size_t i = 0; i < a.segments.size(); ++i)
+    pieces[i] = {a.segments[i].length, d_states.empty() ? nullptr : d_states[i], a.segments[i].reset};
+  const auto conv = conv_segments(a.segments, Segments(pieces, a.segments.size()), scratch);
+  const auto d_shared = scratch.matrix<Scalar>(a.x.rows(), width());
+  const auto d_tails = scratch.matrix<Scalar>(record.tails.rows(), width());
+  nn::temporal_conv_backward<Scalar>(parameters.conv_query, a.shared, conv, record.tails, d.queries, d_shared, d_tails,
+                                     gradients.conv_query, context);
+  nn::temporal_conv_backward<Scalar>(parameters.conv_key, a.shared, conv, record.tails, d.keys, d_shared, d_tails,
+                                     gradients.conv_key, context, Output::accumulate);
+  nn::temporal_conv_tails_backward<Scalar>(conv, d_tails, d_shared, context);
+  nn::linear_backward(parameters.query, a.x, d_shared, d_x, gradients.query, context, Output::accumulate);
+}
+
+TTT_NAMESPACE_END

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "ttt/layers/ttt/ttt_layer.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+template <class Rule, class Arch>
+void TttLayer<Rule, Arch>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
+                                   MatrixView<Scalar> y, Context& context, Record* record) const {
+  TTT_ASSERT(x.columns() == width() && x.rows() == total_rows(segments), "x must hold the rows of all segments");
+  const Arena::Frame frame(context.scratch());
+  Arena& memory = record ? record->arena : context.scratch();
+  if (record) record->arena.reset();
+
+  const Activations a = allocate(x, segments, memory);
+  const auto tails = memory.matrix<Scalar>(static_cast<Index>(segments.size()) * tail_rows(), width());
+  std::span<Scalar*> checkpoint_memory;
+  if (record) {
+    const auto count = static_cast<Index>(segments.size()) * config_.heads;
+    checkpoint_memory = {memory.allocate<Scalar*>(count), static_cast<std::size_t>(count)};
+    for (Index i = 0; i < count; ++i)
+      checkpoint_memory[static_cast<std::size_t>(i)] = memory.allocate<Scalar>(
+          checkpoints(nullptr).size(parts(a.segments[static_cast<std::size_t>(i / config_.heads)]).size()));
+    record->activations = a;
+    record->checkpoints = checkpoint_memory;
+    record->tails = tails;
+  }
+
+  project(parameters, segments, tails, a, context);
+  learning_rates(parameters, a, context);
+  inner_loop(parameters, segments, a, checkpoint_memory, context);
+
+  const auto normed = context.scratch().template matrix<Scalar>(x.rows(), width());
+  gated_norm(parameters, a, normed, context);
+  nn::linear_forward<Scalar>(parameters.output, normed, y, context);
+  for (std::size_t i = 0; i < segments.size(); ++i)
+    segments[i].state->position = a.segments[i].position + a.segments[i].length;
+}
+
+template <class Rule, class Arch>
+typename TttLayer<Rule, Arch>::Activations TttLayer<Rule, Arch>::allocate(MatrixView<const Scalar> x,
+                                                                          Segments segments, Arena& memory) const {
+  const Index rows = x.rows();
+  Activations a;
+  a.x = x;
+  a.segments = plan_segments(segments, memory);
+  for (auto* part : {&a.queries, &a.keys, &a.values, &a.inner}) *part = memory.matrix<Scalar>(rows, width());
+  if (config_.share_query_key) a.shared = memory.matrix<Scalar>(rows, width());
+  if (config_.gate) a.gate = memory.matrix<Scalar>(rows, width());
+  a.rates = memory.matrix<Scalar>(config_.heads, rows);
+  a.factors = memory.vector<Scalar>(rule_.mini_batch());
+  return a;
+}
+
+template <class Rule, class Arch>
+void TttLayer<Rule, Arch>::load_initial(const Parameters& parameters, Index head, Scalar* state) const {
+  Scalar* weights = state;
+  for (const auto& tensor : parameters.fast) {
+    const auto initial = tensor.slice(head);
+    weights = std::copy_n(initial.data(), initial.rows() * initial.columns(), weights);
+  }
+  std::fill(weights, state + rule_.state_size(), Scalar(0));
+}
+
+template <class Rule, class Arch>
+typename TttLayer<Rule, Arch>::ConvSegments TttLayer<Rule, Arch>::conv_segments(std::span<const TttSegment> plan,
+                                                                                Segments segments,
+                                                                                Arena& memory) const {
+  auto* list = memory.allocate<nn::ConvSegment<Scalar>>(static_cast<Index>(segments.size()));
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    const auto start = plan[i].reset       ? nn::ConvStart::zeros
+                       : plan[i].continues ? nn::ConvStart::previous
+                                           : nn::ConvStart::tail;
+    State* state = segments[i].state;
+    list[i] = {plan[i].length, state ? tail(*state) : MatrixView<Scalar>(), start};
+  }
+  return {list, segments.size()};
+}
+
+/// q, k, v and the gate's pre-activation.
+template <class Rule, class Arch>
+void TttLayer<Rule, Arch>::project(const Parameters& parameters, Segments segments, MatrixView<Scalar> tails,
+                                   const Activations& a, Context& context) const {
+  if (config_.share_query_key) {
+    const auto conv = conv_segments(a.segments, segments, context.scratch());
+    nn::linear_forward<Scalar>(parameters.query, a.x, a.shared, context);
+    nn::temporal_conv_tails<Scalar>(a.shared, conv, tails, context);
+    nn::temporal_conv_forward<Scalar>(parameters.conv_query, a.shared, conv, tails, a.queries, context);
+    nn::temporal_conv_forward<Scalar>(parameters.conv_key, a.shared, conv, tails, a.keys, context);
+  } else {
+    nn::linear_forward<Scalar>(parameters.query, a.x, a.queries, context);
+    nn::linear_forward<Scalar>(parameters.key, a.x, a.keys, context);
+  }
+  nn::linear_forward<Scalar>(parameters.value, a.x, a.values, context);
+  if (config_.gate) nn::linear_forward<Scalar>(parameters.gate, a.x, a.gate, context);
+  rotate(a, a.queries, false, context);
+  rotate(a, a.keys, false, context);
+}
+
+/// Rotates every head of `rows` [N × C] in place by its token's position in the mini-batch, or back.
+template <class Rule, class Arch>
+void TttLayer<Rule, Arch>::rotate(const Activations& a, MatrixView<Scalar> rows, bool back, Context& context) const {
+  context.parallel(static_cast<Index>(a.segments.size()), [&](Index s, Arena&) {
+    const TttSegment& segment = a.segments[static_cast<std::size_t>(s)];
+    for (Index t = 0; t < segment.length; ++t) {
+      const Index phase = (segment.phase(rule_.mini_batch()) + t) % rule_.mini_batch();
+      const Scalar* cosines = rotary_.cosines(phase);
+      const Scalar* sines = rotary_.sines(phase);
+      for (Index h = 0; h < config_.heads; ++h) {
+        Scalar* row = rows.row(segment.row + t) + h * rule_.head_width();
+        if (back)
+          kernels::rotate_back<Arch>(cosines, sines, kernels::RotaryPairs::interleaved, rule_.head_width(), row, row);
+        else
+          kernels::rotate<Arch>(cosines, sines, kernels::RotaryPairs::interleaved, rule_.head_width(), row, row);
+      }
+    }
+  });
+}
+
+/// η [H × N] and τ [K].
+template <class Rule, class Arch>
+void TttLayer<Rule, Arch>::learning_rates(const Parameters& parameters, const Activations& a, Context& context) const {
+  for (Index r = 0; r < rule_.mini_batch(); ++r)
+    a.factors[r] = std::max(Scalar(0), Scalar(1) / static_cast<Scalar>(r + 1) + parameters.position[r]);
+  const Arena::Frame frame(context.scratch());
+  const auto logits = context.scratch().template matrix<Scalar>(a.x.rows(), config_.heads);
+  nn::linear_forward<Scalar>(parameters.rate_weight, a.x, logits, context);
+  for (Index h = 0; h < config_.heads; ++h) {
+    using Lane = simd::Pack<Scalar, simd::Generic>;
+    for (Index n = 0; n < logits.rows(); ++n)
+      a.rates(h, n) = static_cast<Scalar>(base_rate()) * kernels::sigmoid(Lane(logits(n, h) + parameters.rate_bias[h])).value;
+  }
+}
+
+/// z = rule(q, k, v; η, τ): one task per sequence and head.
+template <class Rule, class Arch>
+void TttLayer<Rule, Arch>::inner_loop(const Parameters& parameters, Segments segments, const Activations& a,
+                                      std::span<Scalar*> checkpoint_memory, Context& context) const {
+  Arena& scratch = context.scratch();
+  const auto runs = plan_runs(a.segments, scratch);
+  const Index heads = config_.heads, width = rule_.head_width();
+  std::span<rules::PartLoss*> losses;
+  if (context.statistics) {
+    losses = {scratch.allocate<rules::PartLoss*>(static_cast<Index>(segments.size()) * heads),
+              segments.size() * static_cast<std::size_t>(heads)};
+    for (std::size_t i = 0; i < losses.size(); ++i)
+      losses[i] = scratch.allocate<rules::PartLoss>(parts(a.segments[i / static_cast<std::size_t>(heads)]).size());
+  }
+
+  context.parallel(static_cast<Index>(runs.size()) * heads, [&](Index task, Arena& arena) {
+    const SegmentRange run = runs[static_cast<std::size_t>(task / heads)];
+    const Index h = task % heads;
+    const auto shared = head(parameters, a, h);
+    Scalar* initial = arena.allocate<Scalar>(rule_.state_size());
+    load_initial(parameters, h, initial);
+    for (std::size_t i = run.first; i < run.end; ++i) {
+      const TttSegment& segment = a.segments[i];
+      const std::size_t place = i * static_cast<std::size_t>(heads) + static_cast<std::size_t>(h);
+      Scalar* state = segments[i].state->values.data() + h * rule_.state_size();
+      if (segment.reset) std::copy_n(initial, rule_.state_size(), state);
+      rules::forward_sequence<Arch>(rule_, config_.form, shared, state, parts(segment), a.rows(segment, h, width),
+                                    a.inner.rows(segment.row, segment.length).columns(h * width, width),
+                                    checkpoints(checkpoint_memory.empty() ? nullptr : checkpoint_memory[place]),
+                                    initial, losses.empty() ? nullptr : losses[place], arena);
+    }
+  });
+  if (context.statistics) report(a.segments, losses, context);
+}
+
+template <class Rule, class Arch>
+void TttLayer<Rule, Arch>::report(std::span<const TttSegment> segments, std::span<rules::PartLoss*> losses,
+                                  Context& context) const {
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    const auto heads = static_cast<std::size_t>(config_.heads);
+    const TttSegment& segment = segments[i / heads];
+    const auto list = parts(segment);
+    for (Index p = 0; p < list.size(); ++p) {
+      const rules::PartLoss& loss = losses[i][p];
+      context.statistics->inner_loss({context.block, static_cast<Index>(i / heads), static_cast<Index>(i % heads),
+                                      segment.position + list.row(p), list[p].count, loss.at_initial,
+                                      loss.before_update, loss.after_update});
+    }
+  }
+}
+
+/// out = LN(z) ∘ gelu(gate), or LN(z): [N × C].
+template <class Rule, class Arch>
+void TttLayer<Rule, Arch>::gated_norm(const Parameters& parameters, const Activations& a, MatrixView<Scalar> out,
+                                      Context& context) const {
+  nn::layer_norm_forward(parameters.post_weight, parameters.post_bias, a.inner, config_.norm_epsilon, out, context);
+  if (!config_.gate) return;
+  context.parallel_ranges(out.rows(), 64, [&](Index first, Index count, Arena&) {
+    for (Index r = first; r < first + count; ++r)
+      simd::for_each_pack<Scalar, Arch>(width(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
+        (P::load(out.row(r) + c) * kernels::gelu(P::load(a.gate.row(r) + c))).store(out.row(r) + c);
+      });
+  });
+}
+
+template <class Rule, class Arch>
+std::size_t TttLayer<Rule, Arch>::record_bytes(Index tokens) const {
+  const Index activations = 4 + (config_.share_query_key ? 1 : 0) + (config_.gate ? 1 : 0);
+  const Index parts = (tokens + rule_.mini_batch() - 1) / rule_.mini_batch();
+  const Index scalars = activations * aligned_size<Scalar>(tokens * width()) +
+                        aligned_size<Scalar>(config_.heads * tokens) + aligned_size<Scalar>(rule_.mini_batch()) +
+                        aligned_size<Scalar>(tail_rows() * width()) +
+                        config_.heads * aligned_size<Scalar>(checkpoints(nullptr).size(parts));
+  return static_cast<std::size_t>(scalars) * sizeof(Scalar);
+}
+
+TTT_NAMESPACE_END

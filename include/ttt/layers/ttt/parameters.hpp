@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ttt/core/error.hpp"
+#include "ttt/core/parameters.hpp"
+#include "ttt/nn/linear.hpp"
+#include "ttt/nn/temporal_conv.hpp"
+#include "ttt/rules/ttt/sequence.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+/// Configuration of a TTT layer; the defaults are those of the published transformer backbone.
+struct TttConfig {
+  Index width = 0;                             ///< C
+  Index heads = 0;                             ///< H, divides C; the head width D = C / H must be even
+  Index mini_batch = 16;                       ///< K, tokens per inner gradient step
+  std::optional<double> base_learning_rate{};  ///< of the inner loop; default: the rule's published one
+  double rope_theta = 10000;                   ///< rotary base; positions count modulo K
+  bool gate = false;                           ///< output gate gelu(x W_g), as in the mamba backbone
+  bool share_query_key = false;                ///< one projection for q and k, told apart by two temporal convolutions
+  Index conv_taps = 4;                         ///< taps of those convolutions
+  double norm_epsilon = 1e-6;                  ///< of the inner layer norm and the output norm
+  rules::TttForm form = rules::TttForm::dual;  ///< of the forward pass; both compute the same
+  Index checkpoint_interval = 4;               ///< mini-batches between fast weights kept for the backward pass
+};
+
+/// Throws Error when `config` makes no layer, naming the option.
+inline void check(const TttConfig& config) {
+  const auto require = [](bool holds, const char* option, const std::string& expected, Index found) {
+    if (!holds) throw_unexpected(std::string("TTT layer: ") + option, expected, std::to_string(found));
+  };
+  require(config.width > 0, "width", "a positive number", config.width);
+  require(config.heads > 0, "heads", "a positive number", config.heads);
+  require(config.width % config.heads == 0, "width", "a multiple of heads = " + std::to_string(config.heads),
+          config.width);
+  require(config.width / config.heads % 2 == 0, "head width", "an even number, for the rotary embedding",
+          config.width / config.heads);
+  require(config.mini_batch > 0, "mini_batch", "a positive number", config.mini_batch);
+  require(!config.share_query_key || config.conv_taps > 0, "conv_taps", "a positive number", config.conv_taps);
+  require(config.checkpoint_interval > 0, "checkpoint_interval", "a positive number", config.checkpoint_interval);
+}
+
+/// Weights of a TTT layer under their published names; what the configuration leaves out has an empty shape and is not
+/// visited.
+template <class Element>
+struct TttParameters {
+  using Scalar = Element;
+
+  Tensor<Scalar> query, key, value, output, gate;  ///< projections [C × C]; `query` also makes k when shared
+  nn::TemporalConvParameters<Scalar> conv_query, conv_key;
+  Tensor<Scalar> rate_weight, rate_bias;    ///< inner learning rate gate, [H × 1 × C] and [H × 1]
+  Tensor<Scalar> position;                  ///< learned addition to the position factors 1/r, [K]
+  Tensor<Scalar> norm_weight, norm_bias;    ///< inner layer norm per head, [H × D]
+  Tensor<Scalar> post_weight, post_bias;    ///< output norm, [C]
+  std::vector<Tensor<Scalar>> fast;         ///< W₀ and b₀ of the rule
+  std::vector<rules::FastWeight> fast_info; ///< their names and shapes
+  bool share_query_key = false;
+
+  TttParameters() = default;
+  template <class Rule>
+  TttParameters(const TttConfig& config, const Rule& rule);
+
+  void visit(ParameterVisitor<Scalar> visitor) {
+    visitor("q_proj.weight", query, parameter::projection);
+    if (!share_query_key) visitor("k_proj.weight", key, parameter::projection);
+    visitor("v_proj.weight", value, parameter::projection);
+    visitor("o_proj.weight", output, parameter::projection);
+    if (has_gate()) visitor("g_proj.weight", gate, parameter::projection);
+    if (share_query_key) {
+      visit_nested(visitor, "conv_q.", conv_query);
+      visit_nested(visitor, "conv_k.", conv_key);
+    }
+    visitor("learnable_ttt_lr_weight", rate_weight, parameter::fast_weight);
+    visitor("learnable_ttt_lr_bias", rate_bias, parameter::zero);
+    visitor("learnable_token_idx", position, parameter::zero);
+    visitor("ttt_norm_weight", norm_weight, parameter::one);
+    visitor("ttt_norm_bias", norm_bias, parameter::zero);
+    visitor("post_norm.weight", post_weight, parameter::one);
+    visitor("post_norm.bias", post_bias, parameter::zero);
+    for (std::size_t i = 0; i < fast.size(); ++i) visitor(fast_info[i].name, fast[i], fast_info[i].info);
+  }
+  bool has_gate() const { return gate.shape().rank() > 0; }
+};
+
+template <class Element>
+template <class Rule>
+TttParameters<Element>::TttParameters(const TttConfig& config, const Rule& rule)
+    : query(nn::make_weight<Element>(config.width, config.width)),
+      value(query),
+      output(query),
+      conv_query(config.width, config.conv_taps),
+      conv_key(config.width, config.conv_taps),
+      rate_weight({config.heads, 1, config.width}, Layout::panels),
+      rate_bias(Shape{config.heads, 1}),
+      position(Shape{config.mini_batch}),
+      norm_weight(Shape{config.heads, rule.head_width()}),
+      norm_bias(norm_weight),
+      post_weight(Shape{config.width}),
+      post_bias(post_weight),
+      share_query_key(config.share_query_key) {
+  if (!share_query_key) key = query;
+  if (config.gate) gate = query;
+  for (const auto& weight : rule.fast_weights(config.heads)) {
+    fast_info.push_back(weight);
+    fast.emplace_back(weight.shape);
+  }
+}
+
+TTT_NAMESPACE_END

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <span>
+
+#include "ttt/kernels/elementary.hpp"
+#include "ttt/kernels/rotary.hpp"
+#include "ttt/layers/sequence_layer.hpp"
+#include "ttt/layers/ttt/parameters.hpp"
+#include "ttt/layers/ttt/record.hpp"
+#include "ttt/nn/layer_norm.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+/// A layer around a TttRule, as published (Sun et al. 2024, arXiv 2407.04620, sections 2 and 3):
+///
+///   q, k, v = x W_qᵀ, x W_kᵀ, x W_vᵀ             (shared: q, k = two temporal convolutions of x W_qᵀ)
+///   q, k    = rotary(q), rotary(k)               at position mod K
+///   η       = base / D · sigmoid(x w_hᵀ + b_h)   per token and head
+///   z       = rule(q, k, v; η, τ)                τ_r = max(0, 1 / r + learned_r), r = 1 … K
+///   y       = (LN(z) ∘ gelu(x W_gᵀ)) W_oᵀ        without a gate: LN(z) W_oᵀ
+///
+/// Models TrainableSequenceLayer. State: per head the rule's (fast weights and the open mini-batch), then the tail of
+/// the convolutions [(taps − 1) × C].
+template <class Rule, class Arch = simd::Native>
+class TttLayer {
+ public:
+  using Scalar = typename Rule::Scalar;
+  using Config = TttConfig;
+  using Parameters = TttParameters<Scalar>;
+  using State = BufferState<Scalar>;
+  using Record = TttRecord<Scalar>;
+  using Segments = std::span<const Segment<State>>;
+
+  /// Throws Error for a configuration that makes no layer.
+  explicit TttLayer(const Config& config)
+      : config_((check(config), config)),
+        rule_(config.width / config.heads, config.mini_batch),
+        rotary_(rule_.head_width(), config.mini_batch, config.rope_theta) {}
+
+  const Config& config() const { return config_; }
+  const Rule& rule() const { return rule_; }
+  Index width() const { return config_.width; }
+  Parameters make_parameters() const { return Parameters(config_, rule_); }
+
+  /// The learned W₀ in every head, nothing read; `capacity` is ignored, the state does not grow.
+  State initial_state(const Parameters& parameters, [[maybe_unused]] Index capacity = 0) const {
+    State state{0, Buffer<Scalar>(state_size())};
+    for (Index head = 0; head < config_.heads; ++head)
+      load_initial(parameters, head, state.values.data() + head * rule_.state_size());
+    return state;
+  }
+  std::size_t state_bytes([[maybe_unused]] Index capacity = 0) const {
+    return static_cast<std::size_t>(state_size()) * sizeof(Scalar);
+  }
+  /// Bytes a Record holds for one sequence of `tokens`.
+  std::size_t record_bytes(Index tokens) const;
+
+  void forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, MatrixView<Scalar> y,
+               Context& context, Record* record = nullptr) const;
+  void backward(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_y,
+                MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
+                Context& context) const;
+
+ private:
+  using Activations = TttActivations<Scalar>;
+  using ConvSegments = std::span<const nn::ConvSegment<Scalar>>;
+
+  Index tail_rows() const { return config_.share_query_key ? config_.conv_taps - 1 : 0; }
+  Index state_size() const { return config_.heads * rule_.state_size() + tail_rows() * config_.width; }
+  MatrixView<Scalar> tail(State& state) const {
+    return {state.values.data() + config_.heads * rule_.state_size(), tail_rows(), config_.width};
+  }
+  double base_rate() const {
+    return config_.base_learning_rate.value_or(Rule::base_learning_rate) / static_cast<double>(rule_.head_width());
+  }
+  rules::TttCheckpoints<Scalar> checkpoints(Scalar* data) const {
+    return {data, config_.checkpoint_interval, rule_.state_size(), rule_.weight_size()};
+  }
+  rules::PartList parts(const TttSegment& segment) const {
+    return {segment.phase(rule_.mini_batch()), segment.length, rule_.mini_batch()};
+  }
+  rules::TttHead<Scalar> head(const Parameters& parameters, const Activations& activations, Index h) const {
+    const Index width = rule_.head_width();
+    return {{parameters.norm_weight.data() + h * width, parameters.norm_bias.data() + h * width, width,
+             static_cast<Scalar>(config_.norm_epsilon)},
+            activations.factors};
+  }
+
+  void load_initial(const Parameters& parameters, Index head, Scalar* state) const;
+  Activations allocate(MatrixView<const Scalar> x, Segments segments, Arena& memory) const;
+  ConvSegments conv_segments(std::span<const TttSegment> plan, Segments segments, Arena& memory) const;
+  void project(const Parameters& parameters, Segments segments, MatrixView<Scalar> tails, const Activations& a,
+               Context& context) const;
+  void rotate(const Activations& a, MatrixView<Scalar> rows, bool back, Context& context) const;
+  void learning_rates(const Parameters& parameters, const Activations& a, Context& context) const;
+  void inner_loop(const Parameters& parameters, Segments segments, const Activations& a,
+                  std::span<Scalar*> checkpoint_memory, Context& context) const;
+  void report(std::span<const TttSegment> segments, std::span<rules::PartLoss*> losses, Context& context) const;
+  void gated_norm(const Parameters& parameters, const Activations& a, MatrixView<Scalar> out, Context& context) const;
+
+  MatrixView<Scalar> backward_output(const Parameters& parameters, const Activations& a, MatrixView<const Scalar> d_y,
+                                     MatrixView<Scalar> d_x, Parameters& gradients, Context& context) const;
+  void backward_inner_loop(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_inner,
+                           const Activations& d, Parameters& gradients, std::span<State* const> d_states,
+                           Context& context) const;
+  void sum_inner_gradients(const Activations& a, MatrixView<const Scalar> sums, Parameters& gradients) const;
+  void backward_learning_rates(const Parameters& parameters, const Activations& a, const Activations& d,
+                               MatrixView<Scalar> d_x, Parameters& gradients, Context& context) const;
+  void backward_projections(const Parameters& parameters, const Record& record, const Activations& d,
+                            MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
+                            Context& context) const;
+
+  Config config_;
+  Rule rule_;
+  kernels::RotaryTable<Scalar> rotary_;
+};
+
+TTT_NAMESPACE_END
+
+#include "ttt/layers/ttt/backward.hpp"
+#include "ttt/layers/ttt/forward.hpp"
