@@ -18,6 +18,10 @@ for package in "${packages[@]}"; do
   [[ "$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null)" == installed ]] || missing+=("$package")
 done
 if ((${#missing[@]})); then
+  if ! command -v apt-get >/dev/null; then
+    echo "tests/run.sh: install ${missing[*]} (Debian names; this machine has no apt-get)" >&2
+    exit 1
+  fi
   echo "tests/run.sh: installing ${missing[*]}"
   administrator=()
   ((EUID == 0)) || administrator=(sudo)
