@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+// The suite of layers is tested on layers that are right, and on layers that each break one contract.
+#include "suites/sequence_layer.hpp"
+
+#include <cstdlib>
+#include <memory>
+
+#include "support/allocation_hook.hpp"
+#include "support/decay_layer.hpp"
+#include "ttt/layers/layer.hpp"
+
+using ttt::Index;
+using ttt::suites::LayerCase;
+using ttt::suites::SequenceLayerSuite;
+using ttt::testing::DecayLayer;
+using ttt::testing::Flaw;
+using ttt::testing::Report;
+
+namespace {
+
+constexpr Index width = 5, mini_batch = 4;
+const LayerCase layer_case{.mini_batch = mini_batch};
+
+Report run(const std::string& check, SequenceLayerSuite<DecayLayer<double>> suite) {
+  if (check == "split invariance") return suite.split_invariance();
+  if (check == "state is a value") return suite.state_is_a_value();
+  if (check == "gradients") return suite.gradients();
+  if (check == "optional gradients") return suite.optional_gradients();
+  if (check == "causality") return suite.causality();
+  if (check == "documents") return suite.documents();
+  if (check == "threads") return suite.threads();
+  if (check == "segments") return suite.segments();
+  if (check == "views") return suite.views();
+  if (check == "decode allocations") return suite.decode_allocations();
+  return suite.memory();
+}
+
+struct Broken {
+  Flaw flaw;
+  const char* check;
+  const char* message;
+};
+
+}  // namespace
+
+TEST_CASE("A sound layer passes the suite") {
+  ttt::suites::check_sequence_layer(DecayLayer<double>(width), layer_case);
+  ttt::suites::check_sequence_layer(DecayLayer<float>(width), layer_case);
+  ttt::suites::check_sequence_layer(DecayLayer<double>(1), LayerCase{.mini_batch = 1});
+}
+
+TEST_CASE("Every check of the suite finds the layer that breaks it") {
+  const auto broken = GENERATE(
+      Broken{Flaw::forgets_last_token, "split invariance", "tokens"},
+      Broken{Flaw::drops_position, "split invariance", "position"},
+      Broken{Flaw::drops_record_of_last_token, "split invariance", "gradient: shift"},
+      Broken{Flaw::shares_memory, "state is a value", "changed the copy"},
+      Broken{Flaw::loose_equality, "state is a value", "-0"},
+      Broken{Flaw::hides_part, "state is a value", "do not show everything"},
+      Broken{Flaw::keeps_part, "state is a value", "clear leaves values in last"},
+      Broken{Flaw::wrong_parameter_gradient, "gradients", "d decay"},
+      Broken{Flaw::reset_forgets_gradient, "gradients", "d initial"},
+      Broken{Flaw::wrong_input_gradient, "gradients", "d x"},
+      Broken{Flaw::wrong_state_gradient, "gradients", "d initial state last"},
+      Broken{Flaw::assigns_gradients, "optional gradients", "added to other gradients"},
+      Broken{Flaw::keeps_old_record, "optional gradients", "from a used record"},
+      Broken{Flaw::unwanted_changes_others, "optional gradients", "without initial"},
+      Broken{Flaw::writes_null_state_gradient, "optional gradients", "null state gradient"},
+      Broken{Flaw::adds_input_gradient, "gradients", "d x"}, Broken{Flaw::looks_ahead, "causality", "y before it"},
+      Broken{Flaw::ignores_input, "causality", "no output depends on it"},
+      Broken{Flaw::ignores_reset, "documents", "documents of"},
+      Broken{Flaw::reset_passes_gradient, "documents", "a reset lets the gradient"},
+      Broken{Flaw::cuts_stream, "documents", "a stream of"}, Broken{Flaw::counts_workers, "threads", "2 threads"},
+      Broken{Flaw::statistics_change_output, "threads", "with statistics"},
+      Broken{Flaw::counts_segments, "segments", "tokens alone"},
+      Broken{Flaw::writes_outside, "views", "outside of the columns"},
+      Broken{Flaw::ignores_stride, "views", "with a stride"},
+      Broken{Flaw::allocates, "decode allocations", "1 allocations"},
+      Broken{Flaw::no_state_bytes, "memory", "state_bytes is 0"},
+      Broken{Flaw::state_bytes_grow, "memory", "depends on the capacity"},
+      Broken{Flaw::no_record_bytes, "memory", "record_bytes is 0"});
+  const Report report =
+      run(broken.check, SequenceLayerSuite<DecayLayer<double>>(DecayLayer<double>(width, broken.flaw), layer_case));
+  INFO("flaw " << static_cast<int>(broken.flaw) << ", expected \"" << broken.message << "\"\n" << report.text());
+  CHECK_FALSE(report.failures.empty());
+  CHECK(std::any_of(report.failures.begin(), report.failures.end(),
+                    [&](const std::string& failure) { return failure.find(broken.message) != std::string::npos; }));
+}
+
+TEST_CASE("The allocation hook counts every way to get memory") {
+  void* volatile pointer = nullptr;
+  const auto counted = [&](auto allocate, auto release) {
+    const std::uint64_t before = ttt::testing::allocations();
+    pointer = allocate();
+    const std::uint64_t count = ttt::testing::allocations() - before;
+    release(pointer);
+    return count;
+  };
+  CHECK(counted([] { return ::operator new(40); }, [](void* p) { ::operator delete(p); }) == 1);
+  CHECK(counted([] { return ::operator new (64, std::align_val_t{64}); },
+                [](void* p) { ::operator delete (p, std::align_val_t{64}); }) == 1);
+#if defined(__GLIBC__)
+  const auto release = [](void* p) { std::free(p); };
+  CHECK(counted([] { return std::malloc(40); }, release) == 1);
+  CHECK(counted([] { return std::calloc(5, 8); }, release) == 1);
+  CHECK(counted([] { return std::realloc(nullptr, 40); }, release) == 1);
+  CHECK(counted([] { return std::aligned_alloc(64, 128); }, release) == 1);
+  CHECK(counted(
+            [] {
+              void* memory = nullptr;
+              return posix_memalign(&memory, 64, 100) == 0 ? memory : nullptr;
+            },
+            release) == 1);
+#endif
+  CHECK(counted([] { return nullptr; }, [](void*) {}) == 0);
+}

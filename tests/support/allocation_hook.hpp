@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+
+namespace ttt::testing {
+
+/// Calls of malloc, calloc, realloc, aligned_alloc, posix_memalign, memalign and every operator new since the program
+/// began, on all threads. Under a sanitizer its own allocator counts them.
+std::uint64_t allocations();
+
+}  // namespace ttt::testing
