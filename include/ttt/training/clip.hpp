@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ttt/core/context.hpp"
+#include "ttt/training/parameter_groups.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+namespace training {
+
+/// Neither NaN nor infinite, told from the bits, so that -ffast-math cannot remove the question.
+template <std::floating_point Scalar>
+bool is_finite(Scalar value) {
+  static_assert(sizeof(Scalar) == 4 || sizeof(Scalar) == 8);
+  if constexpr (sizeof(Scalar) == 4) {
+    constexpr std::uint32_t exponent = 0x7F800000U;
+    return (std::bit_cast<std::uint32_t>(value) & exponent) != exponent;
+  } else {
+    constexpr std::uint64_t exponent = 0x7FF0000000000000ULL;
+    return (std::bit_cast<std::uint64_t>(value) & exponent) != exponent;
+  }
+}
+
+/// Name of the first tensor with a value that is NaN or infinite; frozen ones are not looked at.
+template <class Scalar>
+std::optional<std::string> first_not_finite(const ParameterGroups& groups, const Buffer<Scalar>& values) {
+  for (const auto& slice : groups.slices())
+    for (Index i = 0; i < slice.size; ++i)
+      if (!is_finite(values[slice.offset + i])) return groups.tensor_of(slice).name;
+  return std::nullopt;
+}
+
+/// Throws Error("<what> of '<tensor>' is not finite") for the first such tensor.
+template <class Scalar>
+void check_finite(const ParameterGroups& groups, const Buffer<Scalar>& values, const std::string& what) {
+  if (const auto name = first_not_finite(groups, values)) throw Error(what + " of '" + *name + "' is not finite");
+}
+
+namespace detail {
+
+/// Σ x² in double, in eight interleaved sums that the compiler may keep in registers.
+template <class Scalar>
+double sum_of_squares(const Scalar* values, Index count) {
+  constexpr std::size_t lanes = 8;
+  std::array<double, lanes> sums{};
+  Index i = 0;
+  for (; i + static_cast<Index>(lanes) <= count; i += static_cast<Index>(lanes))
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+      const auto value = static_cast<double>(values[i + static_cast<Index>(lane)]);
+      sums[lane] += value * value;
+    }
+  for (std::size_t lane = 0; i < count; ++i, ++lane) sums[lane] += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
+}  // namespace detail
+
+/// √Σ g² over every gradient that is not frozen, summed in double in an order that does not depend on the workers.
+template <class Scalar>
+double gradient_norm(const ParameterGroups& groups, const Buffer<Scalar>& gradients, Context& context) {
+  const auto& slices = groups.slices();
+  std::vector<double> sums(slices.size());
+  context.parallel(static_cast<Index>(slices.size()), [&](Index index, Arena&) {
+    const auto s = static_cast<std::size_t>(index);
+    sums[s] = detail::sum_of_squares(gradients.data() + slices[s].offset, slices[s].size);
+  });
+  double sum = 0;
+  for (const double part : sums) sum += part;
+  return std::sqrt(sum);
+}
+
+/// Scales the gradients by max_norm / (norm + 1e-6) when that is below 1, as PyTorch's clip_grad_norm_, and returns the
+/// norm before. A norm that is not finite changes nothing: ask `first_not_finite` whose fault it is.
+template <class Scalar>
+double clip_gradients(const ParameterGroups& groups, Buffer<Scalar>& gradients, double max_norm, Context& context) {
+  const double norm = gradient_norm(groups, gradients, context);
+  const double factor = max_norm / (norm + 1e-6);
+  if (!is_finite(norm) || factor >= 1) return norm;
+  const auto& slices = groups.slices();
+  context.parallel(static_cast<Index>(slices.size()), [&](Index index, Arena&) {
+    const auto& slice = slices[static_cast<std::size_t>(index)];
+    for (Index i = 0; i < slice.size; ++i) gradients[slice.offset + i] *= static_cast<Scalar>(factor);
+  });
+  return norm;
+}
+
+}  // namespace training
+
+TTT_NAMESPACE_END

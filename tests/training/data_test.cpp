@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+#include "ttt/training/data.hpp"
+
+#include <sys/stat.h>
+
+#include <array>
+#include <map>
+#include <set>
+
+#include "support/catch.hpp"
+#include "training/error_message.hpp"
+#include "training/temporary_folder.hpp"
+
+using namespace ttt;
+using namespace ttt::training;
+using ttt_test::error_lacks;
+using ttt_test::TemporaryFolder;
+
+namespace {
+
+/// `size` bytes in which every place is recognised by the bytes around it.
+std::string text_of(Index size, char first = 'a') {
+  std::string text;
+  for (Index i = 0; i < size; ++i) text += static_cast<char>(first + (i * i + i / 7) % 26);
+  return text;
+}
+
+Corpus load(const std::vector<std::filesystem::path>& paths, Index context) { return Corpus::load(paths, context); }
+
+}  // namespace
+
+TEST_CASE("The last tenth of each document is for validation, in windows that share no prediction") {
+  const Corpus corpus = Corpus::from_documents({{"a", text_of(100)}, {"b", text_of(205)}}, 4);
+  CHECK(corpus.training_bytes() == 90 + 184);
+  CHECK(corpus.validation_bytes() == 10 + 21);
+  const auto windows = corpus.validation_windows();
+  // 10 bytes hold 2 windows of 4 predictions, 21 hold 5.
+  REQUIRE(windows.size() == 7);
+  CHECK(windows[0] == Window{0, 90});
+  CHECK(windows[1] == Window{0, 94});
+  CHECK(windows[2] == Window{1, 184});
+  CHECK(windows[6] == Window{1, 200});
+}
+
+TEST_CASE("A window's targets are its ids one byte later, bytes above 127 included") {
+  std::string text = text_of(100);
+  text[3] = static_cast<char>(0xE4);
+  const Corpus corpus = Corpus::from_documents({{"a", text}}, 5);
+  std::array<std::int64_t, 5> ids{}, targets{};
+  corpus.read({0, 1}, ids, targets);
+  for (std::size_t t = 0; t < 5; ++t) {
+    CHECK(ids[t] == static_cast<unsigned char>(text[1 + t]));
+    CHECK(targets[t] == static_cast<unsigned char>(text[2 + t]));
+  }
+  CHECK(ids[2] == 0xE4);
+}
+
+TEST_CASE("Training windows stay in a document's training part and reach every start") {
+  const Index context = 6;
+  const Corpus corpus = Corpus::from_documents({{"a", text_of(30)}, {"b", text_of(8)}, {"c", text_of(20)}}, context);
+  const std::array<Index, 3> training{27, 7, 18};
+  std::map<Index, std::set<Index>> seen;
+  for (std::int64_t step = 0; step < 500; ++step)
+    for (Index row = 0; row < 3; ++row) {
+      const Window window = corpus.sample(7, step, row);
+      REQUIRE(window.first >= 0);
+      REQUIRE(window.first + context + 1 <= training[static_cast<std::size_t>(window.document)]);
+      seen[window.document].insert(window.first);
+    }
+  CHECK(seen[0].size() == 21);
+  CHECK(seen[1].size() == 1);
+  CHECK(seen[2].size() == 12);
+}
+
+TEST_CASE("The order of training windows depends on seed, step and row only") {
+  const Corpus corpus = Corpus::from_documents({{"a", text_of(100000)}}, 6);
+  const Window window = corpus.sample(1, 10, 2);
+  CHECK(corpus.sample(1, 10, 2) == window);
+  CHECK_FALSE(corpus.sample(2, 10, 2) == window);
+  CHECK_FALSE(corpus.sample(1, 11, 2) == window);
+  CHECK_FALSE(corpus.sample(1, 10, 3) == window);
+}
+
+TEST_CASE("The stream of windows reads each document end to end") {
+  const Corpus corpus = Corpus::from_documents({{"a", text_of(30)}, {"b", text_of(8)}, {"c", text_of(20)}}, 6);
+  REQUIRE(corpus.stream_windows() == 4 + 1 + 2);
+  CHECK(corpus.longest_stream() == 4);
+  const std::array<Window, 7> expected{Window{0, 0},  Window{0, 6}, Window{0, 12}, Window{0, 18},
+                                       Window{1, 0}, Window{2, 0}, Window{2, 6}};
+  for (Index i = 0; i < 7; ++i) CHECK(corpus.stream_window(i) == expected[static_cast<std::size_t>(i)]);
+}
+
+TEST_CASE("Folders are read recursively, sorted by path, and tell what they skipped") {
+  const TemporaryFolder folder;
+  folder.write("z.txt", text_of(50, 'A'));
+  folder.write("sub/b.txt", text_of(40));
+  folder.write("sub/a.txt", text_of(30));
+  folder.write("binary", std::string("abc\0def", 7) + text_of(50));
+  folder.write("empty", "");
+  folder.write("short", text_of(5));
+  std::filesystem::create_symlink(folder / "nowhere", folder / "dangling");
+  std::filesystem::create_directory_symlink(folder.path(), folder / "loop");
+  REQUIRE(mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  const Corpus corpus = load({folder.path()}, 6);
+  REQUIRE(corpus.documents().size() == 3);
+  CHECK(corpus.documents()[0].name == (folder / "sub/a.txt").string());
+  CHECK(corpus.documents()[1].name == (folder / "sub/b.txt").string());
+  CHECK(corpus.documents()[2].text == text_of(50, 'A'));
+  std::map<std::string, std::string> reasons;
+  for (const auto& skipped : corpus.skipped()) reasons[std::filesystem::path(skipped.name).filename()] = skipped.reason;
+  REQUIRE(reasons.size() == 6);
+  CHECK(reasons["binary"].find("NUL") != std::string::npos);
+  CHECK(reasons["empty"].find("empty") != std::string::npos);
+  CHECK(reasons["short"].find("expected 7 bytes") != std::string::npos);
+  CHECK(reasons["short"].find("found 4") != std::string::npos);
+  CHECK(reasons["dangling"].find("no such file") != std::string::npos);
+  CHECK(reasons["loop"].find("not followed") != std::string::npos);
+  CHECK(reasons["pipe"].find("neither") != std::string::npos);
+}
+
+TEST_CASE("A named file that cannot be used is an error with its name") {
+  const TemporaryFolder folder;
+  const auto good = folder.write("good", text_of(50));
+  const auto binary = folder.write("binary", std::string("abc\0def", 7) + text_of(50));
+  CHECK(error_lacks([&] { load({good, binary}, 6); }, {binary.string(), "NUL"}) == "");
+  const auto empty = folder.write("empty", "");
+  CHECK(error_lacks([&] { load({good, empty}, 6); }, {empty.string(), "empty"}) == "");
+  const auto short_file = folder.write("short", text_of(7));
+  CHECK(error_lacks([&] { load({good, short_file}, 6); }, {short_file.string(), "expected 7", "found 6"}) == "");
+  CHECK(error_lacks([&] { load({good, folder / "absent"}, 6); }, {(folder / "absent").string(), "no such"}) == "");
+  REQUIRE(mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  CHECK(error_lacks([&] { load({folder / "pipe"}, 6); }, {(folder / "pipe").string(), "neither"}) == "");
+}
+
+TEST_CASE("Nothing to learn from is an error") {
+  const TemporaryFolder folder;
+  folder.write("empty", "");
+  CHECK(error_lacks([&] { load({folder.path()}, 6); }, {"1 unusable", (folder / "empty").string(), "is empty"}) == "");
+  CHECK(error_lacks([&] { load({}, 6); }, {"window of 6 tokens", "none"}) == "");
+  CHECK(error_lacks([&] { load({folder.path()}, 0); }, {"context", "at least 1"}) == "");
+}
+
+TEST_CASE("The fingerprint knows texts, borders and context, not paths") {
+  const auto fingerprint = [](std::vector<Document> documents, Index context = 6) {
+    return Corpus::from_documents(std::move(documents), context).fingerprint();
+  };
+  const std::string whole = text_of(100);
+  const auto expected = fingerprint({{"a", whole.substr(0, 50)}, {"b", whole.substr(50)}});
+  CHECK(fingerprint({{"x", whole.substr(0, 50)}, {"y", whole.substr(50)}}) == expected);
+  CHECK_FALSE(fingerprint({{"a", whole.substr(0, 40)}, {"b", whole.substr(40)}}) == expected);
+  CHECK_FALSE(fingerprint({{"b", whole.substr(50)}, {"a", whole.substr(0, 50)}}) == expected);
+  CHECK_FALSE(fingerprint({{"a", whole.substr(0, 50)}, {"b", whole.substr(50)}}, 7) == expected);
+}
