@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "ttt/training/evaluation.hpp"
 
+#include <array>
+#include <atomic>
 #include <cmath>
 
 #include "support/catch.hpp"
@@ -70,6 +72,16 @@ TEST_CASE("Loss and loss by position are those of the windows read one by one") 
   }
   const Evaluation part = evaluate(model, store.views(), corpus, std::span(windows).first(2), 4, context);
   CHECK(part.loss.rows == 12);
+}
+
+TEST_CASE("An evaluation can be cancelled") {
+  const Model model;
+  const ParameterStore<Model::Parameters> store(model.make_parameters());
+  const Corpus corpus = Corpus::from_documents({{"a", text_of(400)}}, 6);
+  Context context;
+  const std::atomic<bool> cancellation{true};
+  context.cancellation = &cancellation;
+  CHECK_THROWS_AS(evaluate(model, store.views(), corpus, 4, context), Cancelled);
 }
 
 TEST_CASE("No validation window is an error") {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "ttt/training/trainer.hpp"
 
+#include <array>
+#include <atomic>
+#include <cmath>
 #include <limits>
 
 #include "support/catch.hpp"
@@ -313,6 +316,30 @@ TEST_CASE("After a failed step the run goes on as if it had not been tried") {
   trainer.parameters().views().gate[0] = kept;
   train(trainer, 2, context);
   check_same_bits(trainer, expected);
+}
+
+TEST_CASE("A cancelled step changes nothing") {
+  const Corpus corpus = make_corpus();
+  TestTrainer trainer(Model{}, corpus, small_config());
+  Context context;
+  std::atomic<bool> cancellation{false};
+  context.cancellation = &cancellation;
+  train(trainer, 2, context);
+  const auto before = trainer.parameters().arena();
+  cancellation = true;
+  CHECK_THROWS_AS(trainer.train_step(context), Cancelled);
+  CHECK(trainer.parameters().arena() == before);
+  CHECK(trainer.step() == 2);
+}
+
+TEST_CASE("A schedule can be replaced to train longer than was planned") {
+  const Corpus corpus = make_corpus();
+  TestTrainer trainer(Model{}, corpus, small_config());
+  Context context;
+  trainer.set_schedule({1, 0, 2, 0.5});
+  CHECK(trainer.train_step(context).learning_rate == Approx(0.75));
+  CHECK(error_lacks([&] { trainer.set_schedule({1, 0, 0, 0}); }, {"total"}) == "");
+  CHECK(trainer.config().schedule.total == 2);
 }
 
 TEST_CASE("Carried states go through a document and start anew with the next one") {

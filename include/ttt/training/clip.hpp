@@ -30,12 +30,12 @@ bool is_finite(Scalar value) {
   }
 }
 
-/// Name of the first tensor with a value that is NaN or infinite; frozen ones are not looked at.
+/// Name of the first tensor with a value that is NaN or infinite, frozen or not.
 template <class Scalar>
 std::optional<std::string> first_not_finite(const ParameterGroups& groups, const Buffer<Scalar>& values) {
-  for (const auto& slice : groups.slices())
-    for (Index i = 0; i < slice.size; ++i)
-      if (!is_finite(values[slice.offset + i])) return groups.tensor_of(slice).name;
+  for (const auto& tensor : groups.tensors())
+    for (Index i = 0; i < tensor.size; ++i)
+      if (!is_finite(values[tensor.offset + i])) return tensor.name;
   return std::nullopt;
 }
 

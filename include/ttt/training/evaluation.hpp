@@ -24,7 +24,7 @@ struct Evaluation {
 };
 
 /// Evaluates `windows` of the corpus, `batch` of them at a time, which changes speed and memory but no bit of the result.
-/// Throws Error when there are none.
+/// Throws Error when there are none, and Cancelled between batches.
 template <TrainableLanguageModel Model>
 Evaluation evaluate(const Model& model, const typename Model::Parameters& parameters, const Corpus& corpus,
                     std::span<const Window> windows, Index batch, Context& context) {
@@ -40,6 +40,7 @@ Evaluation evaluate(const Model& model, const typename Model::Parameters& parame
   std::vector<State> states(static_cast<std::size_t>(batch), model.initial_state(parameters, length));
   Evaluation result{{}, std::vector<double>(static_cast<std::size_t>(length))};
   for (Index first = 0; first < count; first += batch) {
+    if (context.cancellation && *context.cancellation) throw Cancelled();
     const Index used = std::min(batch, count - first);
     const auto used_rows = static_cast<std::size_t>(used * length);
     std::vector<Segment<State>> segments;

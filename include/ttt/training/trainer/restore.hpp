@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "ttt/core/error.hpp"
+#include "ttt/core/state.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+namespace training {
+
+namespace detail {
+
+/// Tells a State, and the States it is made of, how many tokens it has read: visit() tells values only. A State keeps the
+/// places to itself with a `set_position`, or shows them as a model's `blocks` and a block's `layer` do.
+template <class State>
+void set_position(State& state, std::int64_t position) {
+  if constexpr (requires { state.set_position(position); }) {
+    state.set_position(position);
+  } else {
+    state.position = position;
+    if constexpr (requires { state.layer.position; }) set_position(state.layer, position);
+    if constexpr (requires { state.blocks.front().position; })
+      for (auto& block : state.blocks) set_position(block, position);
+  }
+}
+
+/// Throws Error unless visit() and set_position() tell all of `state`: a checkpoint that could not bring it back would be
+/// found out too late.
+template <class State>
+void check_can_be_restored(State& state) {
+  using Values = VectorView<typename State::Scalar>;
+  State restored = state;
+  restored.clear();
+  std::vector<Values> parts;
+  state.visit([&](std::string_view, Values values) { parts.push_back(values); });
+  auto part = parts.begin();
+  restored.visit([&](std::string_view, Values values) {
+    std::copy(part->begin(), part->end(), values.begin());
+    ++part;
+  });
+  set_position(restored, state.position);
+  if (!(restored == state))
+    throw Error("checkpoint: the model's State holds more than visit and set_position tell, so that it could not be "
+                "restored; nothing was written");
+}
+
+}  // namespace detail
+
+}  // namespace training
+
+TTT_NAMESPACE_END
