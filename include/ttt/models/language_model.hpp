@@ -43,7 +43,7 @@
 
 TTT_NAMESPACE_BEGIN
 
-/// Which rows get logits: every one, or the last of each segment (a segment without rows leaves its row as it is).
+/// Which rows get logits: every one, or the last of each segment (zeros for a segment without rows).
 enum class LogitRows { all, last };
 
 /// Cross-entropy in nats, summed in the order of the rows over those that have a target.

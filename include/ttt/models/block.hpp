@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "ttt/core/error.hpp"
+#include "ttt/layers/sequence_layer.hpp"
+#include "ttt/models/block/part.hpp"
+#include "ttt/nn/residual.hpp"
+#include "ttt/nn/rms_norm.hpp"
+#include "ttt/nn/swiglu.hpp"
+#include "ttt/nn/temporal_conv.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+/// What a residual block is, besides its layer.
+struct BlockConfig {
+  Index width = 0;             ///< C
+  Index hidden = 0;            ///< F of the SwiGLU
+  bool temporal_conv = false;  ///< a convolution in front: the *mamba backbone*; without: the *transformer backbone*
+  Index conv_taps = 4;
+  double norm_epsilon = 1e-6;
+  friend bool operator==(const BlockConfig&, const BlockConfig&) = default;
+};
+
+/// The residual block of the published models, generic in its layer, and a SequenceLayer itself:
+///
+///     h = x + conv(norm(x))          (with temporal_conv; else h = x)
+///     m = h + layer(norm(h))
+///     y = m + swiglu(norm(m))
+///
+/// The backbones of Sun et al. 2024, "Learning to (learn at test time)", appendix. The calls are those of
+/// TrainableSequenceLayer; the d_x of a backward may be its d_y.
+template <TrainableSequenceLayer Layer>
+class Block {
+ public:
+  using Scalar = typename Layer::Scalar;
+  using Config = BlockConfig;
+
+  struct Parameters {
+    using Scalar = typename Layer::Scalar;
+    struct Convolution {
+      Tensor<Scalar> norm;  ///< [C]
+      nn::TemporalConvParameters<Scalar> conv;
+    };
+
+    std::optional<Convolution> conv;
+    Tensor<Scalar> seq_norm, ffn_norm;  ///< [C]
+    typename Layer::Parameters layer;
+    nn::SwigluParameters<Scalar> mlp;
+
+    void visit(ParameterVisitor<Scalar> visitor) {
+      if (conv) {
+        visitor("conv.norm.weight", conv->norm, parameter::one);
+        visit_nested(visitor, "conv.conv.", conv->conv);
+      }
+      visitor("seq_norm.weight", seq_norm, parameter::one);
+      visit_nested(visitor, "seq_modeling_block.", layer);
+      visitor("ffn_norm.weight", ffn_norm, parameter::one);
+      visit_nested(visitor, "mlp.", mlp);
+    }
+  };
+
+  struct State {
+    using Scalar = typename Layer::State::Scalar;
+    static_assert(std::is_same_v<Scalar, typename Layer::Scalar>, "a block keeps its tail in the layer's state scalar");
+
+    std::int64_t position = 0;  ///< tokens read since the sequence began
+    typename Layer::State layer;
+    Buffer<Scalar> tail;  ///< inputs of the convolution before the next token [(taps − 1) × C]; empty without one
+
+    void visit(StateVisitor<Scalar> visitor) {
+      visit_part<Scalar>(visitor, "layer.", layer);
+      if (tail.size() > 0) visitor("conv", {tail.data(), tail.size()});
+    }
+    void clear() {
+      position = 0;
+      layer.clear();
+      tail.clear();
+    }
+    friend bool operator==(const State&, const State&) = default;
+  };
+
+ private:
+  /// Values of one forward over N rows, in an arena of the caller.
+  struct Values {
+    MatrixView<Scalar> mixed, normed, middle;  ///< h, norm(h) and m [N × C]
+    MatrixView<Scalar> initial_tails;          ///< [segments · (taps − 1) × C]
+    std::span<nn::ConvSegment<Scalar>> conv_segments;
+    nn::SwigluRecord<Scalar> mlp;  ///< only when recorded
+  };
+
+ public:
+  /// What a forward leaves for its backward; its memory is reused by the next one.
+  struct Record {
+    MatrixView<const Scalar> x;
+    Arena memory;
+    Values values;
+    typename Layer::Record layer;
+  };
+
+  /// Throws Error, naming `name`, when a size is not positive or the layer's width is not the block's.
+  Block(const Config& config, Layer layer, const std::string& name = "block")
+      : config_(config), layer_(std::move(layer)) {
+    const auto require = [&](bool holds, const char* what, Index expected, Index found) {
+      if (!holds)
+        throw_unexpected(name + ": " + what, expected > 0 ? std::to_string(expected) : "a positive number",
+                         std::to_string(found));
+    };
+    require(config.width > 0, "width", 0, config.width);
+    require(config.hidden > 0, "hidden width of the MLP", 0, config.hidden);
+    require(!config.temporal_conv || config.conv_taps > 0, "taps of the temporal convolution", 0, config.conv_taps);
+    require(layer_.width() == config.width, "width of its layer", config.width, layer_.width());
+  }
+
+  const Config& config() const { return config_; }
+  const Layer& layer() const { return layer_; }
+  Index width() const { return config_.width; }
+
+  Parameters make_parameters() const {
+    const Tensor<Scalar> norm(Shape{width()});
+    Parameters parameters{{}, norm, norm, layer_.make_parameters(), {width(), config_.hidden}};
+    if (config_.temporal_conv) parameters.conv = {norm, {width(), config_.conv_taps}};
+    return parameters;
+  }
+  State initial_state(const Parameters& parameters, Index capacity = 0) const {
+    return {0, layer_.initial_state(parameters.layer, capacity), Buffer<Scalar>(tail_rows() * width())};
+  }
+  std::size_t state_bytes(Index capacity = 0) const {
+    return layer_.state_bytes(capacity) + static_cast<std::size_t>(tail_rows() * width()) * sizeof(Scalar);
+  }
+  /// Bytes of a Record of one segment of so many tokens.
+  std::size_t record_bytes(Index tokens) const {
+    return static_cast<std::size_t>(values_bytes(tokens, 1)) + layer_.record_bytes(tokens);
+  }
+
+  void forward(const Parameters& parameters, MatrixView<const Scalar> x, std::span<const Segment<State>> segments,
+               MatrixView<Scalar> y, Context& context, Record* record = nullptr) const {
+    Arena& scratch = context.scratch();
+    const Arena::Frame frame(scratch);
+    const auto count = static_cast<Index>(segments.size());
+    Arena& memory = record ? detail::prepare(record->memory, values_bytes(x.rows(), count)) : scratch;
+    Values values = make_values(memory, x.rows(), count, record != nullptr);
+    convolve(parameters, x, segments, values, context);
+    const MatrixView<const Scalar> h = mixed(x, values);
+    nn::rms_norm_forward(parameters.seq_norm, h, config_.norm_epsilon, values.normed, context);
+    layer_.forward(parameters.layer, values.normed, segments_of_part(segments, scratch, &State::layer), values.middle,
+                   context, record ? &record->layer : nullptr);
+    nn::add(h, values.middle, context);
+    nn::rms_norm_forward(parameters.ffn_norm, values.middle, config_.norm_epsilon, y, context);
+    nn::swiglu_forward(parameters.mlp, y, y, context, record ? &values.mlp : nullptr);
+    nn::add<Scalar>(values.middle, y, context);
+    for (const auto& segment : segments)
+      segment.state->position = (segment.reset ? 0 : segment.state->position) + segment.length;
+    if (record) record->x = x, record->values = values;
+  }
+
+  void backward(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_y,
+                MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
+                Context& context) const {
+    Arena& scratch = context.scratch();
+    const Arena::Frame frame(scratch);
+    const Values& values = record.values;
+    const auto d_branch = scratch.matrix<Scalar>(d_y.rows(), width());
+    const auto normed = scratch.matrix<Scalar>(d_y.rows(), width());
+    if (d_x.empty()) d_x = scratch.matrix<Scalar>(d_y.rows(), width());
+    nn::rms_norm_forward(parameters.ffn_norm, values.middle, config_.norm_epsilon, normed, context);
+    nn::swiglu_backward(parameters.mlp, values.mlp, normed, d_y, d_branch, gradients.mlp, context);
+    if (d_x.data() != d_y.data()) copy(d_y, d_x);
+    nn::rms_norm_backward(parameters.ffn_norm, values.middle, config_.norm_epsilon, d_branch, d_x, gradients.ffn_norm,
+                          context, kernels::Output::accumulate);
+    layer_.backward(parameters.layer, record.layer, d_x, d_branch, gradients.layer,
+                    states_of_part(d_states, scratch, &State::layer), context);
+    nn::rms_norm_backward(parameters.seq_norm, mixed(record.x, values), config_.norm_epsilon, d_branch, d_x,
+                          gradients.seq_norm, context, kernels::Output::accumulate);
+    if (config_.temporal_conv)
+      convolve_backward(parameters, record, normed, d_branch, d_x, gradients, d_states, context);
+  }
+
+ private:
+  Index tail_rows() const { return config_.temporal_conv ? config_.conv_taps - 1 : 0; }
+  MatrixView<Scalar> tail_of(State& state) const { return {state.tail.data(), tail_rows(), width()}; }
+  MatrixView<const Scalar> mixed(MatrixView<const Scalar> x, const Values& values) const {
+    return config_.temporal_conv ? MatrixView<const Scalar>(values.mixed) : x;
+  }
+
+  Index values_bytes(Index rows, Index segments) const {
+    const auto bytes = [](Index scalars) { return aligned_size<Scalar>(scalars) * static_cast<Index>(sizeof(Scalar)); };
+    const Index wide = bytes(rows * width()), hidden = bytes(rows * config_.hidden);
+    const Index conv = wide + bytes(segments * tail_rows() * width()) +
+                       aligned_size<std::byte>(segments * static_cast<Index>(sizeof(nn::ConvSegment<Scalar>)));
+    return 2 * wide + 2 * hidden + (config_.temporal_conv ? conv : 0);
+  }
+  Values make_values(Arena& arena, Index rows, Index segments, bool recorded) const {
+    Values values;
+    values.normed = arena.matrix<Scalar>(rows, width());
+    values.middle = arena.matrix<Scalar>(rows, width());
+    if (recorded) values.mlp = nn::SwigluRecord<Scalar>(arena, rows, config_.hidden);
+    if (config_.temporal_conv) {
+      values.mixed = arena.matrix<Scalar>(rows, width());
+      values.initial_tails = arena.matrix<Scalar>(segments * tail_rows(), width());
+      values.conv_segments = detail::make_span<nn::ConvSegment<Scalar>>(arena, static_cast<std::size_t>(segments));
+    }
+    return values;
+  }
+
+  /// values.mixed = x + conv(norm(x)); advances the tails.
+  void convolve(const Parameters& parameters, MatrixView<const Scalar> x, std::span<const Segment<State>> segments,
+                Values& values, Context& context) const {
+    if (!config_.temporal_conv) return;
+    for (std::size_t i = 0; i < segments.size(); ++i) {
+      const bool continues = i > 0 && segments[i].state == segments[i - 1].state;
+      values.conv_segments[i] = {segments[i].length, tail_of(*segments[i].state),
+                                 segments[i].reset ? nn::ConvStart::zeros
+                                 : continues       ? nn::ConvStart::previous
+                                                   : nn::ConvStart::tail};
+    }
+    const std::span<const nn::ConvSegment<Scalar>> pieces = values.conv_segments;
+    nn::rms_norm_forward(parameters.conv->norm, x, config_.norm_epsilon, values.normed, context);
+    nn::temporal_conv_tails(values.normed, pieces, values.initial_tails, context);
+    nn::temporal_conv_forward(parameters.conv->conv, values.normed, pieces, values.initial_tails, values.mixed,
+                              context);
+    nn::add(x, values.mixed, context);
+  }
+
+  /// Adds to d_x, which holds d_h, what comes back through the convolution; `normed` and `d_normed` are room [N × C].
+  void convolve_backward(const Parameters& parameters, const Record& record, MatrixView<Scalar> normed,
+                         MatrixView<Scalar> d_normed, MatrixView<Scalar> d_x, Parameters& gradients,
+                         std::span<State* const> d_states, Context& context) const {
+    const Values& values = record.values;
+    const auto d_tails = context.scratch().template matrix<Scalar>(values.initial_tails.rows(), width());
+    const auto pieces = detail::make_span<nn::ConvSegment<Scalar>>(context.scratch(), values.conv_segments.size());
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      pieces[i] = values.conv_segments[i];
+      pieces[i].tail = !d_states.empty() && d_states[i] ? tail_of(*d_states[i]) : MatrixView<Scalar>();
+    }
+    const std::span<const nn::ConvSegment<Scalar>> segments = pieces;
+    nn::rms_norm_forward(parameters.conv->norm, record.x, config_.norm_epsilon, normed, context);
+    nn::temporal_conv_backward(parameters.conv->conv, normed, segments, values.initial_tails, d_x, d_normed, d_tails,
+                               gradients.conv->conv, context);
+    nn::temporal_conv_tails_backward(segments, d_tails, d_normed, context);
+    nn::rms_norm_backward(parameters.conv->norm, record.x, config_.norm_epsilon, d_normed, d_x, gradients.conv->norm,
+                          context, kernels::Output::accumulate);
+  }
+
+  Config config_;
+  Layer layer_;
+};
+
+TTT_NAMESPACE_END

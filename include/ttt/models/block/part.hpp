@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+/// @file
+/// A model hands its segments on to its blocks, a block to its layer: the same lengths, a part of each State.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "ttt/core/segment.hpp"
+#include "ttt/core/state.hpp"
+#include "ttt/core/storage.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// `count` default values in an arena.
+template <class Value>
+std::span<Value> make_span(Arena& arena, std::size_t count) {
+  const std::span<Value> values(arena.allocate<Value>(static_cast<Index>(count)), count);
+  std::uninitialized_value_construct(values.begin(), values.end());
+  return values;
+}
+
+/// Empties the memory of a record and makes room for exactly `bytes`; the same size again allocates nothing.
+inline Arena& prepare(Arena& memory, Index bytes) {
+  if (static_cast<Index>(memory.bytes()) < bytes) memory = Arena(bytes);
+  memory.reset();
+  return memory;
+}
+
+}  // namespace detail
+
+/// The segments of `part(state)` of every State: a pointer to member, or a function giving a reference. They live in
+/// `arena`, so that decoding allocates nothing.
+template <class State, class Part>
+auto segments_of_part(std::span<const Segment<State>> segments, Arena& arena, Part part) {
+  using Inner = std::remove_reference_t<decltype(std::invoke(part, std::declval<State&>()))>;
+  const auto inner = detail::make_span<Segment<Inner>>(arena, segments.size());
+  for (std::size_t i = 0; i < segments.size(); ++i)
+    inner[i] = {segments[i].length, &std::invoke(part, *segments[i].state), segments[i].reset};
+  return std::span<const Segment<Inner>>(inner);
+}
+
+/// The same of gradients of states; null stays null.
+template <class State, class Part>
+auto states_of_part(std::span<State* const> states, Arena& arena, Part part) {
+  using Inner = std::remove_reference_t<decltype(std::invoke(part, std::declval<State&>()))>;
+  const auto inner = detail::make_span<Inner*>(arena, states.size());
+  for (std::size_t i = 0; i < states.size(); ++i) inner[i] = states[i] ? &std::invoke(part, *states[i]) : nullptr;
+  return std::span<Inner* const>(inner);
+}
+
+/// Visits a part of a State, its names behind `prefix`.
+template <class Scalar, class Part>
+void visit_part(StateVisitor<Scalar> visitor, std::string_view prefix, Part& part) {
+  part.visit([&](std::string_view name, VectorView<Scalar> values) {
+    visitor(std::string(prefix) + std::string(name), values);
+  });
+}
+
+TTT_NAMESPACE_END

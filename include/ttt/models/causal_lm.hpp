@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ttt/models/block.hpp"
+#include "ttt/models/causal_lm/logit_rows.hpp"
+#include "ttt/models/next_token_loss.hpp"
+#include "ttt/nn/embedding.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+/// What a causal language model is, besides its layers.
+struct CausalLmConfig {
+  Index vocabulary = 0;
+  Index width = 0;             ///< C, the same for every layer
+  Index hidden = 0;            ///< F, of each SwiGLU
+  bool tied = false;           ///< the head is the embedding, there is no lm_head.weight
+  bool temporal_conv = false;  ///< a convolution in front of each block: the *mamba backbone*
+  Index conv_taps = 4;
+  double norm_epsilon = 1e-6;
+  friend bool operator==(const CausalLmConfig&, const CausalLmConfig&) = default;
+};
+
+/// A causal language model: embedding, residual blocks, a norm, and a head (`lm_head`, or the embedding again if tied).
+///
+/// The calls are those of TrainableLanguageModel. Layers may differ per block when `Layer` is AnySequenceLayer. Names
+/// of parameters are those of the published checkpoints ("model.layers.0.seq_modeling_block.W1").
+template <TrainableSequenceLayer Layer>
+class CausalLm {
+ public:
+  using Scalar = typename Layer::Scalar;
+  using Config = CausalLmConfig;
+  using ResidualBlock = Block<Layer>;
+
+  struct Parameters {
+    using Scalar = typename Layer::Scalar;
+    Tensor<Scalar> embedding;  ///< [V × C]
+    std::vector<typename ResidualBlock::Parameters> blocks;
+    Tensor<Scalar> norm;                 ///< [C]
+    std::optional<Tensor<Scalar>> head;  ///< [V × C], unless tied
+
+    void visit(ParameterVisitor<Scalar> visitor) {
+      visitor("model.embed_tokens.weight", embedding, parameter::projection);
+      for (std::size_t b = 0; b < blocks.size(); ++b)
+        visit_nested(visitor, "model.layers." + std::to_string(b) + ".", blocks[b]);
+      visitor("model.norm.weight", norm, parameter::one);
+      if (head) visitor("lm_head.weight", *head, parameter::projection);
+    }
+    Tensor<Scalar>& output() { return head ? *head : embedding; }
+    const Tensor<Scalar>& output() const { return head ? *head : embedding; }
+  };
+
+  struct State {
+    using Scalar = typename ResidualBlock::State::Scalar;
+    std::int64_t position = 0;  ///< tokens read since the sequence began
+    std::vector<typename ResidualBlock::State> blocks;
+
+    void visit(StateVisitor<Scalar> visitor) {
+      for (std::size_t b = 0; b < blocks.size(); ++b)
+        visit_part<Scalar>(visitor, "layers." + std::to_string(b) + ".", blocks[b]);
+    }
+    void clear() {
+      position = 0;
+      for (auto& block : blocks) block.clear();
+    }
+    friend bool operator==(const State&, const State&) = default;
+  };
+
+  /// What a forward leaves for its backward; its memory is reused by the next call.
+  struct Record {
+    std::span<const std::int64_t> ids;
+    Arena memory;
+    MatrixView<Scalar> hidden;     ///< the input of each block, one below the other, and the last output [(L + 1) N × C]
+    VectorView<const Index> rows;  ///< those that got logits; empty: all
+    std::vector<typename ResidualBlock::Record> blocks;
+  };
+
+  /// One layer per block. Throws Error when a size is not positive or a layer's width is not the model's.
+  CausalLm(const Config& config, std::vector<Layer> layers) : config_(config) {
+    if (config.vocabulary < 1) throw_unexpected("vocabulary", "at least 1", std::to_string(config.vocabulary));
+    if (layers.empty()) throw_unexpected("layers of the model", "at least one", "none");
+    const BlockConfig block{config.width, config.hidden, config.temporal_conv, config.conv_taps, config.norm_epsilon};
+    for (auto& layer : layers) blocks_.emplace_back(block, std::move(layer), "block " + std::to_string(blocks_.size()));
+  }
+
+  const Config& config() const { return config_; }
+  Index vocabulary() const { return config_.vocabulary; }
+  Index width() const { return config_.width; }
+  const std::vector<ResidualBlock>& blocks() const { return blocks_; }
+
+  Parameters make_parameters() const {
+    Parameters parameters;
+    parameters.embedding = nn::make_weight<Scalar>(vocabulary(), width());
+    for (const auto& block : blocks_) parameters.blocks.push_back(block.make_parameters());
+    parameters.norm = Tensor<Scalar>(Shape{width()});
+    if (!config_.tied) parameters.head = parameters.embedding;
+    return parameters;
+  }
+  State initial_state(const Parameters& parameters, Index capacity = 0) const {
+    State state;
+    for (std::size_t b = 0; b < blocks_.size(); ++b)
+      state.blocks.push_back(blocks_[b].initial_state(parameters.blocks[b], capacity));
+    return state;
+  }
+  std::size_t state_bytes(Index capacity = 0) const {
+    std::size_t sum = 0;
+    for (const auto& block : blocks_) sum += block.state_bytes(capacity);
+    return sum;
+  }
+  std::size_t record_bytes(Index tokens) const {
+    auto sum = static_cast<std::size_t>(record_memory(tokens, 0));
+    for (const auto& block : blocks_) sum += block.record_bytes(tokens);
+    return sum;
+  }
+
+  /// Assigns logits [N × V] or [segments × V]. The meaning of this and the other calls is in language_model.hpp.
+  void forward(const Parameters& parameters, std::span<const std::int64_t> ids,
+               std::span<const Segment<State>> segments, LogitRows rows, MatrixView<Scalar> logits, Context& context,
+               Record* record = nullptr) const {
+    check_input(ids, segments);
+    check_logits(logits, rows == LogitRows::all ? ids.size() : segments.size());
+    const Arena::Frame frame(context.scratch());
+    const auto output = run_blocks(parameters, ids, segments, context, record);
+    VectorView<const Index> last;
+    if (rows == LogitRows::last) last = detail::last_rows(segments, record ? record->memory : context.scratch());
+    if (record) record->rows = last;
+    const auto features = normalize(parameters, detail::gather<Scalar>(output, last, context.scratch()), context);
+    nn::linear_forward(parameters.output(), features, logits, context);
+  }
+
+  void backward(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_logits,
+                Parameters& gradients, std::span<State* const> d_states, Context& context) const {
+    check_logits(d_logits, record.rows.empty() ? record.ids.size() : static_cast<std::size_t>(record.rows.size()));
+    const Arena::Frame frame(context.scratch());
+    const auto output = detail::gather<Scalar>(output_of(record), record.rows, context.scratch());
+    const auto features = normalize(parameters, output, context);
+    const auto d_output = context.scratch().template matrix<Scalar>(output.rows(), width());
+    nn::linear_backward(parameters.output(), features, d_logits, d_output, gradients.output(), context);
+    nn::rms_norm_backward(parameters.norm, output, config_.norm_epsilon, d_output, d_output, gradients.norm, context);
+    const auto d_hidden = detail::scatter(d_output, record.rows, output_of(record).rows(), context.scratch());
+    backward_blocks(parameters, record, d_hidden, gradients, d_states, context);
+  }
+
+  Loss loss(const Parameters& parameters, std::span<const std::int64_t> ids, std::span<const std::int64_t> targets,
+            std::span<const Segment<State>> segments, VectorView<double> row_losses, Context& context) const {
+    check_input(ids, segments);
+    detail::check_targets(targets, static_cast<Index>(ids.size()), vocabulary());
+    const Arena::Frame frame(context.scratch());
+    const auto features = normalize(parameters, run_blocks(parameters, ids, segments, context, nullptr), context);
+    return head_loss<Scalar>(parameters.output(), features, targets, 0, row_losses, {}, nullptr, context);
+  }
+
+  Loss loss_and_backward(const Parameters& parameters, std::span<const std::int64_t> ids,
+                         std::span<const std::int64_t> targets, std::span<const Segment<State>> segments, double scale,
+                         Parameters& gradients, std::span<State* const> d_states, Record& record,
+                         Context& context) const {
+    check_input(ids, segments);
+    detail::check_targets(targets, static_cast<Index>(ids.size()), vocabulary());
+    const Arena::Frame frame(context.scratch());
+    const auto output = run_blocks(parameters, ids, segments, context, &record);
+    const auto features = normalize(parameters, output, context);
+    const auto d_output = context.scratch().template matrix<Scalar>(output.rows(), width());
+    const Loss loss =
+        head_loss<Scalar>(parameters.output(), features, targets, scale, {}, d_output, &gradients.output(), context);
+    nn::rms_norm_backward(parameters.norm, output, config_.norm_epsilon, d_output, d_output, gradients.norm, context);
+    backward_blocks(parameters, record, d_output, gradients, d_states, context);
+    return loss;
+  }
+
+ private:
+  Index depth() const { return static_cast<Index>(blocks_.size()); }
+  Index record_memory(Index tokens, Index segments) const {
+    return aligned_size<Scalar>((depth() + 1) * tokens * width()) * static_cast<Index>(sizeof(Scalar)) +
+           aligned_size<Index>(segments) * static_cast<Index>(sizeof(Index));
+  }
+  MatrixView<const Scalar> output_of(const Record& record) const {
+    const auto rows = static_cast<Index>(record.ids.size());
+    return record.hidden.rows(depth() * rows, rows);
+  }
+
+  void check_input(std::span<const std::int64_t> ids, std::span<const Segment<State>> segments) const {
+    const Index rows = total_rows(segments);
+    if (static_cast<Index>(ids.size()) != rows)
+      throw_unexpected("token ids", std::to_string(rows) + " (the rows of all segments)", std::to_string(ids.size()));
+    for (std::size_t n = 0; n < ids.size(); ++n)
+      if (ids[n] < 0 || ids[n] >= vocabulary())
+        throw_unexpected("token id at row " + std::to_string(n),
+                         "at least 0 and below the vocabulary of " + std::to_string(vocabulary()),
+                         std::to_string(ids[n]));
+  }
+  void check_logits(MatrixView<const Scalar> logits, std::size_t rows) const {
+    const Shape expected{static_cast<Index>(rows), vocabulary()}, found{logits.rows(), logits.columns()};
+    if (found != expected) throw_unexpected("logits", to_string(expected), to_string(found));
+  }
+  static auto block_of(std::size_t b) {
+    return [b](State& state) -> typename ResidualBlock::State& { return state.blocks[b]; };
+  }
+  static void stop_if_cancelled(const Context& context) {
+    if (context.cancellation && context.cancellation->load()) throw Cancelled();
+  }
+
+  /// The output of the last block [N × C], in the record or in scratch.
+  MatrixView<const Scalar> run_blocks(const Parameters& parameters, std::span<const std::int64_t> ids,
+                                      std::span<const Segment<State>> segments, Context& context,
+                                      Record* record) const {
+    const auto rows = static_cast<Index>(ids.size()), slots = record ? depth() + 1 : Index{2};
+    Arena& memory = record ? detail::prepare(record->memory, record_memory(rows, static_cast<Index>(segments.size())))
+                           : context.scratch();
+    const auto hidden = memory.template matrix<Scalar>(slots * rows, width());
+    const auto slot = [&](Index i) { return hidden.rows(i % slots * rows, rows); };
+    if (record) record->ids = ids, record->hidden = hidden, record->blocks.resize(blocks_.size());
+    nn::embedding_forward(parameters.embedding, ids, slot(0), context);
+    for (std::size_t b = 0; b < blocks_.size(); ++b) {
+      stop_if_cancelled(context);
+      const Arena::Frame frame(context.scratch());
+      context.block = static_cast<Index>(b);
+      const auto pieces = segments_of_part(segments, context.scratch(), block_of(b));
+      blocks_[b].forward(parameters.blocks[b], slot(context.block), pieces, slot(context.block + 1), context,
+                         record ? &record->blocks[b] : nullptr);
+    }
+    for (const auto& segment : segments)
+      segment.state->position = (segment.reset ? 0 : segment.state->position) + segment.length;
+    return slot(depth());
+  }
+
+  /// The head's input.
+  MatrixView<const Scalar> normalize(const Parameters& parameters, MatrixView<const Scalar> output,
+                                     Context& context) const {
+    const auto features = context.scratch().template matrix<Scalar>(output.rows(), width());
+    nn::rms_norm_forward(parameters.norm, output, config_.norm_epsilon, features, context);
+    return features;
+  }
+
+  /// From d_hidden, the gradient of the last block's output, which is overwritten.
+  void backward_blocks(const Parameters& parameters, const Record& record, MatrixView<Scalar> d_hidden,
+                       Parameters& gradients, std::span<State* const> d_states, Context& context) const {
+    for (std::size_t b = blocks_.size(); b-- > 0;) {
+      stop_if_cancelled(context);
+      const Arena::Frame frame(context.scratch());
+      context.block = static_cast<Index>(b);
+      const auto d_pieces = states_of_part(d_states, context.scratch(), block_of(b));
+      blocks_[b].backward(parameters.blocks[b], record.blocks[b], d_hidden, d_hidden, gradients.blocks[b], d_pieces,
+                          context);
+    }
+    nn::embedding_backward(record.ids, d_hidden, gradients.embedding, context);
+  }
+
+  Config config_;
+  std::vector<ResidualBlock> blocks_;
+};
+
+TTT_NAMESPACE_END
