@@ -26,8 +26,9 @@ endfunction()
 # The folder below which a dependency's headers are, as /usr/include/eigen3 is for Eigen/Core.
 function(ttt_include_directory variable target header)
   get_target_property(directories ${target} INTERFACE_INCLUDE_DIRECTORIES)
-  find_path(${variable} "${header}" HINTS ${directories} NO_CACHE REQUIRED)
-  set(${variable} "${${variable}}" PARENT_SCOPE)
+  find_path(directory "${header}" HINTS ${directories} NO_CACHE REQUIRED)
+  string(REGEX REPLACE "/$" "" directory "${directory}")
+  set(${variable} "${directory}" PARENT_SCOPE)
 endfunction()
 
 # The version is compared by hand: version files of Eigen 3 refuse to be Eigen 5 and the other way round.
