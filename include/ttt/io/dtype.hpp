@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+/// @file
+/// Element types of tensor files and their exact conversion.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "ttt/core/config.hpp"
+
+static_assert(std::endian::native == std::endian::little, "tensor files are little-endian and are read as they are");
+
+TTT_NAMESPACE_BEGIN
+namespace io {
+
+/// Element type of a stored tensor, in the order in which the reference writer lays tensors out (first come first).
+enum class DType { I64, F64, F32, I32, BF16, F16, U8, BOOL };
+
+/// What is known about each DType, indexed by it.
+struct DTypeDescription {
+  std::string_view name;
+  std::size_t size;
+};
+
+inline constexpr std::array<DTypeDescription, 8> dtype_descriptions = {
+    {{"I64", 8}, {"F64", 8}, {"F32", 4}, {"I32", 4}, {"BF16", 2}, {"F16", 2}, {"U8", 1}, {"BOOL", 1}}};
+
+/// The name of the type in a file.
+constexpr std::string_view dtype_name(DType dtype) { return dtype_descriptions[static_cast<std::size_t>(dtype)].name; }
+
+/// Bytes of one element.
+constexpr std::size_t dtype_size(DType dtype) { return dtype_descriptions[static_cast<std::size_t>(dtype)].size; }
+
+/// The type of that name; empty when the name is unknown.
+constexpr std::optional<DType> parse_dtype(std::string_view name) {
+  for (std::size_t i = 0; i < dtype_descriptions.size(); ++i) {
+    if (dtype_descriptions[i].name == name) return static_cast<DType>(i);
+  }
+  return std::nullopt;
+}
+
+/// The DType that holds a C++ type bit for bit.
+template <class Scalar>
+inline constexpr std::optional<DType> dtype_of = std::nullopt;
+template <>
+inline constexpr std::optional<DType> dtype_of<double> = DType::F64;
+template <>
+inline constexpr std::optional<DType> dtype_of<float> = DType::F32;
+template <>
+inline constexpr std::optional<DType> dtype_of<std::int64_t> = DType::I64;
+template <>
+inline constexpr std::optional<DType> dtype_of<std::int32_t> = DType::I32;
+template <>
+inline constexpr std::optional<DType> dtype_of<std::uint8_t> = DType::U8;
+template <>
+inline constexpr std::optional<DType> dtype_of<bool> = DType::BOOL;
+
+/// The value of IEEE binary16 `bits`; exact, signs of zero and bits of NaN included.
+inline float half_to_float(std::uint16_t bits) {
+  const std::uint32_t sign = (bits & 0x8000u) << 16;
+  const std::uint32_t exponent = (bits >> 10) & 0x1Fu;
+  const std::uint32_t fraction = bits & 0x3FFu;
+  if (exponent == 0) {
+    // Every subnormal half is a normal float, so the product is exact even where subnormal floats are flushed to zero.
+    const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
+    return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(magnitude));
+  }
+  const std::uint32_t wide_exponent = exponent == 31 ? 255u : exponent + 112u;
+  return std::bit_cast<float>(sign | (wide_exponent << 23) | (fraction << 13));
+}
+
+/// The value of bfloat16 `bits`: the upper half of a float.
+inline float bfloat16_to_float(std::uint16_t bits) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+}
+
+}  // namespace io
+TTT_NAMESPACE_END

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "ttt/io/safetensors.hpp"
+
+TTT_NAMESPACE_BEGIN
+namespace io {
+
+/// Where each tensor of a sharded set lies: tensor name and file name, sorted by tensor name.
+struct SafetensorsIndex {
+  struct Entry {
+    std::string tensor;
+    std::string file;
+  };
+  std::vector<Entry> entries;
+};
+
+/// Reads `{"metadata": {…}, "weight_map": {tensor: file}}`; other members are refused. File names must be plain (no
+/// folder, no `..`) and end in `.safetensors`. Throws Error naming `subject`, expected and found.
+inline SafetensorsIndex parse_safetensors_index(std::string_view text, const std::string& subject) {
+  SafetensorsIndex index;
+  bool has_map = false;
+  JsonReader json(text, subject);
+  const auto parse_entry = [&](const std::string& tensor) {
+    std::string file = json.string();
+    const bool plain = file.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
+    if (!plain || file.size() <= 12 || !file.ends_with(".safetensors")) {
+      json.fail("a plain file name NAME.safetensors for tensor '" + printable(tensor) + "'",
+                "'" + printable(file) + "'");
+    }
+    index.entries.push_back({tensor, std::move(file)});
+  };
+  json.object(2, [&](const std::string& key) {
+    if (key == "metadata") return json.skip_value(maximum_metadata_count);
+    if (key != "weight_map") json.fail("'metadata' or 'weight_map'", "'" + printable(key) + "'");
+    has_map = true;
+    json.object(maximum_tensor_count, parse_entry);
+  });
+  json.finish();
+  if (!has_map) throw_unexpected(subject, "a 'weight_map'", "none");
+  std::sort(index.entries.begin(), index.entries.end(),
+            [](const auto& a, const auto& b) { return a.tensor < b.tensor; });
+  return index;
+}
+
+/// The tensors of one safetensors file, or of the files an index names, as if they were one file.
+class SafetensorsSet {
+ public:
+  /// A single file; its name may be a symbolic link.
+  static SafetensorsSet open_file(const std::filesystem::path& path) {
+    SafetensorsSet result;
+    result.path_ = path;
+    result.add_file(SafetensorsFile::open(path));
+    result.sort_tensors();
+    return result;
+  }
+
+  /// The files of an index, all in its folder (a symbolic link must not lead out of it), each tensor exactly where the
+  /// index says and no others. Throws Error naming file and tensor.
+  static SafetensorsSet open_index(const std::filesystem::path& path) {
+    SafetensorsSet result;
+    result.path_ = path;
+    const SafetensorsIndex index = parse_safetensors_index(read_text_file(path, maximum_header_size), path.string());
+    std::vector<std::string> names;
+    for (const auto& entry : index.entries) names.push_back(entry.file);
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+    for (const std::string& name : names) result.add_file(SafetensorsFile::open(result.resolve(name)));
+    result.sort_tensors();
+    result.check_against(index, names);
+    return result;
+  }
+
+  const std::filesystem::path& path() const { return path_; }
+
+  /// All tensors, by name; their offsets count from the data of their own file.
+  const std::vector<TensorInfo>& tensors() const { return tensors_; }
+
+  /// The metadata of all files; where they disagree on a key, the first file by name decides.
+  const Metadata& metadata() const { return metadata_; }
+
+  /// The tensor of that name, or null.
+  const TensorInfo* find(std::string_view name) const {
+    const auto found = std::lower_bound(tensors_.begin(), tensors_.end(), name,
+                                        [](const TensorInfo& info, std::string_view key) { return info.name < key; });
+    return found != tensors_.end() && found->name == name ? &*found : nullptr;
+  }
+
+  /// The tensor of that name; throws Error when there is none.
+  const TensorInfo& at(std::string_view name) const {
+    if (const TensorInfo* info = find(name)) return *info;
+    throw_unexpected(path_.string() + ", tensor '" + printable(name) + "'", "a tensor of that name", "none");
+  }
+
+  /// The file that holds the tensor `name`.
+  const SafetensorsFile& file_of(std::string_view name) const {
+    return files_[file_numbers_[static_cast<std::size_t>(&at(name) - tensors_.data())]];
+  }
+
+  /// The stored bytes of the tensor `info.name`; they live as long as any copy of this object.
+  std::span<const std::byte> bytes(const TensorInfo& info) const {
+    const SafetensorsFile& file = file_of(info.name);
+    return file.bytes(file.at(info.name));
+  }
+
+  /// Assigns the elements of the tensor `name` to `out`, row-major, `[count]`; see read_tensor.
+  template <TensorScalar Scalar>
+  void read(std::string_view name, std::span<Scalar> out, Narrowing narrowing = Narrowing::refused) const {
+    file_of(name).read(name, out, narrowing);
+  }
+
+  /// The elements of the tensor `name`, row-major; see read_tensor.
+  template <TensorScalar Scalar>
+  std::vector<Scalar> values(std::string_view name, Narrowing narrowing = Narrowing::refused) const {
+    return file_of(name).template values<Scalar>(name, narrowing);
+  }
+
+ private:
+  SafetensorsSet() = default;
+
+  std::filesystem::path resolve(const std::string& name) const {
+    const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : std::filesystem::path(".");
+    std::error_code error;
+    const std::filesystem::path home = std::filesystem::canonical(folder, error);
+    std::filesystem::path file = error ? home : std::filesystem::canonical(folder / name, error);
+    if (error) throw_system_error(path_, "find the file '" + printable(name) + "' of the index", error.value());
+    if (file.parent_path() != home) {
+      throw_unexpected(path_.string() + ", file '" + printable(name) + "'", "a file in the folder of the index",
+                       "a link that leads out of it");
+    }
+    return file;
+  }
+
+  void add_file(SafetensorsFile file) {
+    for (const TensorInfo& info : file.tensors()) {
+      tensors_.push_back(info);
+      file_numbers_.push_back(files_.size());
+    }
+    metadata_.insert(file.metadata().begin(), file.metadata().end());
+    files_.push_back(std::move(file));
+  }
+
+  void sort_tensors() {
+    std::vector<std::size_t> order(tensors_.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return tensors_[a].name < tensors_[b].name; });
+    std::vector<TensorInfo> tensors;
+    std::vector<std::size_t> file_numbers;
+    for (const std::size_t i : order) {
+      tensors.push_back(std::move(tensors_[i]));
+      file_numbers.push_back(file_numbers_[i]);
+    }
+    tensors_ = std::move(tensors);
+    file_numbers_ = std::move(file_numbers);
+  }
+
+  // Both lists are sorted by tensor name, so the first difference names what is missing or too many.
+  void check_against(const SafetensorsIndex& index, const std::vector<std::string>& names) const {
+    const std::size_t count = std::max(index.entries.size(), tensors_.size());
+    for (std::size_t i = 0; i < count; ++i) {
+      const bool listed = i < index.entries.size();
+      const bool stored = i < tensors_.size();
+      if (listed && (!stored || index.entries[i].tensor < tensors_[i].name)) {
+        throw_unexpected(tensor_subject(index.entries[i].tensor), "it in '" + printable(index.entries[i].file) + "'",
+                         "no such tensor");
+      }
+      const std::string& file = names[file_numbers_[i]];
+      if (!listed || index.entries[i].tensor != tensors_[i].name) {
+        throw_unexpected(tensor_subject(tensors_[i].name), "only tensors of the index",
+                         "one more in '" + printable(file) + "'");
+      }
+      if (index.entries[i].file != file) {
+        throw_unexpected(tensor_subject(tensors_[i].name), "it in '" + printable(index.entries[i].file) + "'",
+                         "it in '" + printable(file) + "'");
+      }
+    }
+  }
+
+  std::string tensor_subject(const std::string& name) const {
+    return path_.string() + ", tensor '" + printable(name) + "'";
+  }
+
+  std::filesystem::path path_;
+  std::vector<SafetensorsFile> files_;
+  std::vector<TensorInfo> tensors_;
+  std::vector<std::size_t> file_numbers_;
+  Metadata metadata_;
+};
+
+/// Opens `place`, a .safetensors file or a .safetensors.index.json, or in the folder `place` the set `stem`:
+/// `stem.safetensors`, else `stem.safetensors.index.json`.
+inline SafetensorsSet open_set(const std::filesystem::path& place, const std::string& stem = "model") {
+  std::error_code ignored;  // what cannot be examined is reported, with its reason, when it is opened
+  if (!std::filesystem::is_directory(place, ignored)) {
+    return place.extension() == ".json" ? SafetensorsSet::open_index(place) : SafetensorsSet::open_file(place);
+  }
+  const std::filesystem::path single = place / (stem + ".safetensors");
+  const std::filesystem::path index = place / (stem + ".safetensors.index.json");
+  if (std::filesystem::exists(single, ignored)) return SafetensorsSet::open_file(single);
+  if (std::filesystem::exists(index, ignored)) return SafetensorsSet::open_index(index);
+  throw_unexpected(place.string(), "'" + stem + ".safetensors' or '" + stem + ".safetensors.index.json'", "neither");
+}
+
+}  // namespace io
+TTT_NAMESPACE_END

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <span>
+#include <type_traits>
+
+#include "ttt/io/atomic_file.hpp"
+#include "ttt/io/safetensors_header.hpp"
+
+TTT_NAMESPACE_BEGIN
+namespace io {
+
+/// A tensor to be written: its bytes, row-major, stay with the caller and must live until the file is written.
+struct TensorSource {
+  std::string name;
+  DType dtype = DType::F32;
+  std::vector<std::int64_t> shape;
+  std::span<const std::byte> bytes;
+};
+
+/// A TensorSource over `values`, stored as the DType that holds `Scalar` bit for bit.
+template <class Scalar>
+requires(dtype_of<Scalar>.has_value()) TensorSource
+    tensor_source(std::string name, std::vector<std::int64_t> shape, std::span<const Scalar> values) {
+  return {std::move(name), *dtype_of<Scalar>, std::move(shape), std::as_bytes(values)};
+}
+
+namespace detail {
+
+inline void check_sources(std::span<const TensorSource> tensors, const Metadata& metadata, const std::string& file) {
+  std::vector<std::string_view> names;
+  for (const TensorSource& tensor : tensors) {
+    const std::string subject = file + ", tensor '" + printable(tensor.name) + "'";
+    if (tensor.name == metadata_key) throw_unexpected(subject, "a name that is not reserved", tensor.name);
+    if (find_invalid_utf8(tensor.name) != std::string_view::npos)
+      throw_unexpected(subject, "a name in UTF-8", "other bytes");
+    std::size_t size = 0;
+    const bool countable = tensor.shape.size() <= maximum_rank && tensor_byte_size(tensor.dtype, tensor.shape, size);
+    if (!countable || size != tensor.bytes.size()) {
+      throw_unexpected(subject,
+                       "the bytes of " + std::string(dtype_name(tensor.dtype)) + " " + shape_text(tensor.shape),
+                       std::to_string(tensor.bytes.size()) + " bytes");
+    }
+    names.push_back(tensor.name);
+  }
+  std::sort(names.begin(), names.end());
+  if (const auto same = std::adjacent_find(names.begin(), names.end()); same != names.end()) {
+    throw_unexpected(file, "each tensor name once", "'" + printable(*same) + "' twice");
+  }
+  for (const auto& [key, value] : metadata) {
+    if (find_invalid_utf8(key) != std::string_view::npos || find_invalid_utf8(value) != std::string_view::npos) {
+      throw_unexpected(file + ", metadata '" + printable(key) + "'", "UTF-8", "other bytes");
+    }
+  }
+  if (tensors.size() > maximum_tensor_count || metadata.size() > maximum_metadata_count) {
+    throw_unexpected(file,
+                     "at most " + std::to_string(maximum_tensor_count) + " tensors and " +
+                         std::to_string(maximum_metadata_count) + " metadata entries",
+                     std::to_string(tensors.size()) + " and " + std::to_string(metadata.size()));
+  }
+}
+
+// Falling alignment keeps every tensor aligned to its elements; equal names of types are in the order of the reference.
+inline std::vector<const TensorSource*> canonical_order(std::span<const TensorSource> tensors) {
+  std::vector<const TensorSource*> order;
+  for (const TensorSource& tensor : tensors) order.push_back(&tensor);
+  std::sort(order.begin(), order.end(), [](const TensorSource* a, const TensorSource* b) {
+    return std::tie(a->dtype, a->name) < std::tie(b->dtype, b->name);
+  });
+  return order;
+}
+
+inline void append_tensor_entry(std::string& header, const TensorSource& tensor, std::size_t begin) {
+  append_json_string(header, tensor.name);
+  header += ":{\"dtype\":\"" + std::string(dtype_name(tensor.dtype)) + "\",\"shape\":[";
+  for (std::size_t i = 0; i < tensor.shape.size(); ++i) header += (i > 0 ? "," : "") + std::to_string(tensor.shape[i]);
+  header += "],\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(begin + tensor.bytes.size()) + "]}";
+}
+
+inline std::string header_text(const std::vector<const TensorSource*>& tensors, const Metadata& metadata) {
+  std::string header = "{";
+  const auto separate = [&] { header += header.back() == '{' ? "" : ","; };
+  if (!metadata.empty()) {
+    append_json_string(header, metadata_key);
+    header += ":{";
+    for (const auto& [key, value] : metadata) {
+      separate();
+      append_json_string(header, key);
+      header += ":";
+      append_json_string(header, value);
+    }
+    header += "}";
+  }
+  std::size_t begin = 0;
+  for (const TensorSource* tensor : tensors) {
+    separate();
+    append_tensor_entry(header, *tensor, begin);
+    begin += tensor->bytes.size();
+  }
+  header += "}";
+  header.resize((header.size() + 7) / 8 * 8, ' ');
+  return header;
+}
+
+}  // namespace detail
+
+/// Writes a safetensors file, atomically (write_file_atomically) and without a copy of the data.
+///
+/// The bytes are those of the reference implementation: tensors by falling alignment, then by name, and a header padded
+/// so that the data starts at a multiple of 8. Throws Error naming file and tensor before anything is written when
+/// names repeat or are no UTF-8, or when shape and bytes disagree.
+inline void write_safetensors(const std::filesystem::path& path, std::span<const TensorSource> tensors,
+                              const Metadata& metadata = {}) {
+  detail::check_sources(tensors, metadata, path.string());
+  const std::vector<const TensorSource*> order = detail::canonical_order(tensors);
+  const std::string header = detail::header_text(order, metadata);
+  if (header.size() > maximum_header_size) {
+    throw_unexpected(path.string(), "a header of at most " + std::to_string(maximum_header_size) + " bytes",
+                     std::to_string(header.size()));
+  }
+  write_file_atomically(path, [&](OutputFile& output) {
+    const std::uint64_t header_size = header.size();
+    output.write(std::as_bytes(std::span(&header_size, 1)));
+    output.write(header);
+    for (const TensorSource* tensor : order) output.write(tensor->bytes);
+  });
+}
+
+}  // namespace io
+TTT_NAMESPACE_END

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+#include "ttt/io/atomic_file.hpp"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "io/temporary_folder.hpp"
+#include "support/catch.hpp"
+
+using namespace ttt::io;
+using ttt_test::contains;
+using ttt_test::error_of;
+using ttt_test::read_bytes;
+
+namespace {
+
+// Runs `action` in a child process and returns how the child ended.
+template <class Action>
+int status_of_child(Action action) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    action();
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return status;
+}
+
+}  // namespace
+
+TEST_CASE("a file is created and replaced, nothing else is left") {
+  const ttt_test::TemporaryFolder folder;
+  std::string large(200'000, 'x');
+  large[70'000] = 'y';
+  write_file_atomically(folder / "a", [](OutputFile& output) { output.write("old"); });
+  CHECK(read_bytes(folder / "a") == "old");
+  write_file_atomically(folder / "a", [&](OutputFile& output) {
+    output.write("head");
+    output.write(large);
+    output.write("tail");
+    for (int i = 0; i < 70'000; ++i) output.write("z");
+  });
+  CHECK(read_bytes(folder / "a") == "head" + large + "tail" + std::string(70'000, 'z'));
+  write_file_atomically(folder / "a", [](OutputFile&) {});
+  CHECK(read_bytes(folder / "a").empty());
+  CHECK(folder.file_count() == 1);
+}
+
+TEST_CASE("the new file has the permissions of the old one") {
+  const ttt_test::TemporaryFolder folder;
+  ttt_test::write_bytes(folder / "a", "old");
+  REQUIRE(::chmod((folder / "a").c_str(), 0640) == 0);
+  write_file_atomically(folder / "a", [](OutputFile& output) { output.write("new"); });
+  struct stat status {};
+  REQUIRE(::stat((folder / "a").c_str(), &status) == 0);
+  CHECK((status.st_mode & 07777) == 0640);
+}
+
+TEST_CASE("when the writer throws, the old file stays and the temporary file goes") {
+  const ttt_test::TemporaryFolder folder;
+  ttt_test::write_bytes(folder / "a", "old");
+  const auto failing = [](OutputFile& output) {
+    output.write(std::string(100'000, 'x'));
+    throw std::runtime_error("the source ended");
+  };
+  CHECK_THROWS_WITH(write_file_atomically(folder / "a", failing), "the source ended");
+  CHECK(read_bytes(folder / "a") == "old");
+  CHECK(folder.file_count() == 1);
+}
+
+TEST_CASE("a write that the system refuses names path and reason, and leaves the old file") {
+  const ttt_test::TemporaryFolder folder;
+  ttt_test::write_bytes(folder / "a", "old");
+  const int status = status_of_child([&] {
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{100'000, 100'000};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    const auto large = [](OutputFile& output) { output.write(std::string(200'000, 'x')); };
+    const std::string error = error_of<ttt::Error>([&] { write_file_atomically(folder / "a", large); });
+    ::_exit(contains(error, "/a: cannot write", "File too large") ? 7 : 1);
+  });
+  CHECK(WEXITSTATUS(status) == 7);
+  CHECK(read_bytes(folder / "a") == "old");
+  CHECK(folder.file_count() == 1);
+}
+
+TEST_CASE("a destination that cannot be made names path and reason") {
+  const ttt_test::TemporaryFolder folder;
+  const auto nothing = [](OutputFile&) {};
+  CHECK(contains(error_of<ttt::Error>([&] { write_file_atomically(folder / "absent/a", nothing); }), "absent/a",
+                 "No such file or directory"));
+  std::filesystem::create_directory(folder / "taken");
+  CHECK(contains(error_of<ttt::Error>([&] { write_file_atomically(folder / "taken", nothing); }), "taken",
+                 "cannot replace"));
+  CHECK(folder.file_count() == 1);
+}
+
+TEST_CASE("a process killed at any moment of writing leaves the old file whole") {
+  const ttt_test::TemporaryFolder folder;
+  const std::string old(300'000, 'o');
+  ttt_test::write_bytes(folder / "a", old);
+  const int pieces = GENERATE(0, 1, 3, 50);
+  const int status = status_of_child([&] {
+    write_file_atomically(folder / "a", [&](OutputFile& output) {
+      for (int i = 0; i < pieces; ++i) output.write(std::string(100'000, 'n'));
+      ::kill(::getpid(), SIGKILL);
+    });
+  });
+  REQUIRE(WIFSIGNALED(status));
+  CHECK(read_bytes(folder / "a") == old);
+  write_file_atomically(folder / "a", [](OutputFile& output) { output.write("new"); });
+  CHECK(read_bytes(folder / "a") == "new");
+}
+
+TEST_CASE("whoever reads while files are replaced, and after the writer is killed, finds one whole file") {
+  const ttt_test::TemporaryFolder folder;
+  const auto content = [](char c) { return std::string(300'000, c); };
+  ttt_test::write_bytes(folder / "a", content('a'));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    for (char c = 'a';; c = c == 'z' ? 'a' : static_cast<char>(c + 1)) {
+      write_file_atomically(folder / "a", [&](OutputFile& output) { output.write(content(c)); });
+    }
+  }
+  std::size_t broken = 0;
+  for (int i = 0; i < 200; ++i) {
+    const std::string found = read_bytes(folder / "a");
+    broken += found.empty() || found != content(found.front());
+  }
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  const std::string found = read_bytes(folder / "a");
+  CHECK(broken == 0);
+  CHECK(found == content(found.front()));
+}

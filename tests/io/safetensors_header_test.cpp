@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+#include "ttt/io/safetensors_header.hpp"
+
+#include "io/temporary_folder.hpp"
+#include "support/catch.hpp"
+
+using namespace ttt::io;
+using ttt_test::contains;
+using ttt_test::error_of;
+
+namespace {
+
+std::string entry(const std::string& name, const std::string& dtype, const std::string& shape,
+                  const std::string& offsets) {
+  return "\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":" + offsets + "}";
+}
+
+std::string refusal(const std::string& text, std::size_t data_size) {
+  return error_of<ttt::Error>([&] { parse_safetensors_header(text, data_size, "file"); });
+}
+
+}  // namespace
+
+TEST_CASE("tensors come in the order of their bytes, whatever the order of the header") {
+  const std::string text = "{" + entry("b", "F32", "[2,1]", "[8,16]") + "," + entry("a", "I64", "[]", "[0,8]") + "," +
+                           entry("empty", "BF16", "[3,0]", "[8,8]") + ",\"__metadata__\":{\"k\":\"v\\n\"}}   ";
+  const SafetensorsHeader header = parse_safetensors_header(text, 16, "file");
+  REQUIRE(header.tensors.size() == 3);
+  CHECK(header.tensors[0].name == "a");
+  CHECK(header.tensors[0].shape.empty());
+  CHECK(header.tensors[0].count() == 1);
+  CHECK(header.tensors[1].name == "empty");
+  CHECK(header.tensors[1].count() == 0);
+  CHECK(header.tensors[2].dtype == DType::F32);
+  CHECK(header.tensors[2].shape == std::vector<std::int64_t>{2, 1});
+  CHECK(header.tensors[2].begin == 8);
+  CHECK(header.metadata == Metadata{{"k", "v\n"}});
+}
+
+TEST_CASE("a header without tensors is valid before no data") {
+  CHECK(parse_safetensors_header("{}", 0, "file").tensors.empty());
+  CHECK(parse_safetensors_header("{\"__metadata__\":null}", 0, "file").metadata.empty());
+  CHECK(contains(refusal("{}", 1), "expected 0 bytes of data", "found 1"));
+}
+
+TEST_CASE("a shape whose product wraps is refused, to zero as well as to the size of the data") {
+  CHECK(contains(refusal("{" + entry("t", "F32", "[4294967296,4294967296]", "[0,0]") + "}", 0), "file, tensor 't'",
+                 "counted"));
+  CHECK(contains(refusal("{" + entry("t", "F32", "[4611686018427387905]", "[0,4]") + "}", 4), "counted"));
+  CHECK(contains(refusal("{" + entry("t", "F64", "[2305843009213693952]", "[0,0]") + "}", 0), "counted"));
+  CHECK(contains(refusal("{" + entry("t", "U8", "[9223372036854775808]", "[0,0]") + "}", 0), "below 2^63"));
+  CHECK(refusal("{" + entry("t", "F32", "[0,4294967296,4294967296]", "[0,0]") + "}", 0).empty());
+}
+
+TEST_CASE("shape and offsets must give the same size, in both directions") {
+  CHECK(contains(refusal("{" + entry("t", "F32", "[4]", "[0,8]") + "}", 8), "tensor 't'", "16 bytes for F32 [4]",
+                 "[0, 8]"));
+  CHECK(contains(refusal("{" + entry("t", "F32", "[1]", "[0,8]") + "}", 8), "tensor 't'", "4 bytes for F32 [1]",
+                 "[0, 8]"));
+}
+
+TEST_CASE("offsets lie in order within the data") {
+  CHECK(contains(refusal("{" + entry("t", "U8", "[9]", "[0,9]") + "}", 8), "within 8 bytes", "[0, 9]"));
+  CHECK(contains(refusal("{" + entry("t", "U8", "[4]", "[8,4]") + "}", 8), "in order", "[8, 4]"));
+  CHECK(contains(refusal("{" + entry("t", "U8", "[1]", "[18446744073709551615,0]") + "}", 8), "in order"));
+  CHECK(contains(refusal("{" + entry("t", "U8", "[1]", "[18446744073709551614,18446744073709551615]") + "}", 8),
+                 "within"));
+  CHECK_FALSE(refusal("{" + entry("t", "U8", "[1]", "[-1,0]") + "}", 8).empty());
+  CHECK_FALSE(refusal("{" + entry("t", "U8", "[1]", "[0]") + "}", 1).empty());
+  CHECK_FALSE(refusal("{" + entry("t", "U8", "[1]", "[0,1,1]") + "}", 1).empty());
+}
+
+TEST_CASE("tensors cover the data without overlap, hole or rest") {
+  const std::string first = entry("a", "U8", "[4]", "[0,4]");
+  CHECK(contains(refusal("{" + first + "," + entry("b", "U8", "[4]", "[2,6]") + "}", 6), "tensor 'b'", "from byte 4",
+                 "overlap"));
+  CHECK(contains(refusal("{" + first + "," + entry("b", "U8", "[4]", "[0,4]") + "}", 4), "tensor 'b'", "overlap"));
+  CHECK(contains(refusal("{" + first + "," + entry("b", "U8", "[2]", "[6,8]") + "}", 8), "tensor 'b'", "hole"));
+  CHECK(contains(refusal("{" + entry("a", "U8", "[4]", "[1,5]") + "}", 5), "from byte 0"));
+  CHECK(contains(refusal("{" + first + "}", 5), "expected 4 bytes", "found 5"));
+}
+
+TEST_CASE("sizes that are no whole numbers are refused") {
+  const auto size = GENERATE(as<std::string>{}, "NaN", "Infinity", "-1", "1.0", "1e0", "\"1\"", "null", "[1]", "true");
+  CAPTURE(size);
+  CHECK_FALSE(refusal("{" + entry("t", "U8", "[" + size + "]", "[0,1]") + "}", 1).empty());
+  CHECK_FALSE(refusal("{" + entry("t", "U8", "[1]", "[0," + size + "]") + "}", 1).empty());
+}
+
+TEST_CASE("names and keys occur once") {
+  CHECK(contains(refusal("{" + entry("t", "U8", "[1]", "[0,1]") + "," + entry("t", "U8", "[1]", "[1,2]") + "}", 2),
+                 "'t' twice"));
+  CHECK(
+      contains(refusal("{" + entry("t", "U8", "[1]", "[0,1]") + "," + entry("\\u0074", "U8", "[1]", "[1,2]") + "}", 2),
+               "'t' twice"));
+  CHECK(contains(refusal("{\"__metadata__\":{},\"__metadata__\":{}}", 0), "'__metadata__' twice"));
+  CHECK(contains(refusal("{\"__metadata__\":{\"k\":\"1\",\"k\":\"2\"}}", 0), "'k' twice"));
+  CHECK(contains(refusal(R"({"t":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 1), "at most 3"));
+  CHECK(contains(refusal(R"({"t":{"dtype":"U8","dtype":"U8","data_offsets":[0,1]}})", 1), "'dtype' twice"));
+}
+
+TEST_CASE("the members of a tensor are exactly those of the format") {
+  CHECK(contains(refusal(R"({"t":{"dtype":"U8","shape":[1]}})", 1), "tensor 't'", "dtype, shape and data_offsets"));
+  CHECK(contains(refusal(R"({"t":{"dtype":"U8","shape":[1],"offsets":[0,1]}})", 1), "tensor 't'", "offsets"));
+  CHECK(contains(refusal("{" + entry("t", "F8_E4M3", "[1]", "[0,1]") + "}", 1), "tensor 't'", "I64, F64",
+                 "found F8_E4M3"));
+  CHECK_FALSE(refusal(R"({"t":1})", 1).empty());
+  CHECK_FALSE(refusal(R"({"__metadata__":{"k":1}})", 0).empty());
+}
+
+TEST_CASE("a header is one object from its first byte, in UTF-8") {
+  const auto text = GENERATE(as<std::string>{}, "", " {}", "[]", "null", "{}x", "{}{}", "{", "{\"\xFF\":1}");
+  CAPTURE(text);
+  CHECK(contains(refusal(text, 0), "file"));
+}
+
+TEST_CASE("depth, rank and counts are bounded") {
+  std::string deep(3000, '[');
+  CHECK_FALSE(refusal("{\"t\":{\"shape\":" + deep + "}}", 0).empty());
+  CHECK_FALSE(refusal("{\"t\":" + deep, 0).empty());
+  std::string shape = "[1";
+  for (int i = 1; i < 64; ++i) shape += ",1";
+  CHECK(refusal("{" + entry("t", "U8", shape + "]", "[0,1]") + "}", 1).empty());
+  CHECK(contains(refusal("{" + entry("t", "U8", shape + ",1]", "[0,1]") + "}", 1), "at most 64 items"));
+  std::string metadata = "{\"__metadata__\":{\"k\":\"\"";
+  for (std::size_t i = 0; i < maximum_metadata_count; ++i) metadata += ",\"" + std::to_string(i) + "\":\"\"";
+  CHECK(contains(refusal(metadata + "}}", 0), "at most 65536 items"));
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+#include "ttt/io/safetensors_set.hpp"
+
+#include "io/temporary_folder.hpp"
+#include "support/catch.hpp"
+#include "ttt/io/safetensors_writer.hpp"
+
+using namespace ttt::io;
+using ttt_test::contains;
+using ttt_test::error_of;
+using ttt_test::TemporaryFolder;
+
+namespace {
+
+const std::filesystem::path golden = TTT_GOLDEN_DIR;
+const std::vector<float> values{1, 2, 3};
+
+void write_file(const std::filesystem::path& path, const std::vector<std::string>& names) {
+  std::vector<TensorSource> tensors;
+  for (const std::string& name : names) tensors.push_back(tensor_source(name, {3}, std::span(values)));
+  write_safetensors(path, tensors, {{"file", path.filename().string()}});
+}
+
+// Two files, `1` with a and c, `2` with b; returns what opening them with `weight_map` says.
+std::string refusal(const TemporaryFolder& folder, const std::string& index) {
+  write_file(folder / "1.safetensors", {"a", "c"});
+  write_file(folder / "2.safetensors", {"b"});
+  ttt_test::write_bytes(folder / "model.safetensors.index.json", index);
+  return error_of<ttt::Error>([&] { open_set(folder.path(), "model"); });
+}
+
+std::string map_of(const std::string& entries) {
+  return "{\"metadata\":{\"total_size\":36},\"weight_map\":{" + entries + "}}";
+}
+
+const std::string good = R"("c":"1.safetensors","b":"2.safetensors","a":"1.safetensors")";
+
+}  // namespace
+
+TEST_CASE("a sharded golden set is one set of tensors") {
+  const SafetensorsSet set = open_set(golden / "layer", "ttt_mlp_mamba");
+  const SafetensorsFile second = SafetensorsFile::open(golden / "layer/ttt_mlp_mamba-00002-of-00002.safetensors");
+  CHECK(set.tensors().size() > second.tensors().size());
+  CHECK(set.metadata().at("dtype") == "float64");
+  for (const TensorInfo& info : second.tensors()) {
+    CAPTURE(info.name);
+    CHECK(set.values<double>(info.name) == second.values<double>(info.name));
+    CHECK(std::ranges::equal(set.bytes(set.at(info.name)), second.bytes(info)));
+    CHECK(set.at(info.name).shape == info.shape);
+  }
+  CHECK(set.at("grad.W1").shape == std::vector<std::int64_t>{2, 16, 64});
+  CHECK(set.find("absent") == nullptr);
+  CHECK(contains(error_of<ttt::Error>([&] { set.values<double>("absent"); }), "index.json", "'absent'"));
+}
+
+TEST_CASE("a set is found by folder and stem, by file or by index") {
+  CHECK(open_set(golden / "model/llama").tensors().size() ==
+        open_set(golden / "model/llama", "model").tensors().size());
+  CHECK(open_set(golden / "model/llama/model.safetensors").find("model.norm.weight") != nullptr);
+  CHECK(open_set(golden / "model/ttt_mlp_mamba").find("model.norm.weight") != nullptr);
+  CHECK(open_set(golden / "model/ttt_mlp_mamba/model.safetensors.index.json").find("model.norm.weight") != nullptr);
+  CHECK(contains(error_of<ttt::Error>([] { open_set(golden / "model", "model"); }), "model.safetensors.index.json",
+                 "neither"));
+  CHECK(contains(error_of<ttt::Error>([] { open_set(golden / "absent", "model"); }), "absent", "No such file"));
+}
+
+TEST_CASE("tensors of all files are found and read") {
+  const TemporaryFolder folder;
+  REQUIRE(refusal(folder, map_of(good)).empty());
+  const SafetensorsSet set = open_set(folder.path());
+  REQUIRE(set.tensors().size() == 3);
+  CHECK(set.tensors()[1].name == "b");
+  CHECK(set.file_of("b").path().filename() == "2.safetensors");
+  CHECK(set.metadata().at("file") == "1.safetensors");
+  std::vector<double> out(3);
+  set.read("b", std::span(out));
+  CHECK(out == std::vector<double>{1, 2, 3});
+  const SafetensorsSet copy = set;
+  CHECK(copy.values<float>("c") == values);
+}
+
+TEST_CASE("index and files must hold the same tensors") {
+  const TemporaryFolder folder;
+  CHECK(contains(refusal(folder, map_of(good + R"(,"d":"2.safetensors")")), "tensor 'd'", "2.safetensors", "no such"));
+  CHECK(contains(refusal(folder, map_of(good + R"(,"aa":"2.safetensors")")), "tensor 'aa'", "no such"));
+  CHECK(
+      contains(refusal(folder, map_of(R"("a":"1.safetensors","b":"2.safetensors")")), "tensor 'c'", "one more in '1."));
+  CHECK(
+      contains(refusal(folder, map_of(R"("c":"1.safetensors","b":"2.safetensors")")), "tensor 'a'", "one more in '1."));
+  CHECK(contains(refusal(folder, map_of(R"("a":"2.safetensors","b":"2.safetensors","c":"1.safetensors")")),
+                 "tensor 'a'", "expected it in '2.", "found it in '1."));
+  CHECK(contains(refusal(folder, map_of(good + R"(,"d":"3.safetensors")")), "3.safetensors", "No such file"));
+}
+
+TEST_CASE("a tensor in two files is refused") {
+  const TemporaryFolder folder;
+  REQUIRE(refusal(folder, map_of(good)).empty());
+  write_file(folder / "2.safetensors", {"a", "b"});
+  CHECK(contains(error_of<ttt::Error>([&] { open_set(folder.path()); }), "tensor 'a'", "one more"));
+}
+
+TEST_CASE("file names that are not plain are refused") {
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "sub");
+  write_file(folder / "sub/1.safetensors", {"a"});
+  const auto name = GENERATE(as<std::string>{}, "../1.safetensors", "/etc/1.safetensors", "sub/1.safetensors", "..",
+                             ".", "", "./1.safetensors", "..\\\\1.safetensors", "1.safetensors\\u0000", "1.bin",
+                             ".safetensors", "C:\\\\1.safetensors");
+  CAPTURE(name);
+  CHECK(contains(refusal(folder, map_of("\"a\":\"" + name + "\"")), "index.json", "plain file name", "tensor 'a'"));
+}
+
+TEST_CASE("a link out of the folder is refused, one inside is followed") {
+  const TemporaryFolder outside;
+  const TemporaryFolder folder;
+  write_file(outside / "2.safetensors", {"b"});
+  REQUIRE(refusal(folder, map_of(good)).empty());
+  std::filesystem::remove(folder / "2.safetensors");
+  std::filesystem::create_symlink(outside / "2.safetensors", folder / "2.safetensors");
+  CHECK(contains(error_of<ttt::Error>([&] { open_set(folder.path()); }), "'2.safetensors'", "link that leads out"));
+  std::filesystem::remove(folder / "2.safetensors");
+  write_file(folder / "real.safetensors", {"b"});
+  std::filesystem::create_symlink("real.safetensors", folder / "2.safetensors");
+  CHECK(open_set(folder.path()).find("b") != nullptr);
+  std::filesystem::remove(folder / "2.safetensors");
+  std::filesystem::create_symlink("2.safetensors", folder / "2.safetensors");
+  CHECK_FALSE(error_of<ttt::Error>([&] { open_set(folder.path()); }).empty());
+}
+
+TEST_CASE("a damaged index is refused") {
+  const TemporaryFolder folder;
+  const std::string deep(3000, '[');
+  const auto index = GENERATE_COPY(as<std::string>{}, "", "{}", "[]", "{\"weight_map\":[]}",
+                                   "{\"weight_map\":{\"a\":1}}", map_of(good).substr(0, 60), map_of(good) + "x",
+                                   "{\"metadata\":" + deep, map_of(R"("a":"1.safetensors","a":"1.safetensors")"),
+                                   "{\"other\":1,\"weight_map\":{" + good + "}}");
+  CAPTURE(index);
+  CHECK(contains(refusal(folder, index), "index.json", "expected", "found"));
+}

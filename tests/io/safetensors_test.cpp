@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+#include "ttt/io/safetensors.hpp"
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <cmath>
+
+#include "io/temporary_folder.hpp"
+#include "support/catch.hpp"
+
+using namespace ttt::io;
+using ttt_test::contains;
+using ttt_test::error_of;
+
+namespace {
+
+const std::filesystem::path golden = TTT_GOLDEN_DIR;
+
+std::string little_endian(std::uint64_t value) {
+  std::string bytes(sizeof(value), '\0');
+  std::memcpy(bytes.data(), &value, sizeof(value));
+  return bytes;
+}
+
+std::string file_bytes(const std::string& header, const std::string& data) {
+  return little_endian(header.size()) + header + data;
+}
+
+std::string refusal(const std::string& bytes) {
+  const ttt_test::TemporaryFolder folder;
+  ttt_test::write_bytes(folder / "hostile.safetensors", bytes);
+  return error_of<ttt::Error>([&] { SafetensorsFile::open(folder / "hostile.safetensors"); });
+}
+
+const std::string small_header = R"({"t":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})";
+
+}  // namespace
+
+TEST_CASE("every golden file opens and every tensor is read") {
+  std::size_t files = 0;
+  for (const auto& item : std::filesystem::recursive_directory_iterator(golden)) {
+    if (item.path().extension() != ".safetensors") continue;
+    const SafetensorsFile file = SafetensorsFile::open(item.path());
+    ++files;
+    for (const TensorInfo& info : file.tensors()) {
+      CAPTURE(item.path(), info.name);
+      CHECK(file.find(info.name) == &info);
+      if (info.dtype == DType::I64 || info.dtype == DType::I32) {
+        CHECK(file.values<std::int64_t>(info.name).size() == info.count());
+      } else {
+        const std::vector<double> values = file.values<double>(info.name);
+        CHECK(std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); }));
+      }
+    }
+  }
+  CHECK(files >= 40);
+}
+
+TEST_CASE("values, shapes and metadata of a golden file are those of its description") {
+  const SafetensorsFile file = SafetensorsFile::open(golden / "layer/ttt_linear_transformer.safetensors");
+  CHECK(file.at("x").shape == std::vector<std::int64_t>{2, 53, 32});
+  CHECK(file.at("x").dtype == DType::F64);
+  CHECK(file.metadata().at("dtype") == "float64");
+  const std::vector<double> x = file.values<double>("x");
+  std::span<const std::byte> bytes = file.bytes(file.at("x"));
+  REQUIRE(bytes.size() == x.size() * sizeof(double));
+  CHECK(std::memcmp(bytes.data(), x.data(), bytes.size()) == 0);
+  const std::vector<double> eta = file.values<double>("mid.token_eta");
+  REQUIRE(eta.size() == 16);
+  CHECK(eta.front() > eta.back());
+  CHECK(contains(error_of<ttt::Error>([&] { file.values<float>("x"); }), "ttt_linear_transformer", "'x'", "found F64"));
+  CHECK(file.values<float>("x", Narrowing::rounded)[7] == static_cast<float>(x[7]));
+}
+
+TEST_CASE("a missing name is null or an error with file and name") {
+  const SafetensorsFile file = SafetensorsFile::open(golden / "kernel/rmsnorm.safetensors");
+  CHECK(file.find("absent") == nullptr);
+  CHECK(contains(error_of<ttt::Error>([&] { file.at("absent"); }), "rmsnorm.safetensors", "'absent'"));
+  std::vector<double> out(3, 9.0);
+  CHECK(contains(error_of<ttt::Error>([&] { file.read("x", std::span(out)); }), "expected 3 elements"));
+  CHECK(out == std::vector<double>(3, 9.0));
+  TensorInfo foreign = file.at("x");
+  foreign.end = foreign.begin + 1'000'000'000;
+  CHECK_THROWS_AS(file.bytes(foreign), ttt::Error);
+}
+
+TEST_CASE("copies share bytes that outlive the first") {
+  auto first = std::make_unique<SafetensorsFile>(SafetensorsFile::open(golden / "kernel/rmsnorm.safetensors"));
+  const std::vector<double> expected = first->values<double>("weight");
+  const SafetensorsFile second = *first;
+  first.reset();
+  CHECK(second.values<double>("weight") == expected);
+}
+
+TEST_CASE("a valid small file opens, and no shorter or longer one does") {
+  const std::string valid = file_bytes(small_header, "abcd");
+  CHECK(refusal(valid).empty());
+  for (std::size_t size = 0; size < valid.size(); ++size) {
+    CAPTURE(size);
+    CHECK(contains(refusal(valid.substr(0, size)), "hostile.safetensors", "expected", "found"));
+  }
+  CHECK(contains(refusal(valid + "x"), "expected 4 bytes of data", "found 5"));
+  CHECK(contains(refusal(valid + std::string(1000, '\0')), "expected 4 bytes of data"));
+}
+
+TEST_CASE("a header length that wraps or exceeds the file is refused") {
+  const std::uint64_t length = GENERATE(as<std::uint64_t>{}, ~0ull, ~0ull - 7, ~0ull - 8, 1ull << 63, 100'000'000ull,
+                                        100'000'001ull, 1ull << 32, 1017ull);
+  CAPTURE(length);
+  CHECK(contains(refusal(little_endian(length) + std::string(1016, ' ')), "header of at most 1016",
+                 std::to_string(length)));
+}
+
+TEST_CASE("a header longer than the format allows is refused although the file holds it") {
+  const ttt_test::TemporaryFolder folder;
+  ttt_test::write_bytes(folder / "long", little_endian(maximum_header_size + 1));
+  std::filesystem::resize_file(folder / "long", maximum_header_size + 100);
+  CHECK(contains(error_of<ttt::Error>([&] { SafetensorsFile::open(folder / "long"); }), "at most 100000000 bytes"));
+}
+
+TEST_CASE("a file that claims much or is large but wrong is refused within little memory") {
+  const ttt_test::TemporaryFolder folder;
+  ttt_test::write_bytes(folder / "sparse", file_bytes(small_header, "abcd"));
+  std::filesystem::resize_file(folder / "sparse", 1ull << 36);
+  ttt_test::write_bytes(folder / "claim", little_endian(100'000'000) + small_header);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    // A child that may use 64 MB of new memory: anything sized after the claims ends in bad_alloc, which is no Error.
+    std::size_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    const rlim_t limit = pages * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE)) + (rlim_t{64} << 20);
+    const rlimit memory{limit, limit};
+    ::setrlimit(RLIMIT_AS, &memory);
+    int refused = 0;
+    for (const char* name : {"sparse", "claim"}) {
+      try {
+        SafetensorsFile::open(folder / name);
+      } catch (const ttt::Error&) {
+        ++refused;
+      } catch (const std::bad_alloc&) {
+      }
+    }
+    ::_exit(refused);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  CHECK(WEXITSTATUS(status) == 2);
+}
+
+TEST_CASE("flipping any byte of a file gives an error or a file whose every byte can be read") {
+  const std::string header = R"({"__metadata__":{"k":"v"},"a":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},)"
+                             R"("b":{"dtype":"BOOL","shape":[2],"data_offsets":[8,10]}})";
+  const std::string valid = file_bytes(header, "abcdefgh" + std::string("\0\1", 2));
+  const ttt_test::TemporaryFolder folder;
+  std::size_t accepted = 0;
+  std::size_t refused = 0;
+  for (std::size_t position = 0; position < 8 + header.size(); ++position) {
+    for (const int replacement : {0, 1, 0x20, 0x22, 0x30, 0x39, 0x5B, 0x5C, 0x7B, 0x7D, 0x80, 0xFF}) {
+      std::string bytes = valid;
+      bytes[position] = static_cast<char>(replacement);
+      ttt_test::write_bytes(folder / "flipped", bytes);
+      try {
+        const SafetensorsFile file = SafetensorsFile::open(folder / "flipped");
+        unsigned sum = 0;
+        for (const TensorInfo& info : file.tensors()) {
+          for (const std::byte byte : file.bytes(info)) sum += std::to_integer<unsigned>(byte);
+        }
+        accepted += sum == 805;
+      } catch (const ttt::Error&) {
+        ++refused;
+      }
+    }
+  }
+  CHECK(accepted + refused == 12 * (8 + header.size()));
+  CHECK(accepted > 0);
+  CHECK(refused > accepted);
+}
