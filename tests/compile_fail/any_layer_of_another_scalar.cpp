@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// expect: have the Scalar of its AnySequenceLayer
+#include "ttt/layers/any_sequence_layer.hpp"
+
+struct Single {
+  using Scalar = float;
+  using Config = ttt::Index;
+  using State = ttt::BufferState<float>;
+  using Record = int;
+  struct Parameters {
+    using Scalar = float;
+    void visit(ttt::ParameterVisitor<float>) {}
+  };
+  explicit Single(Config) {}
+
+  ttt::Index width() const { return 1; }
+  Parameters make_parameters() const { return {}; }
+  State initial_state(const Parameters&, ttt::Index) const { return {}; }
+  std::size_t state_bytes(ttt::Index) const { return 0; }
+  std::size_t record_bytes(ttt::Index) const { return 0; }
+  void forward(const Parameters&, ttt::MatrixView<const float>, std::span<const ttt::Segment<State>>,
+               ttt::MatrixView<float>, ttt::Context&, Record* = nullptr) const {}
+  void backward(const Parameters&, Record&, ttt::MatrixView<const float>, ttt::MatrixView<float>, Parameters&,
+                std::span<State* const>, ttt::Context&) const {}
+};
+
+#if defined(TTT_BROKEN)
+using Scalar = double;
+#else
+using Scalar = float;
+#endif
+
+ttt::AnySequenceLayer<Scalar> layer(Single(4));

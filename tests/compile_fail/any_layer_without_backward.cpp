@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+// expect: layer.backward(parameters, record, x, y, gradients, d_states, context)
+#include "ttt/layers/any_sequence_layer.hpp"
+
+struct Untrainable {
+  using Scalar = float;
+  using Config = ttt::Index;
+  using State = ttt::BufferState<float>;
+  using Record = int;
+  struct Parameters {
+    using Scalar = float;
+    void visit(ttt::ParameterVisitor<float>) {}
+  };
+  explicit Untrainable(Config) {}
+
+  ttt::Index width() const { return 1; }
+  Parameters make_parameters() const { return {}; }
+  State initial_state(const Parameters&, ttt::Index) const { return {}; }
+  std::size_t state_bytes(ttt::Index) const { return 0; }
+  std::size_t record_bytes(ttt::Index) const { return 0; }
+  void forward(const Parameters&, ttt::MatrixView<const float>, std::span<const ttt::Segment<State>>,
+               ttt::MatrixView<float>, ttt::Context&, Record* = nullptr) const {}
+#if !defined(TTT_BROKEN)
+  void backward(const Parameters&, Record&, ttt::MatrixView<const float>, ttt::MatrixView<float>, Parameters&,
+                std::span<State* const>, ttt::Context&) const {}
+#endif
+};
+
+ttt::AnySequenceLayer<float> layer(Untrainable(4));
