@@ -2,12 +2,7 @@
 // The suite of layers is tested on layers that are right, and on layers that each break one contract.
 #include "suites/sequence_layer.hpp"
 
-#include <cstdlib>
-#include <memory>
-
-#include "support/allocation_hook.hpp"
 #include "support/decay_layer.hpp"
-#include "ttt/layers/layer.hpp"
 
 using ttt::Index;
 using ttt::suites::LayerCase;
@@ -85,32 +80,4 @@ TEST_CASE("Every check of the suite finds the layer that breaks it") {
   CHECK_FALSE(report.failures.empty());
   CHECK(std::any_of(report.failures.begin(), report.failures.end(),
                     [&](const std::string& failure) { return failure.find(broken.message) != std::string::npos; }));
-}
-
-TEST_CASE("The allocation hook counts every way to get memory") {
-  void* volatile pointer = nullptr;
-  const auto counted = [&](auto allocate, auto release) {
-    const std::uint64_t before = ttt::testing::allocations();
-    pointer = allocate();
-    const std::uint64_t count = ttt::testing::allocations() - before;
-    release(pointer);
-    return count;
-  };
-  CHECK(counted([] { return ::operator new(40); }, [](void* p) { ::operator delete(p); }) == 1);
-  CHECK(counted([] { return ::operator new (64, std::align_val_t{64}); },
-                [](void* p) { ::operator delete (p, std::align_val_t{64}); }) == 1);
-#if defined(__GLIBC__)
-  const auto release = [](void* p) { std::free(p); };
-  CHECK(counted([] { return std::malloc(40); }, release) == 1);
-  CHECK(counted([] { return std::calloc(5, 8); }, release) == 1);
-  CHECK(counted([] { return std::realloc(nullptr, 40); }, release) == 1);
-  CHECK(counted([] { return std::aligned_alloc(64, 128); }, release) == 1);
-  CHECK(counted(
-            [] {
-              void* memory = nullptr;
-              return posix_memalign(&memory, 64, 100) == 0 ? memory : nullptr;
-            },
-            release) == 1);
-#endif
-  CHECK(counted([] { return nullptr; }, [](void*) {}) == 0);
 }
