@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+
+#include "ttt/layers/any_values.hpp"
+#include "ttt/layers/sequence_layer.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+/// A layer chosen at run time: any TrainableSequenceLayer over Scalar behind one type, for configurations and hybrids.
+///
+/// Its State, Parameters and Record hold those of the layer inside. They must come from this layer or from another of
+/// the same C++ type; with those of another type every call throws Error before anything changes. Calls forward to the
+/// layer inside, cost one virtual call each, and allocate nothing that the layer inside does not.
+template <class Element>
+class AnySequenceLayer {
+ public:
+  using Scalar = Element;
+  using State = AnyState<Scalar>;
+  using Parameters = AnyParameters<Scalar>;
+  using Record = AnyRecord;
+
+  template <class Layer>
+  requires(!std::same_as<Layer, AnySequenceLayer> &&
+           TrainableSequenceLayer<Layer>) explicit AnySequenceLayer(Layer layer) {
+    constexpr bool fits = std::same_as<typename Layer::Scalar, Scalar> &&
+                          std::same_as<typename Layer::State::Scalar, Scalar> &&
+                          std::same_as<typename Layer::Parameters::Scalar, Scalar>;
+    static_assert(fits, "activations, State and weights of the layer inside have the Scalar of its AnySequenceLayer");
+    if constexpr (fits) layer_ = std::make_shared<const Model<Layer>>(std::move(layer));
+  }
+
+  /// The layer inside, or null when it has another type.
+  template <class Layer>
+  const Layer* get() const {
+    const auto* model = dynamic_cast<const Model<Layer>*>(layer_.get());
+    return model ? &model->layer : nullptr;
+  }
+
+  Index width() const { return layer_->width(); }
+  Parameters make_parameters() const { return layer_->make_parameters(); }
+  State initial_state(const Parameters& parameters, Index capacity = 0) const {
+    return layer_->initial_state(parameters, capacity);
+  }
+  std::size_t state_bytes(Index capacity = 0) const { return layer_->state_bytes(capacity); }
+  std::size_t record_bytes(Index tokens) const { return layer_->record_bytes(tokens); }
+
+  void forward(const Parameters& parameters, MatrixView<const Scalar> x, std::span<const Segment<State>> segments,
+               MatrixView<Scalar> y, Context& context, Record* record = nullptr) const {
+    layer_->forward(parameters, x, segments, y, context, record);
+  }
+  void backward(const Parameters& parameters, Record& record, MatrixView<const Scalar> d_y, MatrixView<Scalar> d_x,
+                Parameters& gradients, std::span<State* const> d_states, Context& context) const {
+    layer_->backward(parameters, record, d_y, d_x, gradients, d_states, context);
+  }
+
+ private:
+  struct Interface {
+    virtual ~Interface() = default;
+    virtual Index width() const = 0;
+    virtual Parameters make_parameters() const = 0;
+    virtual State initial_state(const Parameters& parameters, Index capacity) const = 0;
+    virtual std::size_t state_bytes(Index capacity) const = 0;
+    virtual std::size_t record_bytes(Index tokens) const = 0;
+    virtual void forward(const Parameters& parameters, MatrixView<const Scalar> x,
+                         std::span<const Segment<State>> segments, MatrixView<Scalar> y, Context& context,
+                         Record* record) const = 0;
+    virtual void backward(const Parameters& parameters, Record& record, MatrixView<const Scalar> d_y,
+                          MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
+                          Context& context) const = 0;
+  };
+
+  template <class Layer>
+  struct Model;
+
+  std::shared_ptr<const Interface> layer_;  // shared by copies: layers are const
+};
+
+template <class Element>
+template <class Layer>
+struct AnySequenceLayer<Element>::Model final : Interface {
+  using Inner = typename Layer::State;
+  using Weights = typename Layer::Parameters;
+
+  explicit Model(Layer inner) : layer(std::move(inner)) {}
+
+  Index width() const override { return layer.width(); }
+  Parameters make_parameters() const override { return Parameters(layer.make_parameters()); }
+  State initial_state(const Parameters& parameters, Index capacity) const override {
+    return State(layer.initial_state(parameters.template get<Weights>(), capacity));
+  }
+  std::size_t state_bytes(Index capacity) const override { return layer.state_bytes(capacity); }
+  std::size_t record_bytes(Index tokens) const override { return layer.record_bytes(tokens); }
+
+  void forward(const Parameters& parameters, MatrixView<const Scalar> x, std::span<const Segment<State>> segments,
+               MatrixView<Scalar> y, Context& context, Record* record) const override {
+    const Weights& weights = parameters.template get<Weights>();
+    const Arena::Frame frame(context.scratch());
+    auto* const inner = context.scratch().template allocate<Segment<Inner>>(static_cast<Index>(segments.size()));
+    for (std::size_t i = 0; i < segments.size(); ++i)
+      std::construct_at(
+          inner + i, Segment<Inner>{segments[i].length, &segments[i].state->template get<Inner>(), segments[i].reset});
+    for (const auto& segment : segments) segment.state->write_position();
+    const std::span<const Segment<Inner>> list(inner, segments.size());
+    if (record)
+      layer.forward(weights, x, list, y, context, &record->template get_or_make<typename Layer::Record>());
+    else
+      layer.forward(weights, x, list, y, context);
+    for (const auto& segment : segments) segment.state->read_position();
+  }
+
+  void backward(const Parameters& parameters, Record& record, MatrixView<const Scalar> d_y, MatrixView<Scalar> d_x,
+                Parameters& gradients, std::span<State* const> d_states, Context& context) const override {
+    const Weights& weights = parameters.template get<Weights>();
+    Weights& d_weights = gradients.template get<Weights>();
+    auto& inner_record = record.template get<typename Layer::Record>();
+    const Arena::Frame frame(context.scratch());
+    auto* const inner = context.scratch().template allocate<Inner*>(static_cast<Index>(d_states.size()));
+    for (std::size_t i = 0; i < d_states.size(); ++i)
+      inner[i] = d_states[i] ? &d_states[i]->template get<Inner>() : nullptr;
+    layer.backward(weights, inner_record, d_y, d_x, d_weights, std::span<Inner* const>(inner, d_states.size()),
+                   context);
+  }
+
+  Layer layer;
+};
+
+static_assert(TrainableSequenceLayer<AnySequenceLayer<float>>);
+
+TTT_NAMESPACE_END
