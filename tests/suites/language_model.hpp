@@ -10,14 +10,24 @@
 #include <type_traits>
 #include <vector>
 
+#include "suites/layer_runs.hpp"
 #include "support/allocation_hook.hpp"
+#include "support/catch.hpp"
 #include "support/central_difference.hpp"
 #include "support/compare.hpp"
 #include "support/random_matrix.hpp"
 #include "ttt/core/error.hpp"
 #include "ttt/models/language_model.hpp"
 
-namespace ttt::testing {
+namespace ttt::suites {
+
+using testing::Matrix;
+using testing::Parts;
+using testing::parts_of;
+using testing::parts_of_parameters;
+using testing::parts_of_state;
+using testing::random_matrix;
+using testing::Report;
 
 template <TrainableLanguageModel Model>
 class LanguageModelSuite {
@@ -28,16 +38,21 @@ class LanguageModelSuite {
   using Record = typename Model::Record;
   using Ids = std::vector<std::int64_t>;
 
-  LanguageModelSuite(const Model& model, Index mini_batch)
-      : model_(model), mini_batch_(mini_batch), tokens_(3 * mini_batch + 2), store_(model.make_parameters()) {
-    initialize(store_.views(), 1);
+  LanguageModelSuite(const Model& model, const LayerCase& options)
+      : model_(model),
+        mini_batch_(options.mini_batch),
+        tokens_(3 * options.mini_batch + 2),
+        store_(model.make_parameters()) {
+    initialize(store_.views(), options.seed);
     // The published initial values are so small that layers hardly matter; these make every part count. A small row of
     // the embedding would make the norm behind it too curved for central differences.
     store_.views().visit([&](std::string_view name, Tensor<Scalar>& tensor, const ParameterInfo&) {
-      const RandomStream random(2, name);
-      const double scale = name.find("embed") != std::string_view::npos ? 1 : 0.25;
-      for (Index i = 0; i < tensor.size(); ++i)
-        tensor[i] += static_cast<Scalar>(scale * random.normal(static_cast<std::uint64_t>(i)));
+      const RandomStream noise(options.seed + 1, name);
+      const double spread = name.find("embed") != std::string_view::npos ? 1 : options.spread;
+      for (Index i = 0; i < tensor.size(); ++i) {
+        const double drawn = static_cast<double>(tensor[i]) + spread * noise.normal(static_cast<std::uint64_t>(i));
+        tensor[i] = static_cast<Scalar>(options.prepare ? options.prepare(name, i, drawn) : drawn);
+      }
     });
   }
 
@@ -79,7 +94,7 @@ class LanguageModelSuite {
     const Ids ids = random_ids(tokens_, 4);
     State state = fresh();
     for (Index t = 0; t < tokens_; ++t) {
-      State saved = state, other = model_.initial_state(parameters());
+      State saved = state, other = fresh();
       const Matrix<Scalar> logits = forward(state, slice(ids, t, 1));
       const std::string where = "position " + std::to_string(t);
       report.expect(!(saved == state), where + ": a state that read a token equals the one that did not");
@@ -87,10 +102,21 @@ class LanguageModelSuite {
       report.same_bits(where, parts_of<Scalar>(forward(other, slice(ids, t, 1)).view(), "logits"),
                        parts_of<Scalar>(logits.view(), "logits"));
       report.expect(other == state, where + ": states differ");
+      other = fresh();
+      const auto values = parts_of_state(state);
+      std::size_t part = 0;
+      other.visit([&](std::string_view, VectorView<Scalar> places) {
+        std::copy_n(values[part++].values.begin(), places.size(), places.begin());
+      });
+      other.position = state.position;
+      report.expect(other == state, where + ": visit and position do not tell everything");
+      State copied = state;
+      report.same_bits(where + ", rebuilt", parts_of<Scalar>(forward(other, {1}).view(), "logits"),
+                       parts_of<Scalar>(forward(copied, {1}).view(), "logits"));
     }
     state.clear();
     for (const auto& part : parts_of_state(state))
-      report.expect(largest_magnitude(part.values) == 0, part.name + ": not wiped");
+      report.expect(testing::largest_magnitude(part.values) == 0, part.name + ": not wiped");
     report.expect(state.position == 0, "position after clear()");
     return report;
   }
@@ -108,7 +134,8 @@ class LanguageModelSuite {
       const std::string where = "token " + std::to_string(t);
       report.same_bits(where, parts_of<Scalar>(after.rows(0, t), "rows before"),
                        parts_of<Scalar>(before.rows(0, t), "rows before"));
-      report.expect(!bits_differ(row(after, t), row(before, t)).empty(), where + ": its own row did not change");
+      report.expect(!testing::bits_differ(row(after, t), row(before, t)).empty(),
+                    where + ": its own row did not change");
     }
     return report;
   }
@@ -172,9 +199,9 @@ class LanguageModelSuite {
     for (std::size_t i = 0; i < lengths.size(); ++i) {
       end += lengths[i];
       const auto found = row(last, static_cast<Index>(i));
-      report.add(
-          "segment " + std::to_string(i),
-          bits_differ(found, lengths[i] > 0 ? row(rows, end - 1) : std::vector<Scalar>(found.size(), Scalar(0))));
+      report.add("segment " + std::to_string(i),
+                 testing::bits_differ(
+                     found, lengths[i] > 0 ? row(rows, end - 1) : std::vector<Scalar>(found.size(), Scalar(0))));
       report.expect(states[i] == states[lengths.size() + i], "states differ");
     }
     return report;
@@ -242,12 +269,12 @@ class LanguageModelSuite {
     State state = run(model_.initial_state(parameters(), 4 * tokens_), random_ids(3, 12), {3}).state;
     const Ids ids = random_ids(2 * mini_batch_ + 2, 13);
     Matrix<Scalar> logits(1, model_.vocabulary());
-    const std::uint64_t before = allocations();
+    const std::uint64_t before = testing::allocations();
     for (const auto& id : ids) {
       const Segment<State> segment{1, &state};
       model_.forward(parameters(), {&id, 1}, {&segment, 1}, LogitRows::last, logits.view(), context);
     }
-    const std::uint64_t decoding = allocations() - before;
+    const std::uint64_t decoding = testing::allocations() - before;
     report.expect(decoding == 0, "decoding allocates " + std::to_string(decoding) + " times");
 
     std::size_t bytes = 0;
@@ -263,10 +290,10 @@ class LanguageModelSuite {
     Record record;
     std::uint64_t repeated = 0;
     for (int step = 0; step < 2; ++step) {
-      const std::uint64_t start = allocations();
+      const std::uint64_t start = testing::allocations();
       const Segment<State> segment{tokens_, &state, true};
       model_.loss_and_backward(parameters(), text, targets, {&segment, 1}, 1, gradients.views(), {}, record, context);
-      repeated = allocations() - start;
+      repeated = testing::allocations() - start;
     }
     report.expect(repeated == 0, "a repeated training step allocates " + std::to_string(repeated) + " times");
     return report;
@@ -370,7 +397,7 @@ class LanguageModelSuite {
       std::size_t part = 0;
       moved[i].visit([&](std::string_view name, VectorView<Scalar> values) {
         const auto& expected = analytic[part++].values;
-        for (const Index e : sample_indices(values.size(), 8, 6, 23))
+        for (const Index e : testing::sample_indices(values.size(), 8, 6, 23))
           expect_difference(report, "state " + std::to_string(i) + " " + std::string(name), e, objective, values[e],
                             expected);
       });
@@ -518,12 +545,12 @@ class LanguageModelSuite {
   template <class Objective>
   static void expect_difference(Report& report, const std::string& name, Index element, Objective&& objective,
                                 Scalar& value, const std::vector<Scalar>& analytic) {
-    const double numeric = central_difference(objective, value),
-                 bound = 1e-7 * std::max(1.0, largest_magnitude(analytic));
+    const double numeric = testing::central_difference(objective, value),
+                 bound = 1e-7 * std::max(1.0, testing::largest_magnitude(analytic));
     const double found = analytic[static_cast<std::size_t>(element)];
     report.add(name, std::abs(found - numeric) <= bound
                          ? std::string()
-                         : describe(static_cast<std::size_t>(element), found, numeric, bound));
+                         : testing::describe(static_cast<std::size_t>(element), found, numeric, bound));
   }
   template <class Objective>
   void compare_with_differences(Report& report, Parameters& gradients, Objective&& objective) {
@@ -531,7 +558,7 @@ class LanguageModelSuite {
     std::size_t part = 0;
     store_.views().visit([&](std::string_view name, Tensor<Scalar>& tensor, const ParameterInfo&) {
       const auto& expected = analytic[part++].values;
-      for (const Index e : sample_indices(tensor.size(), 6, 5, 24))
+      for (const Index e : testing::sample_indices(tensor.size(), 6, 5, 24))
         expect_difference(report, std::string(name), e, objective, tensor[e], expected);
     });
   }
@@ -543,4 +570,14 @@ class LanguageModelSuite {
   Context context_;
 };
 
-}  // namespace ttt::testing
+/// Runs every check and asserts that it found nothing wrong.
+template <TrainableLanguageModel Model>
+void check_language_model(const Model& model, const LayerCase& options) {
+  for (const Report& report : LanguageModelSuite<Model>(model, options).all()) {
+    INFO(report.text());
+    CHECK(report.failures.empty());
+    CHECK(report.comparisons > 0);
+  }
+}
+
+}  // namespace ttt::suites

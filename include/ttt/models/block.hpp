@@ -82,7 +82,9 @@ class Block {
       layer.clear();
       tail.clear();
     }
-    friend bool operator==(const State&, const State&) = default;
+    friend bool operator==(const State& a, const State& b) {
+      return a.position == b.position && a.tail == b.tail && equal_parts(a.layer, b.layer);
+    }
   };
 
  private:
@@ -154,12 +156,11 @@ class Block {
     nn::rms_norm_forward(parameters.ffn_norm, values.middle, config_.norm_epsilon, y, context);
     nn::swiglu_forward(parameters.mlp, y, y, context, record ? &values.mlp : nullptr);
     nn::add<Scalar>(values.middle, y, context);
-    for (const auto& segment : segments)
-      segment.state->position = (segment.reset ? 0 : segment.state->position) + segment.length;
+    advance_positions(segments);
     if (record) record->x = x, record->values = values;
   }
 
-  void backward(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_y,
+  void backward(const Parameters& parameters, Record& record, MatrixView<const Scalar> d_y,
                 MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
                 Context& context) const {
     Arena& scratch = context.scratch();

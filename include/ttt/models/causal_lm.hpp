@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -67,7 +68,10 @@ class CausalLm {
       position = 0;
       for (auto& block : blocks) block.clear();
     }
-    friend bool operator==(const State&, const State&) = default;
+    friend bool operator==(const State& a, const State& b) {
+      return a.position == b.position && std::equal(a.blocks.begin(), a.blocks.end(), b.blocks.begin(), b.blocks.end(),
+                                                    equal_parts<typename ResidualBlock::State>);
+    }
   };
 
   /// What a forward leaves for its backward; its memory is reused by the next call.
@@ -132,7 +136,7 @@ class CausalLm {
     nn::linear_forward(parameters.output(), features, logits, context);
   }
 
-  void backward(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_logits,
+  void backward(const Parameters& parameters, Record& record, MatrixView<const Scalar> d_logits,
                 Parameters& gradients, std::span<State* const> d_states, Context& context) const {
     check_logits(d_logits, record.rows.empty() ? record.ids.size() : static_cast<std::size_t>(record.rows.size()));
     const Arena::Frame frame(context.scratch());
@@ -222,8 +226,7 @@ class CausalLm {
       blocks_[b].forward(parameters.blocks[b], slot(context.block), pieces, slot(context.block + 1), context,
                          record ? &record->blocks[b] : nullptr);
     }
-    for (const auto& segment : segments)
-      segment.state->position = (segment.reset ? 0 : segment.state->position) + segment.length;
+    advance_positions(segments);
     return slot(depth());
   }
 
@@ -236,7 +239,7 @@ class CausalLm {
   }
 
   /// From d_hidden, the gradient of the last block's output, which is overwritten.
-  void backward_blocks(const Parameters& parameters, const Record& record, MatrixView<Scalar> d_hidden,
+  void backward_blocks(const Parameters& parameters, Record& record, MatrixView<Scalar> d_hidden,
                        Parameters& gradients, std::span<State* const> d_states, Context& context) const {
     for (std::size_t b = blocks_.size(); b-- > 0;) {
       stop_if_cancelled(context);
