@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ttt/core/error.hpp"
+#include "ttt/layers/any_sequence_layer.hpp"
+#include "ttt/layers/attention.hpp"
+#include "ttt/layers/ttt_linear.hpp"
+#include "ttt/layers/ttt_mlp.hpp"
+#include "ttt/models/causal_lm.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+/// What a block wraps around its layer.
+enum class Backbone {
+  transformer,  ///< norm, layer, norm, SwiGLU
+  mamba         ///< the same behind a temporal convolution; TTT layers with gate and shared query/key
+};
+
+/// A causal language model by names and numbers, as a command line or a model folder describes it.
+struct ModelConfig {
+  std::string layer = "ttt-linear";  ///< one of `layer_names`
+  Backbone backbone = Backbone::transformer;
+  Index vocabulary = 256;
+  Index width = 128;
+  Index hidden = 336;            ///< of each SwiGLU
+  Index depth = 4;               ///< number of blocks
+  Index heads = 4;
+  Index key_value_heads = 0;     ///< attention only; 0: as many as heads
+  Index mini_batch = 16;         ///< TTT only
+  Index window = 0;              ///< sliding-window only
+  Index conv_taps = 4;
+  bool tied = true;              ///< the head shares the embedding
+  double base_learning_rate = 1; ///< of the inner loop
+  double rope_theta = 10000;
+  double norm_epsilon = 1e-6;
+  /// The published transformer and mamba backbones differ in these too; they follow the backbone unless a folder says so.
+  bool gate = false;
+  bool share_query_key = false;
+
+  friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
+};
+
+/// Layers by the names that configurations use.
+inline constexpr std::array<std::string_view, 4> layer_names{"ttt-linear", "ttt-mlp", "attention", "sliding-window"};
+
+inline bool is_ttt(const ModelConfig& config) { return config.layer == "ttt-linear" || config.layer == "ttt-mlp"; }
+
+/// Sets what follows from layer and backbone in the published models: gate, shared query/key and the inner base rate.
+inline ModelConfig published(ModelConfig config) {
+  config.gate = config.share_query_key = is_ttt(config) && config.backbone == Backbone::mamba;
+  config.base_learning_rate = config.layer == "ttt-mlp" ? rules::TttMlp<float>::base_learning_rate
+                                                        : rules::TttLinear<float>::base_learning_rate;
+  return config;
+}
+
+inline TttConfig ttt_config(const ModelConfig& config) {
+  TttConfig ttt;
+  ttt.width = config.width;
+  ttt.heads = config.heads;
+  ttt.mini_batch = config.mini_batch;
+  ttt.base_learning_rate = config.base_learning_rate;
+  ttt.rope_theta = config.rope_theta;
+  ttt.gate = config.gate;
+  ttt.share_query_key = config.share_query_key;
+  ttt.conv_taps = config.conv_taps;
+  return ttt;
+}
+
+inline AttentionConfig attention_config(const ModelConfig& config) {
+  AttentionConfig attention;
+  attention.width = config.width;
+  attention.heads = config.heads;
+  attention.key_value_heads = config.key_value_heads;
+  attention.rope_theta = config.rope_theta;
+  if (config.layer == "sliding-window") attention.window = config.window;
+  return attention;
+}
+
+/// The layer that `config` names. Throws Error for an unknown name and for sizes that make no layer.
+template <class Scalar>
+AnySequenceLayer<Scalar> make_layer(const ModelConfig& config) {
+  if (config.layer == "ttt-linear") return AnySequenceLayer<Scalar>(TttLinear<Scalar>(ttt_config(config)));
+  if (config.layer == "ttt-mlp") return AnySequenceLayer<Scalar>(TttMlp<Scalar>(ttt_config(config)));
+  if (config.layer == "attention") return AnySequenceLayer<Scalar>(Attention<Scalar>(attention_config(config)));
+  if (config.layer == "sliding-window")
+    return AnySequenceLayer<Scalar>(SlidingWindowAttention<Scalar>(attention_config(config)));
+  std::string known;
+  for (const auto name : layer_names) known += (known.empty() ? "" : ", ") + std::string(name);
+  throw_unexpected("layer", "one of " + known, "'" + config.layer + "'");
+}
+
+/// The model of `config`: the same layer in every block.
+template <class Scalar>
+CausalLm<AnySequenceLayer<Scalar>> make_model(const ModelConfig& config) {
+  if (config.depth < 1) throw_unexpected("depth", "at least 1", std::to_string(config.depth));
+  CausalLmConfig model;
+  model.vocabulary = config.vocabulary;
+  model.width = config.width;
+  model.hidden = config.hidden;
+  model.tied = config.tied;
+  model.temporal_conv = config.backbone == Backbone::mamba;
+  model.conv_taps = config.conv_taps;
+  model.norm_epsilon = config.norm_epsilon;
+  const AnySequenceLayer<Scalar> layer = make_layer<Scalar>(config);
+  return CausalLm<AnySequenceLayer<Scalar>>(
+      model, std::vector<AnySequenceLayer<Scalar>>(static_cast<std::size_t>(config.depth), layer));
+}
+
+TTT_NAMESPACE_END

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+/// @file
+/// The whole library but what reads and writes model files (io, models/loaders), which is included by name.
+#pragma once
+
+#include "ttt/version.hpp"
+
+#include "ttt/core/build_info.hpp"
+#include "ttt/core/context.hpp"
+#include "ttt/core/eigen.hpp"
+#include "ttt/core/error.hpp"
+#include "ttt/core/executor.hpp"
+#include "ttt/core/parameters.hpp"
+#include "ttt/core/random.hpp"
+#include "ttt/core/segment.hpp"
+#include "ttt/core/state.hpp"
+#include "ttt/core/statistics.hpp"
+
+#include "ttt/kernels/causal_convolution.hpp"
+#include "ttt/kernels/cross_entropy.hpp"
+#include "ttt/kernels/elementary.hpp"
+#include "ttt/kernels/layer_norm.hpp"
+#include "ttt/kernels/matmul.hpp"
+#include "ttt/kernels/rms_norm.hpp"
+#include "ttt/kernels/rotary.hpp"
+#include "ttt/kernels/softmax.hpp"
+#include "ttt/kernels/swiglu.hpp"
+
+#include "ttt/rules/attention/reference.hpp"
+#include "ttt/rules/ttt_linear/ttt_linear.hpp"
+#include "ttt/rules/ttt_mlp/ttt_mlp.hpp"
+
+#include "ttt/nn/embedding.hpp"
+#include "ttt/nn/layer_norm.hpp"
+#include "ttt/nn/linear.hpp"
+#include "ttt/nn/rms_norm.hpp"
+#include "ttt/nn/swiglu.hpp"
+#include "ttt/nn/temporal_conv.hpp"
+
+#include "ttt/layers/any_sequence_layer.hpp"
+#include "ttt/layers/attention.hpp"
+#include "ttt/layers/layer.hpp"
+#include "ttt/layers/sequence_layer.hpp"
+#include "ttt/layers/ttt_linear.hpp"
+#include "ttt/layers/ttt_mlp.hpp"
+
+#include "ttt/models/block.hpp"
+#include "ttt/models/causal_lm.hpp"
+#include "ttt/models/language_model.hpp"
+#include "ttt/models/model_config.hpp"
+
+#include "ttt/training/adamw.hpp"
+#include "ttt/training/clip.hpp"
+#include "ttt/training/data.hpp"
+#include "ttt/training/parameter_groups.hpp"
+#include "ttt/training/schedule.hpp"
+#include "ttt/training/trainer.hpp"
+
+#include "ttt/serving/sampling.hpp"
