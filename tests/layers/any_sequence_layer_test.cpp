@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "suites/sequence_layer.hpp"
+#include "support/archetypes.hpp"
 #include "support/decay_layer.hpp"
 #include "ttt/layers/ttt_linear.hpp"
 
@@ -55,6 +56,7 @@ TEST_CASE("AnySequenceLayer keeps the contracts of the layer inside") {
   suites::check_sequence_layer(Any(DecayLayer<double>(5)), layer_case());
   suites::check_sequence_layer(AnySequenceLayer<float>(DecayLayer<float>(5)), layer_case());
   suites::check_sequence_layer(Any(ttt_linear()), layer_case());
+  suites::check_sequence_layer(Any(testing::TrainableArchetype::make()), layer_case());
 }
 
 TEST_CASE("AnySequenceLayer has the bits of the layer inside") {

@@ -2,6 +2,7 @@
 // The suite of layers is tested on layers that are right, and on layers that each break one contract.
 #include "suites/sequence_layer.hpp"
 
+#include "support/archetypes.hpp"
 #include "support/decay_layer.hpp"
 
 using ttt::Index;
@@ -42,6 +43,10 @@ TEST_CASE("A sound layer passes the suite") {
   ttt::suites::check_sequence_layer(DecayLayer<double>(width), layer_case);
   ttt::suites::check_sequence_layer(DecayLayer<float>(width), layer_case);
   ttt::suites::check_sequence_layer(DecayLayer<double>(1), LayerCase{.mini_batch = 1});
+}
+
+TEST_CASE("The least layer passes the suite, which asks for no more than the concept") {
+  ttt::suites::check_sequence_layer(ttt::testing::TrainableArchetype::make(), layer_case);
 }
 
 TEST_CASE("Every check of the suite finds the layer that breaks it") {

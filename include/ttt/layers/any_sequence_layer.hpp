@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "ttt/layers/any_values.hpp"
+#include "ttt/layers/any_sequence_layer/values.hpp"
 #include "ttt/layers/sequence_layer.hpp"
 
 TTT_NAMESPACE_BEGIN

@@ -31,11 +31,13 @@
 
 TTT_NAMESPACE_BEGIN
 
-/// The state of a sequence: a value with a position, whose parts can be visited and wiped.
+/// The state of a sequence: a value with a position, whose parts can be visited and wiped. Position and visited values
+/// are all there is: written into another state of the layer, they make it equal.
 template <class State>
 concept SequenceState = std::copyable<State> && std::equality_comparable<State> &&
-                        requires(State& state, StateVisitor<typename State::Scalar> visitor) {
+                        requires(State& state, std::int64_t position, StateVisitor<typename State::Scalar> visitor) {
                           { state.position } -> std::convertible_to<std::int64_t>;
+                          state.position = position;
                           state.visit(visitor);
                           state.clear();
                         };
