@@ -51,7 +51,8 @@ Store random_store(std::uint64_t seed) {
 
 TEST_CASE("Five clipped updates of PyTorch's AdamW") {
   const auto golden = io::SafetensorsFile::open(TTT_GOLDEN_DIR "/kernel/adamw.safetensors");
-  ParameterStore<GoldenParameters> parameters{GoldenParameters{}}, gradients{GoldenParameters{}}, expected{GoldenParameters{}};
+  ParameterStore<GoldenParameters> parameters{GoldenParameters{}}, gradients{GoldenParameters{}},
+      expected{GoldenParameters{}};
   AdamW<double> optimizer({0.9, 0.95, 1e-8, 0.1}, ParameterGroups(parameters), parameters.arena().size());
   Context context;
   read(parameters.views(), golden, "p0.");
@@ -85,7 +86,8 @@ TEST_CASE("The pack body of the update agrees with one lane") {
   auto lane = packed, lane_first = packed_first, lane_second = packed_second;
   const AdamWCoefficients coefficients{0.99, 0.9, 0.95, 0.02, 0.6, 1e-8};
   adamw_update(coefficients, count, gradients.data(), packed.data(), packed_first.data(), packed_second.data());
-  adamw_update<simd::Generic>(coefficients, count, gradients.data(), lane.data(), lane_first.data(), lane_second.data());
+  adamw_update<simd::Generic>(coefficients, count, gradients.data(), lane.data(), lane_first.data(),
+                              lane_second.data());
   // A handful of roundings, which a compiler may fuse in one body and not in the other; values are of order one.
   const double bound = 16 * std::numeric_limits<float>::epsilon();
   for (Index i = 0; i < count; ++i) {
@@ -136,7 +138,9 @@ TEST_CASE("The first update moves every parameter by the learning rate times its
   AdamW<float> optimizer({0.9, 0.95, 1e-8, 0}, ParameterGroups(parameters, rules), parameters.arena().size());
   Context context;
   optimizer.step(parameters.arena(), gradients.arena(), 0.01, context);
-  const auto moved = [](float after, float start) { return std::abs(static_cast<double>(after) - static_cast<double>(start)); };
+  const auto moved = [](float after, float start) {
+    return std::abs(static_cast<double>(after) - static_cast<double>(start));
+  };
   // m / √v of one gradient is ±1; the parameters, of order 0.1, are rounded to float.
   CHECK(moved(parameters.views().embedding[5], before.views().embedding[5]) == Approx(0.01).epsilon(1e-4));
   CHECK(moved(parameters.views().gate[5], before.views().gate[5]) == Approx(0.0025).epsilon(1e-4));
@@ -146,5 +150,9 @@ TEST_CASE("Settings that are no optimiser are errors") {
   CHECK(error_lacks([&] { AdamW<float>({1, 0.95, 1e-8, 0.1}, {}, 0); }, {"beta1"}) == "");
   CHECK(error_lacks([&] { AdamW<float>({0.9, -0.1, 1e-8, 0.1}, {}, 0); }, {"beta2"}) == "");
   CHECK(error_lacks([&] { AdamW<float>({0.9, 0.95, 0, 0.1}, {}, 0); }, {"epsilon"}) == "");
-  CHECK(error_lacks([&] { AdamW<float>({0.9, 0.95, 1e-8, std::numeric_limits<double>::quiet_NaN()}, {}, 0); }, {"decay"}) == "");
+  CHECK(error_lacks(
+            [&] {
+              AdamW<float>({0.9, 0.95, 1e-8, std::numeric_limits<double>::quiet_NaN()}, {}, 0);
+            },
+            {"decay"}) == "");
 }

@@ -80,7 +80,8 @@ TEST_CASE("What was saved is loaded, bit for bit") {
 }
 
 TEST_CASE("A text of a number reads back as the same number") {
-  for (const double value : {0.1, 3e-3, 1.0 / 3, 1e300, 5e-324, 0.0}) CHECK(std::strtod(exact_text(value).c_str(), nullptr) == value);
+  for (const double value : {0.1, 3e-3, 1.0 / 3, 1e300, 5e-324, 0.0})
+    CHECK(std::strtod(exact_text(value).c_str(), nullptr) == value);
 }
 
 TEST_CASE("Every truncation, extension and flipped bit is an error that changes nothing") {
@@ -93,8 +94,9 @@ TEST_CASE("Every truncation, extension and flipped bit is an error that changes 
     REQUIRE(error_lacks([&] { loaded.load(path); }, {path.string()}) == "");
   }
   const auto longer = folder.write("longer", whole + "x");
-  CHECK(error_lacks([&] { loaded.load(longer); }, {longer.string(), "expected " + std::to_string(whole.size()) + " bytes",
-                                                   "found " + std::to_string(whole.size() + 1)}) == "");
+  CHECK(
+      error_lacks([&] { loaded.load(longer); }, {longer.string(), "expected " + std::to_string(whole.size()) + " bytes",
+                                                 "found " + std::to_string(whole.size() + 1)}) == "");
   for (std::size_t bit = 0; bit < 8 * whole.size(); ++bit) {
     std::string flipped = whole;
     flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));

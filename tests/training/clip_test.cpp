@@ -85,7 +85,8 @@ TEST_CASE("A value that is not finite is found and named, and is not spread by c
   CHECK_FALSE(is_finite(clip_gradients(groups, store.arena(), 0.1, context)));
   CHECK(store.arena() == before);
   CHECK(first_not_finite(groups, store.arena()) == "head.weight");
-  CHECK(error_lacks([&] { check_finite(groups, store.arena(), "gradient"); }, {"gradient of 'head.weight' is not finite"}) == "");
+  CHECK(error_lacks([&] { check_finite(groups, store.arena(), "gradient"); },
+                    {"gradient of 'head.weight' is not finite"}) == "");
   const std::array<GroupRule, 1> rules{GroupRule{"head*", 1, {}, true}};
   CHECK(first_not_finite(ParameterGroups(store, rules), store.arena()) == "head.weight");
 }

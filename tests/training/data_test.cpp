@@ -40,6 +40,8 @@ TEST_CASE("The last tenth of each document is for validation, in windows that sh
   CHECK(windows[1] == Window{0, 94});
   CHECK(windows[2] == Window{1, 184});
   CHECK(windows[6] == Window{1, 200});
+  // 12 bytes hold 2 windows: a third would need a target after the end.
+  CHECK(Corpus::from_documents({{"c", text_of(120)}}, 4).validation_windows().size() == 2);
 }
 
 TEST_CASE("A window's targets are its ids one byte later, bytes above 127 included") {
@@ -85,7 +87,7 @@ TEST_CASE("The stream of windows reads each document end to end") {
   const Corpus corpus = Corpus::from_documents({{"a", text_of(30)}, {"b", text_of(8)}, {"c", text_of(20)}}, 6);
   REQUIRE(corpus.stream_windows() == 4 + 1 + 2);
   CHECK(corpus.longest_stream() == 4);
-  const std::array<Window, 7> expected{Window{0, 0},  Window{0, 6}, Window{0, 12}, Window{0, 18},
+  const std::array<Window, 7> expected{Window{0, 0}, Window{0, 6}, Window{0, 12}, Window{0, 18},
                                        Window{1, 0}, Window{2, 0}, Window{2, 6}};
   for (Index i = 0; i < 7; ++i) CHECK(corpus.stream_window(i) == expected[static_cast<std::size_t>(i)]);
 }

@@ -89,5 +89,6 @@ TEST_CASE("No validation window is an error") {
   const ParameterStore<Model::Parameters> store(model.make_parameters());
   const Corpus corpus = Corpus::from_documents({{"a", text_of(40)}}, 6);
   Context context;
-  CHECK(error_lacks([&] { evaluate(model, store.views(), corpus, 4, context); }, {"window of 6 tokens", "4 bytes"}) == "");
+  CHECK(error_lacks([&] { evaluate(model, store.views(), corpus, 4, context); }, {"window of 6 tokens", "4 bytes"}) ==
+        "");
 }

@@ -13,7 +13,9 @@ using ttt_test::error_lacks;
 
 namespace {
 using Parameters = ttt_test::TinyModel<float>::Parameters;
-ParameterStore<Parameters> make_store() { return ParameterStore<Parameters>(ttt_test::TinyModel<float>{40, 7}.make_parameters()); }
+ParameterStore<Parameters> make_store() {
+  return ParameterStore<Parameters>(ttt_test::TinyModel<float>{40, 7}.make_parameters());
+}
 }  // namespace
 
 TEST_CASE("A glob matches whole names") {
@@ -39,8 +41,8 @@ TEST_CASE("Without rules the groups are those of the parameters") {
   CHECK(groups.tensors()[2].decays);
   CHECK(groups.tensors()[0].offset == 0);
   CHECK(groups.tensors()[0].size == 280);
-  CHECK(groups.tensors()[1].offset == 288);          // 280 rounded up to whole 128-byte lines
-  CHECK(groups.tensors()[2].size == 2 * 32 * 7);     // two panels of 32 columns
+  CHECK(groups.tensors()[1].offset == 288);       // 280 rounded up to whole 128-byte lines
+  CHECK(groups.tensors()[2].size == 2 * 32 * 7);  // two panels of 32 columns
   CHECK(groups.slices().size() == 3);
 }
 

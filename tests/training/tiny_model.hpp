@@ -52,7 +52,9 @@ struct TinyModel {
   }
   State initial_state(const Parameters&, ttt::Index = 0) const { return {0, ttt::Buffer<Scalar>(width)}; }
   std::size_t state_bytes(ttt::Index = 0) const { return static_cast<std::size_t>(width) * sizeof(Scalar); }
-  std::size_t record_bytes(ttt::Index tokens) const { return static_cast<std::size_t>(2 * tokens * width) * sizeof(Scalar); }
+  std::size_t record_bytes(ttt::Index tokens) const {
+    return static_cast<std::size_t>(2 * tokens * width) * sizeof(Scalar);
+  }
 
   void forward(const Parameters& parameters, std::span<const std::int64_t> ids,
                std::span<const ttt::Segment<State>> segments, ttt::LogitRows rows, ttt::MatrixView<Scalar> logits,
@@ -64,7 +66,8 @@ struct TinyModel {
     ttt::Index row = 0, out = 0;
     for (const ttt::Index length : to.lengths)
       for (ttt::Index t = 0; t < length; ++t, ++row)
-        if (rows == ttt::LogitRows::all || t + 1 == length) write_logits(parameters, to.hidden.data() + row * width, logits.row(out++));
+        if (rows == ttt::LogitRows::all || t + 1 == length)
+          write_logits(parameters, to.hidden.data() + row * width, logits.row(out++));
   }
 
   void backward(const Parameters& parameters, const Record& record, ttt::MatrixView<const Scalar> d_logits,
@@ -75,13 +78,15 @@ struct TinyModel {
       State* d_state = d_states.empty() ? nullptr : d_states[s];
       std::vector<Scalar> d_hidden(static_cast<std::size_t>(width));
       if (d_state) std::copy_n(d_state->values.data(), width, d_hidden.begin());
-      for (ttt::Index t = record.lengths[s]; t-- > 0;) backward_row(parameters, record, --row, d_logits, gradients, d_hidden);
+      for (ttt::Index t = record.lengths[s]; t-- > 0;)
+        backward_row(parameters, record, --row, d_logits, gradients, d_hidden);
       if (d_state) std::copy_n(d_hidden.begin(), width, d_state->values.data());
     }
   }
 
   ttt::Loss loss(const Parameters& parameters, std::span<const std::int64_t> ids, std::span<const std::int64_t> targets,
-                 std::span<const ttt::Segment<State>> segments, ttt::VectorView<double> row_losses, ttt::Context&) const {
+                 std::span<const ttt::Segment<State>> segments, ttt::VectorView<double> row_losses,
+                 ttt::Context&) const {
     Record record;
     run(parameters, ids, segments, record);
     return cross_entropy(parameters, record, targets, 0, row_losses, nullptr);
@@ -95,14 +100,15 @@ struct TinyModel {
     record.rows = ttt::LogitRows::all;
     std::vector<Scalar> d_logits(ids.size() * static_cast<std::size_t>(size));
     const auto result = cross_entropy(parameters, record, targets, scale, {}, d_logits.data());
-    backward(parameters, record, ttt::MatrixView<const Scalar>(d_logits.data(), static_cast<ttt::Index>(ids.size()), size),
-             gradients, d_states, context);
+    backward(parameters, record,
+             ttt::MatrixView<const Scalar>(d_logits.data(), static_cast<ttt::Index>(ids.size()), size), gradients,
+             d_states, context);
     return result;
   }
 
  private:
-  void run(const Parameters& parameters, std::span<const std::int64_t> ids, std::span<const ttt::Segment<State>> segments,
-           Record& record) const {
+  void run(const Parameters& parameters, std::span<const std::int64_t> ids,
+           std::span<const ttt::Segment<State>> segments, Record& record) const {
     record.ids.assign(ids.begin(), ids.end());
     record.lengths.clear();
     record.before.assign(ids.size(), {});
@@ -114,7 +120,8 @@ struct TinyModel {
       for (ttt::Index t = 0; t < segment.length; ++t, ++row) {
         Scalar* hidden = segment.state->values.data();
         record.before[row].assign(hidden, hidden + width);
-        for (ttt::Index c = 0; c < width; ++c) hidden[c] = parameters.gate[c] * hidden[c] + parameters.embedding[ids[row] * width + c];
+        for (ttt::Index c = 0; c < width; ++c)
+          hidden[c] = parameters.gate[c] * hidden[c] + parameters.embedding[ids[row] * width + c];
         std::copy_n(hidden, width, record.hidden.data() + static_cast<ttt::Index>(row) * width);
         ++segment.state->position;
       }
@@ -139,8 +146,9 @@ struct TinyModel {
       const double loss = std::log(sum) - static_cast<double>(logits[static_cast<std::size_t>(targets[row])]);
       if (!row_losses.empty()) row_losses[static_cast<ttt::Index>(row)] = loss;
       for (std::size_t v = 0; d_logits && v < logits.size(); ++v)
-        d_logits[row * logits.size() + v] = static_cast<Scalar>(
-            scale * (std::exp(static_cast<double>(logits[v])) / sum - (static_cast<std::int64_t>(v) == targets[row] ? 1 : 0)));
+        d_logits[row * logits.size() + v] =
+            static_cast<Scalar>(scale * (std::exp(static_cast<double>(logits[v])) / sum -
+                                         (static_cast<std::int64_t>(v) == targets[row] ? 1 : 0)));
       result.sum += loss;
       ++result.rows;
     }
@@ -148,14 +156,16 @@ struct TinyModel {
   }
 
   void backward_row(const Parameters& parameters, const Record& record, ttt::Index row,
-                    ttt::MatrixView<const Scalar> d_logits, Parameters& gradients, std::vector<Scalar>& d_hidden) const {
+                    ttt::MatrixView<const Scalar> d_logits, Parameters& gradients,
+                    std::vector<Scalar>& d_hidden) const {
     const auto& before = record.before[static_cast<std::size_t>(row)];
     const std::int64_t id = record.ids[static_cast<std::size_t>(row)];
     for (ttt::Index c = 0; c < width; ++c) {
       Scalar d = d_hidden[static_cast<std::size_t>(c)];
       for (ttt::Index v = 0; v < size; ++v) {
         d += d_logits(row, v) * parameters.head[v * width + c];
-        if (!gradients.head.empty()) gradients.head[v * width + c] += d_logits(row, v) * record.hidden[static_cast<std::size_t>(row * width + c)];
+        if (!gradients.head.empty())
+          gradients.head[v * width + c] += d_logits(row, v) * record.hidden[static_cast<std::size_t>(row * width + c)];
       }
       if (!gradients.embedding.empty()) gradients.embedding[id * width + c] += d;
       if (!gradients.gate.empty()) gradients.gate[c] += d * before[static_cast<std::size_t>(c)];

@@ -108,7 +108,8 @@ TEST_CASE("Everything but the fast weights can be frozen") {
   std::vector<std::string> changed;
   auto after = trainer.parameters();
   std::vector<const Tensor<float>*> tensors;
-  before.views().visit([&](std::string_view, Tensor<float>& tensor, const ParameterInfo&) { tensors.push_back(&tensor); });
+  before.views().visit(
+      [&](std::string_view, Tensor<float>& tensor, const ParameterInfo&) { tensors.push_back(&tensor); });
   std::size_t index = 0;
   after.views().visit([&](std::string_view name, Tensor<float>& tensor, const ParameterInfo&) {
     const Tensor<float>& old = *tensors[index++];
@@ -116,7 +117,7 @@ TEST_CASE("Everything but the fast weights can be frozen") {
     for (Index i = 0; i < tensor.size(); ++i) same = same && tensor[i] == old[i];
     if (!same) changed.emplace_back(name);
   });
-  CHECK(changed == std::vector<std::string>{
-                       "model.layers.0.seq_modeling_block.W1", "model.layers.0.seq_modeling_block.b1",
-                       "model.layers.1.seq_modeling_block.W1", "model.layers.1.seq_modeling_block.b1"});
+  CHECK(changed ==
+        std::vector<std::string>{"model.layers.0.seq_modeling_block.W1", "model.layers.0.seq_modeling_block.b1",
+                                 "model.layers.1.seq_modeling_block.W1", "model.layers.1.seq_modeling_block.b1"});
 }

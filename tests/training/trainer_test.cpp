@@ -78,7 +78,8 @@ struct NestedModel : Model {
                MatrixView<float>, Context&, Record* = nullptr) const {
     FAIL("a trainer does not ask for logits");
   }
-  void backward(const Parameters&, const Record&, MatrixView<const float>, Parameters&, std::span<State* const>, Context&) const {
+  void backward(const Parameters&, const Record&, MatrixView<const float>, Parameters&, std::span<State* const>,
+                Context&) const {
     FAIL("a trainer does not ask for logits");
   }
   Loss loss(const Parameters& parameters, std::span<const std::int64_t> ids, std::span<const std::int64_t> targets,
@@ -142,8 +143,8 @@ TEST_CASE("A step is forward, backward, clipping and AdamW on the windows of tha
     }
     gradients.arena().clear();
     Model::Record record;
-    const Loss loss = model.loss_and_backward(parameters.views(), ids, targets, segments, 1.0 / 24, gradients.views(), {},
-                                              record, context);
+    const Loss loss = model.loss_and_backward(parameters.views(), ids, targets, segments, 1.0 / 24, gradients.views(),
+                                              {}, record, context);
     const double norm = clip_gradients(optimizer.groups(), gradients.arena(), 0.01, context);
     const double rate = rates[static_cast<std::size_t>(step)];
     optimizer.step(parameters.arena(), gradients.arena(), rate, context);
@@ -201,8 +202,8 @@ TEST_CASE("A checkpoint of another run is an error that changes nothing") {
   TestTrainer saved(Model{}, corpus, small_config());
   train(saved, 2, context);
   saved.save(folder / "run", "{\"width\": 5}");
-  const auto refused = [&](Model model, const Corpus& data, const TrainerConfig& config, const std::string& configuration,
-                           std::initializer_list<std::string_view> parts) {
+  const auto refused = [&](Model model, const Corpus& data, const TrainerConfig& config,
+                           const std::string& configuration, std::initializer_list<std::string_view> parts) {
     TestTrainer trainer(model, data, config);
     const auto before = trainer.parameters().arena();
     CHECK(error_lacks([&] { trainer.load(folder / "run", configuration); }, parts) == "");
@@ -213,7 +214,7 @@ TEST_CASE("A checkpoint of another run is an error that changes nothing") {
   const std::string same = "{\"width\": 5}";
   refused({}, corpus, small_config(), "{}", {"'configuration'", "expected {}", "found {\"width\": 5}"});
   refused({256, 6}, corpus, small_config(), same, {"'parameter embedding.weight'", "[256 x 6]", "[256 x 5]"});
-  refused({}, make_corpus(9), small_config(), same, {"'data'"});
+  refused({}, make_corpus(9), small_config(), same, {"'data fingerprint'", "expected", "found"});
   TrainerConfig config = small_config();
   config.seed = 6;
   refused({}, corpus, config, same, {"'seed'", "expected 6", "found 5"});
@@ -290,9 +291,9 @@ TEST_CASE("A value that is not finite stops with step, tensor and last good chec
     trainer.save(folder / "run", "{}");
     for (float& value : trainer.parameters().views().embedding.vector()) value = 0;
     for (float& value : trainer.parameters().views().gate.vector()) value = 1e30F;
-    CHECK(error_lacks([&] { trainer.train_step(context); },
-                      {"step 3", "gradient of 'embedding.weight' is not finite",
-                       "last good checkpoint: " + (folder / "run").string()}) == "");
+    CHECK(error_lacks([&] { trainer.train_step(context); }, {"step 3", "gradient of 'embedding.weight' is not finite",
+                                                             "last good checkpoint: " + (folder / "run").string()}) ==
+          "");
   }
   SECTION("as a learning rate") {
     CHECK(error_lacks([&] { trainer.train_step(std::numeric_limits<double>::infinity(), context); },

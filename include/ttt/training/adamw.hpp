@@ -24,10 +24,10 @@ struct AdamWConfig {
 
 /// The numbers of one update of one tensor.
 struct AdamWCoefficients {
-  double keep = 1;               ///< 1 − γλ
+  double keep = 1;  ///< 1 − γλ
   double beta1 = 0, beta2 = 0;
-  double step_size = 0;          ///< γ / (1 − β₁ᵗ)
-  double correction_root = 1;    ///< √(1 − β₂ᵗ)
+  double step_size = 0;        ///< γ / (1 − β₁ᵗ)
+  double correction_root = 1;  ///< √(1 − β₂ᵗ)
   double epsilon = 0;
 };
 
@@ -62,8 +62,8 @@ class AdamW {
   AdamW(const AdamWConfig& config, ParameterGroups groups, Index arena_size)
       : config_(checked(config)), groups_(std::move(groups)), first_(arena_size), second_(arena_size) {}
 
-  /// One update. The learning rate is that of this step, whatever schedule it comes from; a group's factor multiplies it.
-  /// The bits do not depend on the number of workers.
+  /// One update. The learning rate is that of this step, whatever schedule it comes from; a group's factor multiplies
+  /// it. The bits do not depend on the number of workers.
   void step(Buffer<Scalar>& parameters, const Buffer<Scalar>& gradients, double learning_rate, Context& context) {
     TTT_ASSERT(parameters.size() == first_.size() && gradients.size() == first_.size(), "arenas of another layout");
     ++steps_;

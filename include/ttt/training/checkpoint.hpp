@@ -3,8 +3,8 @@
 /// One file with everything a run needs to go on: settings as text, arrays as bytes.
 ///
 /// Layout, numbers in the machine's byte order: magic (8 bytes, which also tells the byte order), version and length of
-/// the file (uint64 each), settings (count, then name and value each), arrays (count, then name, type and bytes each), and
-/// the checksum of everything before it. Strings and byte ranges are a length (uint64) and the bytes.
+/// the file (uint64 each), settings (count, then name and value each), arrays (count, then name, type and bytes each),
+/// and the checksum of everything before it. Strings and byte ranges are a length (uint64) and the bytes.
 #pragma once
 
 #include <algorithm>
@@ -121,7 +121,8 @@ class CheckpointReader {
  private:
   std::span<const std::byte> take(std::uint64_t size) {
     if (size > rest_.size())
-      throw_unexpected(path_, std::to_string(size) + " more bytes", std::to_string(rest_.size()) + " (the file is damaged)");
+      throw_unexpected(path_, std::to_string(size) + " more bytes",
+                       std::to_string(rest_.size()) + " (the file is damaged)");
     const auto taken = rest_.first(static_cast<std::size_t>(size));
     rest_ = rest_.subspan(static_cast<std::size_t>(size));
     return taken;
@@ -144,9 +145,7 @@ struct CheckpointContents {
 
 inline void check_whole(const std::string& path, std::span<const std::byte> file) {
   constexpr std::size_t word = sizeof(std::uint64_t);
-  const auto word_at = [&](std::size_t offset) {
-    return CheckpointReader(path, file.subspan(offset, word)).number();
-  };
+  const auto word_at = [&](std::size_t offset) { return CheckpointReader(path, file.subspan(offset, word)).number(); };
   if (file.size() < word || word_at(0) != checkpoint_magic)
     throw_unexpected(path, "a training checkpoint of this machine's byte order", "another kind of file");
   if (file.size() < 4 * word)

@@ -58,7 +58,8 @@ double sum_of_squares(const Scalar* values, Index count) {
       const auto value = static_cast<double>(values[i + static_cast<Index>(lane)]);
       sums[lane] += value * value;
     }
-  for (std::size_t lane = 0; i < count; ++i, ++lane) sums[lane] += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+  for (std::size_t lane = 0; i < count; ++i, ++lane)
+    sums[lane] += static_cast<double>(values[i]) * static_cast<double>(values[i]);
   return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 

@@ -39,15 +39,15 @@ struct Window {
   friend bool operator==(const Window&, const Window&) = default;
 };
 
-/// Byte-level text: ids are bytes, the vocabulary has 256. The last tenth of each document is for validation, the rest for
-/// training; no window crosses the border or a document's end.
+/// Byte-level text: ids are bytes, the vocabulary has 256. The last tenth of each document is for validation, the rest
+/// for training; no window crosses the border or a document's end.
 class Corpus {
  public:
   static constexpr Index vocabulary = 256;
 
-  /// Loads files and folders (recursively, sorted by path) for windows of `context` tokens. A named file that is binary (a
-  /// NUL byte), empty, unreadable or too short is an Error; inside a folder such files are skipped and listed. Nothing
-  /// left is an Error too.
+  /// Loads files and folders (recursively, sorted by path) for windows of `context` tokens. A named file that is binary
+  /// (a NUL byte), empty, unreadable or too short is an Error; inside a folder such files are skipped and listed.
+  /// Nothing left is an Error too.
   static Corpus load(std::span<const std::filesystem::path> paths, Index context) {
     Corpus corpus(context);
     for (const auto& path : paths) {
@@ -66,7 +66,8 @@ class Corpus {
     Corpus corpus(context);
     for (auto& document : documents) {
       const std::string name = document.name;
-      if (const std::string reason = corpus.add(std::move(document)); !reason.empty()) throw Error(name + ": " + reason);
+      if (const std::string reason = corpus.add(std::move(document)); !reason.empty())
+        throw Error(name + ": " + reason);
     }
     corpus.check_not_empty();
     return corpus;
@@ -76,8 +77,12 @@ class Corpus {
   const std::vector<Document>& documents() const { return documents_; }
   const std::vector<SkippedFile>& skipped() const { return skipped_; }
   /// Bytes for training, of all documents.
-  Index training_bytes() const { return sum([](Index size) { return training_size(size); }); }
-  Index validation_bytes() const { return sum([](Index size) { return size - training_size(size); }); }
+  Index training_bytes() const {
+    return sum([](Index size) { return training_size(size); });
+  }
+  Index validation_bytes() const {
+    return sum([](Index size) { return size - training_size(size); });
+  }
 
   /// Identifies texts, their order and the context, whatever the paths: a run can only be resumed on the same.
   std::uint64_t fingerprint() const {
@@ -91,17 +96,19 @@ class Corpus {
     return checksum.value();
   }
 
-  /// The training window of row `row` in update `step`: uniform over every possible first byte, the same on every machine.
+  /// The training window of row `row` in update `step`: uniform over every possible first byte, the same on every
+  /// machine.
   Window sample(std::uint64_t seed, std::int64_t step, Index row) const {
     const RandomStream random(seed, "training window " + std::to_string(row));
-    const auto start = static_cast<Index>(random.bits(static_cast<std::uint64_t>(step)) %
-                                          static_cast<std::uint64_t>(starts_.back()));
+    const auto start =
+        static_cast<Index>(random.bits(static_cast<std::uint64_t>(step)) % static_cast<std::uint64_t>(starts_.back()));
     return locate(starts_, start);
   }
 
   /// Number of training windows laid end to end, each starting where the one before ended.
   Index stream_windows() const { return windows_.back(); }
-  /// Window `index` of them: within a document they are contiguous, so that a state can be carried from one to the next.
+  /// Window `index` of them: within a document they are contiguous, so that a state can be carried from one to the
+  /// next.
   Window stream_window(Index index) const {
     const Window place = locate(windows_, index);
     return {place.document, place.first * context_};
@@ -210,8 +217,10 @@ class Corpus {
     if (!documents_.empty()) return;
     std::string found = "none";
     if (!skipped_.empty())
-      found = std::to_string(skipped_.size()) + " unusable, such as " + skipped_.front().name + ": " + skipped_.front().reason;
-    throw_unexpected("data", "at least one text file that holds a window of " + std::to_string(context_) + " tokens", found);
+      found = std::to_string(skipped_.size()) + " unusable, such as " + skipped_.front().name + ": " +
+              skipped_.front().reason;
+    throw_unexpected("data", "at least one text file that holds a window of " + std::to_string(context_) + " tokens",
+                     found);
   }
 
   Index context_;

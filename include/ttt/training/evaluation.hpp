@@ -23,8 +23,8 @@ struct Evaluation {
   double bits_per_byte() const { return nats() / std::log(2.0); }
 };
 
-/// Evaluates `windows` of the corpus, `batch` of them at a time, which changes speed and memory but no bit of the result.
-/// Throws Error when there are none, and Cancelled between batches.
+/// Evaluates `windows` of the corpus, `batch` of them at a time, which changes speed and memory but no bit of the
+/// result. Throws Error when there are none, and Cancelled between batches.
 template <TrainableLanguageModel Model>
 Evaluation evaluate(const Model& model, const typename Model::Parameters& parameters, const Corpus& corpus,
                     std::span<const Window> windows, Index batch, Context& context) {

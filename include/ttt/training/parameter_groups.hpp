@@ -63,8 +63,8 @@ namespace detail {
 inline void check_rules(std::span<const GroupRule> rules, const std::vector<ParameterGroup>& tensors) {
   for (const GroupRule& rule : rules) {
     if (!(rule.learning_rate_factor >= 0 && std::isfinite(rule.learning_rate_factor)))
-      throw_unexpected("learning rate factor of parameter group '" + rule.pattern + "'", "a finite number of at least 0",
-                       std::to_string(rule.learning_rate_factor));
+      throw_unexpected("learning rate factor of parameter group '" + rule.pattern + "'",
+                       "a finite number of at least 0", std::to_string(rule.learning_rate_factor));
     const auto matching = [&](const ParameterGroup& tensor) { return matches(rule.pattern, tensor.name); };
     if (std::none_of(tensors.begin(), tensors.end(), matching))
       throw_unexpected("parameter group '" + rule.pattern + "'", "a pattern that matches a parameter",
@@ -99,7 +99,8 @@ class ParameterGroups {
     using Scalar = typename Parameters::Scalar;
     Parameters views = store.views();
     views.visit([&](std::string_view name, Tensor<Scalar>& tensor, const ParameterInfo& info) {
-      tensors_.push_back({std::string(name), tensor.data() - store.arena().data(), tensor.storage_size(), 1, info.decays});
+      tensors_.push_back(
+          {std::string(name), tensor.data() - store.arena().data(), tensor.storage_size(), 1, info.decays});
     });
     detail::check_rules(rules, tensors_);
     for (ParameterGroup& tensor : tensors_) {

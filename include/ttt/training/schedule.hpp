@@ -10,12 +10,13 @@ TTT_NAMESPACE_BEGIN
 
 namespace training {
 
-/// Learning rate that rises linearly to `peak` and falls along half a cosine to `final_fraction · peak`, where it stays.
+/// Learning rate that rises linearly to `peak` and falls along half a cosine to `final_fraction · peak`, where it
+/// stays.
 ///
-/// `warmup` and `total` are in the unit of the position they are asked for: updates, or, for a run limited by time, shares
-/// of it (`{peak, 0.05, 1}`). For update s = 0, 1, … position s + 1 makes the first update count and ends the warm-up with
-/// update `warmup`; position s with `final_fraction = 0` is the schedule of the transformers library, whose first update
-/// has rate 0.
+/// `warmup` and `total` are in the unit of the position they are asked for: updates, or, for a run limited by time,
+/// shares of it (`{peak, 0.05, 1}`). For update s = 0, 1, … position s + 1 makes the first update count and ends the
+/// warm-up with update `warmup`; position s with `final_fraction = 0` is the schedule of the transformers library,
+/// whose first update has rate 0.
 struct CosineSchedule {
   double peak = 3e-3;
   double warmup = 100;

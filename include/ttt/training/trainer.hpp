@@ -23,7 +23,8 @@ TTT_NAMESPACE_BEGIN
 
 namespace training {
 
-/// Trains a language model on a corpus: parameters, gradients, optimiser, place in the data. The corpus must outlive it.
+/// Trains a language model on a corpus: parameters, gradients, optimiser, place in the data. The corpus must outlive
+/// it.
 ///
 /// An update happens whole or not at all: when a loss or gradient is not finite (Error) or the caller cancels
 /// (Cancelled), parameters, moments, states and place in the data are as before it. The next update depends on nothing
@@ -53,7 +54,9 @@ class Trainer {
   }
 
   /// One update with the learning rate of the schedule.
-  StepReport train_step(Context& context) { return train_step(config_.schedule(static_cast<double>(step_ + 1)), context); }
+  StepReport train_step(Context& context) {
+    return train_step(config_.schedule(static_cast<double>(step_ + 1)), context);
+  }
 
   /// One update with a learning rate of the caller's choice.
   StepReport train_step(double learning_rate, Context& context) {
@@ -118,10 +121,10 @@ class Trainer {
     Loss loss;
     for (Index call = 0; call < config_.accumulation; ++call) {
       read_batch(call);
-      const Loss part = model_.loss_and_backward(
-          parameters_.views(), std::span<const std::int64_t>(ids_), std::span<const std::int64_t>(targets_),
-          std::span<const Segment<State>>(segments_), scale, gradients_.views(), std::span<State* const>(), record_,
-          context);
+      const Loss part =
+          model_.loss_and_backward(parameters_.views(), std::span<const std::int64_t>(ids_),
+                                   std::span<const std::int64_t>(targets_), std::span<const Segment<State>>(segments_),
+                                   scale, gradients_.views(), std::span<State* const>(), record_, context);
       loss.sum += part.sum;
       loss.rows += part.rows;
     }
@@ -148,8 +151,8 @@ class Trainer {
     Index state = 0;
   };
 
-  /// The window of row `row` of this update, which is row `row_of_call` of its call. Carried rows walk through the training
-  /// text from starting places spread evenly over it.
+  /// The window of row `row` of this update, which is row `row_of_call` of its call. Carried rows walk through the
+  /// training text from starting places spread evenly over it.
   Place next_window(Index row, Index row_of_call) const {
     if (!carries()) return {corpus_->sample(config_.seed, step_, row), true, row_of_call};
     const Index all = corpus_->stream_windows(), start = row * all / rows_per_step();
@@ -180,7 +183,8 @@ class Trainer {
       Parameters views = parameters_.views();
       views.visit([&](std::string_view name, Tensor<Scalar>& tensor, const ParameterInfo&) {
         const Index offset = tensor.data() - parameters_.arena().data();
-        list.push_back(array_of(prefix + std::string(name), arena.data() + offset, tensor.shape(), tensor.storage_size()));
+        list.push_back(
+            array_of(prefix + std::string(name), arena.data() + offset, tensor.shape(), tensor.storage_size()));
       });
     };
     add("parameter ", parameters_.arena());

@@ -24,7 +24,7 @@ struct TrainerConfig {
   CosineSchedule schedule;       ///< in updates; asked for position s + 1 in update s = 0, 1, …
   AdamWConfig optimizer;
   std::vector<GroupRule> groups;
-  std::uint64_t seed = 0;        ///< of the initial weights and of the order of the data
+  std::uint64_t seed = 0;  ///< of the initial weights and of the order of the data
 };
 
 /// What one update did.
@@ -57,26 +57,25 @@ inline TrainerConfig checked(TrainerConfig config, Index vocabulary) {
 /// What a checkpoint must agree in with the trainer that loads it.
 inline std::vector<CheckpointSetting> checkpoint_settings(const TrainerConfig& config, const Corpus& corpus,
                                                           const std::string& configuration) {
-  std::vector<CheckpointSetting> list{
-      {"configuration", configuration},
-      {"data", std::to_string(corpus.fingerprint())},
-      {"batch", std::to_string(config.batch)},
-      {"accumulation", std::to_string(config.accumulation)},
-      {"carry_windows", std::to_string(config.carry_windows)},
-      {"seed", std::to_string(config.seed)},
-      {"max_gradient_norm", exact_text(config.max_gradient_norm)},
-      {"schedule.peak", exact_text(config.schedule.peak)},
-      {"schedule.warmup", exact_text(config.schedule.warmup)},
-      {"schedule.total", exact_text(config.schedule.total)},
-      {"schedule.final_fraction", exact_text(config.schedule.final_fraction)},
-      {"optimizer.beta1", exact_text(config.optimizer.beta1)},
-      {"optimizer.beta2", exact_text(config.optimizer.beta2)},
-      {"optimizer.epsilon", exact_text(config.optimizer.epsilon)},
-      {"optimizer.weight_decay", exact_text(config.optimizer.weight_decay)}};
+  std::vector<CheckpointSetting> list{{"configuration", configuration},
+                                      {"data fingerprint", std::to_string(corpus.fingerprint())},
+                                      {"batch", std::to_string(config.batch)},
+                                      {"accumulation", std::to_string(config.accumulation)},
+                                      {"carry_windows", std::to_string(config.carry_windows)},
+                                      {"seed", std::to_string(config.seed)},
+                                      {"max_gradient_norm", exact_text(config.max_gradient_norm)},
+                                      {"schedule.peak", exact_text(config.schedule.peak)},
+                                      {"schedule.warmup", exact_text(config.schedule.warmup)},
+                                      {"schedule.total", exact_text(config.schedule.total)},
+                                      {"schedule.final_fraction", exact_text(config.schedule.final_fraction)},
+                                      {"optimizer.beta1", exact_text(config.optimizer.beta1)},
+                                      {"optimizer.beta2", exact_text(config.optimizer.beta2)},
+                                      {"optimizer.epsilon", exact_text(config.optimizer.epsilon)},
+                                      {"optimizer.weight_decay", exact_text(config.optimizer.weight_decay)}};
   for (const GroupRule& rule : config.groups)
-    list.push_back({"group " + rule.pattern,
-                    "learning rate factor " + exact_text(rule.learning_rate_factor) + ", decay " +
-                        (rule.decay ? (*rule.decay ? "on" : "off") : "as usual") + (rule.frozen ? ", frozen" : "")});
+    list.push_back({"group " + rule.pattern, "learning rate factor " + exact_text(rule.learning_rate_factor) +
+                                                 ", decay " + (rule.decay ? (*rule.decay ? "on" : "off") : "as usual") +
+                                                 (rule.frozen ? ", frozen" : "")});
   return list;
 }
 

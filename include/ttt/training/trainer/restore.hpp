@@ -15,8 +15,8 @@ namespace training {
 
 namespace detail {
 
-/// Tells a State, and the States it is made of, how many tokens it has read: visit() tells values only. A State keeps the
-/// places to itself with a `set_position`, or shows them as a model's `blocks` and a block's `layer` do.
+/// Tells a State, and the States it is made of, how many tokens it has read: visit() tells values only. A State keeps
+/// the places to itself with a `set_position`, or shows them as a model's `blocks` and a block's `layer` do.
 template <class State>
 void set_position(State& state, std::int64_t position) {
   if constexpr (requires { state.set_position(position); }) {
@@ -29,8 +29,8 @@ void set_position(State& state, std::int64_t position) {
   }
 }
 
-/// Throws Error unless visit() and set_position() tell all of `state`: a checkpoint that could not bring it back would be
-/// found out too late.
+/// Throws Error unless visit() and set_position() tell all of `state`: a checkpoint that could not bring it back would
+/// be found out too late.
 template <class State>
 void check_can_be_restored(State& state) {
   using Values = VectorView<typename State::Scalar>;
@@ -45,8 +45,9 @@ void check_can_be_restored(State& state) {
   });
   set_position(restored, state.position);
   if (!(restored == state))
-    throw Error("checkpoint: the model's State holds more than visit and set_position tell, so that it could not be "
-                "restored; nothing was written");
+    throw Error(
+        "checkpoint: the model's State holds more than visit and set_position tell, so that it could not be "
+        "restored; nothing was written");
 }
 
 }  // namespace detail
