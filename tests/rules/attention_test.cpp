@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT
+#include <array>
+#include <cmath>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/central_difference.hpp"
+#include "support/compare.hpp"
+#include "support/random_matrix.hpp"
+#include "ttt/rules/attention/backward.hpp"
+#include "ttt/rules/attention/cache.hpp"
+#include "ttt/rules/attention/forward.hpp"
+#include "ttt/rules/attention/reference.hpp"
+
+namespace {
+
+using namespace ttt;
+using testing::Matrix;
+using testing::random_matrix;
+
+/// One key/value head and its queries over a whole sequence.
+template <class Scalar>
+struct Sequence {
+  rules::AttentionShape shape;
+  Matrix<Scalar> queries, keys, values, d_output;
+
+  Sequence(Index tokens, const rules::AttentionShape& attention)
+      : shape(attention),
+        queries(random_matrix<Scalar>(tokens, attention.group * attention.head_width, 1)),
+        keys(random_matrix<Scalar>(tokens, attention.head_width, 2)),
+        values(random_matrix<Scalar>(tokens, attention.head_width, 3)),
+        d_output(random_matrix<Scalar>(tokens, attention.group * attention.head_width, 4)) {}
+  Index tokens() const { return queries.rows(); }
+};
+
+template <class Scalar>
+struct Result {
+  Matrix<Scalar> output, log_sums;
+};
+
+/// Queries [first, first + count) against keys that lie in parts beginning at `starts`.
+template <class Arch = simd::Native, class Scalar>
+Result<Scalar> forward(const Sequence<Scalar>& s, const std::vector<Index>& starts, Index first, Index count) {
+  std::vector<rules::KeyValueRows<Scalar>> parts;
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    const Index rows = (i + 1 < starts.size() ? starts[i + 1] : s.tokens()) - starts[i];
+    parts.push_back({starts[i], s.keys.rows(starts[i], rows), s.values.rows(starts[i], rows), {}, {}});
+  }
+  Result<Scalar> result{Matrix<Scalar>(count, s.queries.columns(), Scalar(777)), Matrix<Scalar>(count, s.shape.group)};
+  Arena scratch;
+  rules::attention_forward<Arch, Scalar>(s.shape, parts, first, s.queries.rows(first, count), result.output.view(),
+                                         result.log_sums.view(), scratch);
+  return result;
+}
+
+template <class Scalar>
+Matrix<Scalar> expected(const Sequence<Scalar>& s) {
+  Matrix<Scalar> output(s.tokens(), s.queries.columns());
+  for (Index head = 0; head < s.shape.group; ++head) {
+    const Index column = head * s.shape.head_width;
+    reference::attention<Scalar>(s.queries.view().columns(column, s.shape.head_width), s.keys.view(), s.values.view(),
+                                 s.shape.window, output.view().columns(column, s.shape.head_width));
+  }
+  return output;
+}
+
+template <class Scalar>
+std::string far_apart(const Matrix<Scalar>& actual, const Matrix<Scalar>& wanted, double tolerance) {
+  return testing::far_apart(testing::parts_of(actual.view(), "")[0].values, testing::parts_of(wanted.view(), "")[0].values,
+                            tolerance);
+}
+
+template <class Scalar>
+bool same_bits(MatrixView<const Scalar> a, MatrixView<const Scalar> b) {
+  return testing::bits_differ(testing::parts_of(a, "")[0].values, testing::parts_of(b, "")[0].values).empty();
+}
+
+const std::vector<rules::AttentionShape> shapes{
+    {6, 1, rules::unlimited_window}, {10, 3, rules::unlimited_window}, {64, 2, 1000}, {6, 2, 1}, {8, 1, 7}, {6, 3, 96},
+    {6, 1, 97},                      {4, 100, 13}};
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("attention agrees with the reference", "[rules][attention]", float, double) {
+  // Sums of T weights and of D products in another order: a few ulp each, against outputs of order one.
+  const double tolerance = 64 * static_cast<double>(std::numeric_limits<TestType>::epsilon());
+  for (const auto& shape : shapes)
+    for (const Index tokens : {1, 2, 7, 95, 96, 97, 230}) {
+      INFO("D " << shape.head_width << ", G " << shape.group << ", window " << shape.window << ", T " << tokens);
+      const Sequence<TestType> s(tokens, shape);
+      const auto wanted = expected(s);
+      CHECK(far_apart(forward(s, {0}, 0, tokens).output, wanted, tolerance).empty());
+      CHECK(far_apart(forward<simd::Generic>(s, {0}, 0, tokens).output, wanted, tolerance).empty());
+    }
+}
+
+TEMPLATE_TEST_CASE("the bits of attention do not depend on tiles, parts or company", "[rules][attention]", float, double) {
+  for (const auto& shape : shapes) {
+    INFO("D " << shape.head_width << ", G " << shape.group << ", window " << shape.window);
+    const Sequence<TestType> s(230, shape);
+    const auto whole = forward(s, {0}, 0, 230);
+    for (const Index first : {0, 1, 50, 95, 96, 100, 191, 229})
+      for (const Index count : {Index{1}, Index{3}, Index{97}, Index{230} - first}) {
+        if (first + count > 230) continue;
+        const auto part = forward(s, {0, first / 2, first / 2 + 20}, first, count);
+        CHECK(same_bits(part.output.view(), whole.output.rows(first, count)));
+        CHECK(same_bits(part.log_sums.view(), whole.log_sums.rows(first, count)));
+      }
+  }
+}
+
+TEST_CASE("attention survives scores of any size, and reports a NaN", "[rules][attention]") {
+  Sequence<float> s(120, {8, 1, rules::unlimited_window});
+  for (Index c = 0; c < 8; ++c) {
+    for (Index t = 0; t < 120; ++t) s.queries(t, c) *= 1e9F;
+    s.keys(3, c) *= 1e9F;
+  }
+  const auto result = forward(s, {0}, 0, 120);
+  for (Index t = 0; t < 120; ++t) CHECK(std::isfinite(result.output(t, 0)));
+  CHECK(far_apart(result.output, expected(s), 1e-5).empty());
+  s.keys(70, 2) = std::numeric_limits<float>::quiet_NaN();
+  const auto poisoned = forward(s, {0}, 0, 120);
+  CHECK(same_bits(poisoned.output.rows(0, 70), result.output.rows(0, 70)));
+  for (Index t = 70; t < 120; ++t) CHECK(std::isnan(poisoned.output(t, 0)));
+}
+
+TEST_CASE("gradients of attention across tiles and blocks", "[rules][attention]") {
+  for (const auto& shape : {rules::AttentionShape{6, 1, rules::unlimited_window}, {4, 3, rules::unlimited_window},
+                            {6, 2, 50}, {4, 1, 120}, {6, 5, 1}}) {
+    INFO("D " << shape.head_width << ", G " << shape.group << ", window " << shape.window);
+    constexpr Index tokens = 150, cut = 70;
+    Sequence<double> s(tokens, shape);
+    const auto recorded = forward(s, {0}, 0, tokens);
+    Matrix<double> d_queries(tokens, s.queries.columns(), 777.0);
+    Matrix<double> d_keys(tokens, shape.head_width, 0.5), d_values(tokens, shape.head_width, 0.25);
+    std::vector<rules::KeyValueRows<double>> parts;
+    for (const auto& [first, count] : {std::pair{Index{0}, cut}, std::pair{cut, tokens - cut}})
+      parts.push_back({first, s.keys.rows(first, count), s.values.rows(first, count), d_keys.rows(first, count),
+                       d_values.rows(first, count)});
+    Arena scratch;
+    const rules::AttentionRecordRows<double> record{s.queries.view(), recorded.output.view(), recorded.log_sums.view()};
+    rules::attention_backward<simd::Native, double>(shape, parts, 0, record, s.d_output.view(), d_queries.view(), scratch);
+
+    const auto loss = [&] {
+      const auto result = forward(s, {0}, 0, tokens);
+      double sum = 0;
+      for (Index t = 0; t < tokens; ++t)
+        for (Index c = 0; c < s.queries.columns(); ++c) sum += result.output(t, c) * s.d_output(t, c);
+      return sum;
+    };
+    // The gradients of keys and values were added to what stood there.
+    const std::array<std::pair<Matrix<double>*, Matrix<double>*>, 3> pairs{
+        std::pair{&s.queries, &d_queries}, std::pair{&s.keys, &d_keys}, std::pair{&s.values, &d_values}};
+    const std::array offsets{0.0, 0.5, 0.25};
+    for (std::size_t i = 0; i < 3; ++i) {
+      auto& [values, gradient] = pairs[i];
+      const double bound = 1e-7 * std::max(1.0, testing::largest_magnitude(testing::parts_of(std::as_const(*gradient).view(), "")[0].values));
+      for (const Index index : testing::sample_indices(values->rows() * values->columns(), 0, 40, 9)) {
+        const double numeric = testing::central_difference(loss, values->view().data()[index]);
+        CHECK(std::abs(gradient->view().data()[index] - offsets[i] - numeric) <= bound);
+      }
+    }
+  }
+}
+
+TEST_CASE("scalar and wide packs agree in the backward", "[rules][attention]") {
+  const Sequence<double> s(130, {7, 2, 60});
+  const auto recorded = forward(s, {0}, 0, 130);
+  const auto run = [&]<class Arch>(Arch) {
+    Matrix<double> d(130, 14), d_keys(130, 7), d_values(130, 7);
+    const std::vector<rules::KeyValueRows<double>> parts{{0, s.keys.view(), s.values.view(), d_keys.view(), d_values.view()}};
+    Arena scratch;
+    const rules::AttentionRecordRows<double> record{s.queries.view(), recorded.output.view(), recorded.log_sums.view()};
+    rules::attention_backward<Arch, double>(s.shape, parts, 0, record, s.d_output.view(), d.view(), scratch);
+    return std::array{d, d_keys, d_values};
+  };
+  const auto wide = run(simd::Native{}), scalar = run(simd::Generic{});
+  for (std::size_t i = 0; i < 3; ++i) CHECK(far_apart(wide[i], scalar[i], 1e-13).empty());
+}
+
+TEST_CASE("a cache holds the last positions where position mod rows says", "[rules][attention]") {
+  constexpr Index rows = 5, heads = 2, width = 3;
+  std::vector<double> memory(static_cast<std::size_t>(rules::KeyValueCache<double>::size(rows, heads, width)), 0.0);
+  const rules::KeyValueCache<double> cache(memory.data(), rows, heads, width);
+  const auto keys = random_matrix<double>(13, heads * width, 1), values = random_matrix<double>(13, heads * width, 2);
+  for (const auto& [first, count] : {std::pair<Index, Index>{0, 3}, {3, 1}, {4, 9}})
+    rules::write_cache(cache, first, keys.rows(first, count), values.rows(first, count));
+  for (Index position = 8; position < 13; ++position)
+    for (Index head = 0; head < heads; ++head)
+      for (Index c = 0; c < width; ++c) {
+        CHECK(cache.keys(head)(position % rows, c) == keys(position, head * width + c));
+        CHECK(cache.values(head)(position % rows, c) == values(position, head * width + c));
+      }
+  Matrix<double> read_keys(7, heads * width, 9.0), read_values(7, heads * width, 9.0);
+  rules::read_cache<double>({memory.data(), rows, heads, width}, 6, read_keys.view(), read_values.view());
+  for (Index r = 0; r < 7; ++r) {
+    CHECK(read_keys(r, 4) == (r < 2 ? 9.0 : keys(6 + r, 4)));
+    CHECK(read_values(r, 4) == (r < 2 ? 9.0 : values(6 + r, 4)));
+  }
+  rules::clear_positions(cache, 9, 11);
+  for (Index position = 8; position < 13; ++position)
+    CHECK((cache.values(1)(position % rows, 2) == 0) == (position == 9 || position == 10));
+}
