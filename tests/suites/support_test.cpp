@@ -12,6 +12,14 @@
 #include "support/compare.hpp"
 #include "support/golden.hpp"
 
+#if defined(__has_feature)
+#define TTT_TEST_THREAD_SANITIZER __has_feature(thread_sanitizer)
+#elif defined(__SANITIZE_THREAD__)
+#define TTT_TEST_THREAD_SANITIZER 1
+#else
+#define TTT_TEST_THREAD_SANITIZER 0
+#endif
+
 namespace {
 
 using namespace ttt;
@@ -58,6 +66,7 @@ TEST_CASE("The allocation hook counts every way to get memory") {
   CHECK(counted([] { return std::malloc(40); }, release) == 1);
   CHECK(counted([] { return std::calloc(5, 8); }, release) == 1);
   CHECK(counted([] { return std::realloc(nullptr, 40); }, release) == 1);
+#if !TTT_TEST_THREAD_SANITIZER
   CHECK(counted([] { return std::aligned_alloc(64, 128); }, release) == 1);
   CHECK(counted(
             [] {
@@ -65,6 +74,7 @@ TEST_CASE("The allocation hook counts every way to get memory") {
               return posix_memalign(&memory, 64, 100) == 0 ? memory : nullptr;
             },
             release) == 1);
+#endif
 #endif
   CHECK(counted([] { return nullptr; }, [](void*) {}) == 0);
 }
