@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+/// @file
+/// Contracts 1 and 3, and that a State is a value.
+#pragma once
+
+#include "suites/sequence_layer.hpp"
+
+namespace ttt::suites {
+
+template <TrainableSequenceLayer Layer>
+Report SequenceLayerSuite<Layer>::split_invariance() const {
+  Report report{"split invariance", 0, {}};
+  const Index longest = 3 * K() + 2;
+  const Matrix x = runs_.random(longest, 10), d_y = runs_.random(longest, 11);
+  for (Index length = 0; length <= longest; ++length) {
+    const auto view = x.rows(0, length), d_view = d_y.rows(0, length);
+    const Start<State> start{length, runs_.fresh(), false};
+    const Outcome<Layer> whole = runs_.in_pieces(start, {length}, view, d_view);
+    report.expect(position(whole.states[0]) == length, "the position is not the number of tokens read");
+    const State last = runs_.cotangent(whole.states[0], 100);
+    for (Index first = 0; first <= length; ++first)
+      close(report, std::to_string(first) + " + " + std::to_string(length - first) + " tokens",
+            runs_.in_pieces(start, {first, length - first}, view, d_view, &last), whole);
+    const std::vector<Index> singles(static_cast<std::size_t>(length), 1);
+    close(report, std::to_string(length) + " single tokens", runs_.in_pieces(start, singles, view, d_view, &last),
+          whole);
+    decode_agrees(report, start, view, whole);
+  }
+  many_way_splits(report, longest, x, d_y);
+  return report;
+}
+
+template <TrainableSequenceLayer Layer>
+void SequenceLayerSuite<Layer>::many_way_splits(Report& report, Index length, const Matrix& x,
+                                                const Matrix& d_y) const {
+  const Start<State> start{length, runs_.after(1), true};
+  const Outcome<Layer> whole = runs_.in_pieces(start, {length}, x.view(), d_y.view());
+  const State last = runs_.cotangent(whole.states[0], 100);
+  for (std::uint64_t seed = 0; seed < 24; ++seed) {
+    const RandomStream random(seed, "pieces");
+    std::vector<Index> lengths;
+    Index left = length;
+    for (std::uint64_t draw = 0; left > 0; ++draw) {
+      lengths.push_back(std::min(left, static_cast<Index>(random.below(draw, static_cast<std::uint64_t>(K() + 2)))));
+      left -= lengths.back();
+    }
+    close(report, "random pieces " + std::to_string(seed), runs_.in_pieces(start, lengths, x.view(), d_y.view(), &last),
+          whole);
+  }
+}
+
+template <TrainableSequenceLayer Layer>
+void SequenceLayerSuite<Layer>::decode_agrees(Report& report, const Start<State>& start, MatrixView<const Scalar> x,
+                                              const Outcome<Layer>& whole) const {
+  State state = start.state;
+  Matrix y(x.rows(), width());
+  for (Index t = 0; t < x.rows(); ++t) copy(runs_.read(x.rows(t, 1), state).view(), y.rows(t, 1));
+  const std::string where = std::to_string(x.rows()) + " decoded tokens";
+  report.close(where, testing::parts_of(std::as_const(y).view(), "y"), testing::parts_of(whole.y.view(), "y"),
+               value_tolerance<Scalar>);
+  report.close(where + ": state", testing::parts_of_state(state), testing::parts_of_state(whole.states[0]),
+               value_tolerance<Scalar>);
+}
+
+template <TrainableSequenceLayer Layer>
+Report SequenceLayerSuite<Layer>::state_is_a_value() const {
+  Report report{"state is a value", 0, {}};
+  const Index tail = K() + 2;
+  for (Index tokens = 0; tokens <= 2 * K(); ++tokens) {
+    const std::string where = "copied after " + std::to_string(tokens) + " tokens";
+    State state = runs_.after(tokens);
+    const State saved = state;
+    report.expect(state == saved, where + ": the copy differs");
+    const Matrix x = runs_.random(tail, 20), other = runs_.random(tail, 21);
+    const Matrix y = runs_.read(x.view(), state);
+    report.expect(saved == runs_.after(tokens), where + ": reading on with the original changed the copy");
+    report.expect(!(state == saved), where + ": a state that has read more is equal to one that has not");
+    State fork = saved, third = saved;
+    same(report, where + ", forked", runs_.read(x.view(), fork), y);
+    runs_.read(other.view(), third);
+    report.expect(fork == state, where + ": the same tokens lead to another state");
+    report.expect(!(third == state), where + ": other tokens lead to the same state");
+    state = saved;
+    same(report, where + ", restored", runs_.read(x.view(), state), y);
+    report.expect(fork == state, where + ": the restored state leads to another state");
+    visit_shows_everything(report, where, saved);
+  }
+  return report;
+}
+
+template <TrainableSequenceLayer Layer>
+void SequenceLayerSuite<Layer>::visit_shows_everything(Report& report, const std::string& where,
+                                                       const State& saved) const {
+  const auto values = testing::parts_of_state(saved);
+  const auto write = [&](State& state) {
+    std::size_t part = 0;
+    state.visit([&](std::string_view name, VectorView<Scalar> places) {
+      const auto& from = values[part++].values;
+      report.expect(places.size() == static_cast<Index>(from.size()),
+                    where + ": the size of " + std::string(name) + " depends on the tokens read");
+      std::copy_n(from.begin(), std::min<std::size_t>(from.size(), static_cast<std::size_t>(places.size())),
+                  places.begin());
+    });
+    state.position = saved.position;
+  };
+  State rebuilt = runs_.after(K() + 1), wiped = saved, wiped_other = runs_.after(1);
+  write(rebuilt);
+  report.expect(rebuilt == saved, where + ": visit and position do not show everything");
+  wiped.clear();
+  wiped_other.clear();
+  for (const auto& part : testing::parts_of_state(wiped))
+    report.expect(testing::largest_magnitude(part.values) == 0, where + ": clear leaves values in " + part.name);
+  report.expect(wiped == wiped_other, where + ": two cleared states differ");
+  report.expect(position(wiped) == 0, where + ": clear leaves the position");
+  State negative_zero = wiped;
+  negative_zero.visit([](std::string_view, VectorView<Scalar> places) {
+    if (places.size() > 0) places[places.size() - 1] = -Scalar(0);
+  });
+  report.expect(!(negative_zero == wiped), where + ": == does not tell -0 from 0");
+}
+
+template <TrainableSequenceLayer Layer>
+Report SequenceLayerSuite<Layer>::causality() const {
+  Report report{"causality", 0, {}};
+  const Index length = 3 * K() + 2;
+  const Matrix x = runs_.random(length, 50), other = runs_.random(length, 51);
+  for (const Index read : {Index{0}, (K() + 1) / 2}) {
+    State state = runs_.after(read);
+    const State start = state;
+    const Matrix y = runs_.read(x.view(), state);
+    for (const Index t : {Index{0}, Index{1}, K() - 1, K(), K() + 1, 2 * K() - 1, 2 * K(), length - 1}) {
+      Matrix changed = x;
+      copy(other.rows(t, 1), changed.rows(t, 1));
+      State copy_of_start = start;
+      const Matrix y_changed = runs_.read(changed.view(), copy_of_start);
+      const std::string where = "token " + std::to_string(t) + " changed, after " + std::to_string(read);
+      report.same_bits(where, testing::parts_of(y_changed.rows(0, t), "y before it"),
+                       testing::parts_of(y.rows(0, t), "y before it"));
+      const auto later = [&](const Matrix& m) { return testing::parts_of(m.rows(t, length - t), "y")[0].values; };
+      report.expect(!testing::bits_differ(later(y_changed), later(y)).empty(), where + ": no output depends on it");
+    }
+  }
+  return report;
+}
+
+}  // namespace ttt::suites
