@@ -52,6 +52,7 @@
 #include "ttt/training/adamw.hpp"
 #include "ttt/training/clip.hpp"
 #include "ttt/training/data.hpp"
+#include "ttt/training/evaluation.hpp"
 #include "ttt/training/parameter_groups.hpp"
 #include "ttt/training/schedule.hpp"
 #include "ttt/training/trainer.hpp"

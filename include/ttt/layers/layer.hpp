@@ -9,7 +9,7 @@
 TTT_NAMESPACE_BEGIN
 
 /// A layer together with its weights: what someone outside of a model holds. The calls are those of the layer without
-/// the `parameters` argument; `forward` and `step` for a single sequence take its State directly.
+/// the `parameters` argument; `forward` of a single sequence takes its State directly.
 template <SequenceLayer Definition>
 class Layer {
  public:

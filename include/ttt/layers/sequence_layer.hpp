@@ -14,8 +14,11 @@
 ///   other segments; nothing is allocated for a single token.
 /// - `backward(parameters, record, d_y, d_x, gradients, d_states, context)` assigns d_x (unless empty), *adds* into
 ///   `gradients` (whose unbound tensors are not wanted), and turns each `*d_states[i]` from the gradient of segment i's
-///   final state into that of its initial state. An empty span or a null entry means zero, and not wanted. The x of the
-///   forward must still be there: the record views it.
+///   final state into that of its initial state. An empty span or a null entry means zero, and not wanted. Segments that
+///   share a State share one entry, and gradients flow across their border even when there is none. The x of the forward
+///   must still be there: the record views it.
+///
+/// `visit` of a State shows all its values; with `position` they are the whole of it.
 ///
 /// Invariants no compiler sees, and which tests/suites/sequence_layer.hpp checks: split invariance, exact gradients,
 /// strict causality, the same bits for any number of threads and whatever else is in the call (architecture contracts 1–5).
