@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "ttt/models/causal_lm.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <string>
 #include <vector>
 
 #include "suites/language_model.hpp"
 #include "support/catch.hpp"
+#include "ttt/layers/any_sequence_layer.hpp"
 #include "ttt/layers/ttt_linear.hpp"
+#include "ttt/layers/ttt_mlp.hpp"
 
 namespace {
 
@@ -45,6 +48,86 @@ TEST_CASE("the transformer backbone is a language model") {
 TEST_CASE("the mamba backbone is a language model") {
   suites::check_language_model(model<double>(true, true), options);
   suites::check_language_model(model<float>(false, true), options);
+}
+
+TEST_CASE("blocks with different layers are a language model") {
+  using Any = AnySequenceLayer<double>;
+  TttConfig config;
+  config.width = width;
+  config.heads = 2;
+  config.mini_batch = mini_batch;
+  const std::vector<Any> layers{Any(ttt_linear<double>(false)), Any(TttMlp<double>(config)),
+                                Any(ttt_linear<double>(true))};
+  suites::check_language_model(CausalLm<Any>({vocabulary, width, hidden, true, true}, layers), options);
+}
+
+TEST_CASE("parameters have the published names, and a tied head is no parameter") {
+  const auto names_of = [](bool tied, bool mamba) {
+    auto parameters = model<float>(tied, mamba).make_parameters();
+    std::vector<std::string> names;
+    parameters.visit([&](std::string_view name, auto&, const ParameterInfo&) { names.emplace_back(name); });
+    return names;
+  };
+  const auto untied = names_of(false, true), tied = names_of(true, true), transformer = names_of(true, false);
+  CHECK(untied.front() == "model.embed_tokens.weight");
+  CHECK(untied.back() == "lm_head.weight");
+  CHECK(tied.back() == "model.norm.weight");
+  CHECK(untied.size() == tied.size() + 1);
+  for (const char* name :
+       {"model.layers.1.conv.norm.weight", "model.layers.1.conv.conv.weight", "model.layers.1.conv.conv.bias",
+        "model.layers.0.seq_norm.weight", "model.layers.0.ffn_norm.weight", "model.layers.0.seq_modeling_block.W1",
+        "model.layers.1.mlp.gate_proj.weight"}) {
+    const auto in = [&](const auto& list) { return std::find(list.begin(), list.end(), name) != list.end(); };
+    INFO(name);
+    CHECK(in(tied));
+    CHECK(in(transformer) == (std::string_view(name).find(".conv.") == std::string_view::npos));
+  }
+}
+
+TEST_CASE("a model that cannot be is refused by name") {
+  const auto message = [](CausalLmConfig config, std::size_t blocks) -> std::string {
+    try {
+      CausalLm<TttLinear<float>>(config, std::vector(blocks, ttt_linear<float>(false)));
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "nothing";
+  };
+  CHECK(message({vocabulary, width, hidden}, 2) == "nothing");
+  CHECK(message({0, width, hidden}, 2) == "vocabulary: expected at least 1, found 0");
+  CHECK(message({vocabulary, width, hidden}, 0) == "layers of the model: expected at least one, found none");
+  CHECK(message({vocabulary, 16, hidden}, 2) == "block 0: width of its layer: expected 16, found 8");
+}
+
+TEST_CASE("a call stops between blocks when it is cancelled") {
+  const auto lm = model<float>(true, false);
+  ParameterStore store(lm.make_parameters());
+  auto state = lm.initial_state(store.views());
+  std::atomic<bool> stop{true};
+  Context context;
+  context.cancellation = &stop;
+  const std::int64_t id = 3;
+  const Segment<decltype(state)> segment{1, &state};
+  testing::Matrix<float> logits(1, vocabulary);
+  const auto call = [&] { lm.forward(store.views(), {&id, 1}, {&segment, 1}, LogitRows::all, logits.view(), context); };
+  CHECK_THROWS_AS(call(), Cancelled);
+  stop = false;
+  CHECK_NOTHROW(call());
+}
+
+TEST_CASE("record_bytes is what a record takes") {
+  const auto lm = model<double>(false, true);
+  ParameterStore store(lm.make_parameters());
+  auto state = lm.initial_state(store.views());
+  decltype(lm)::Record record;
+  const std::vector<std::int64_t> ids(50, 1);
+  const Segment<decltype(state)> segment{50, &state};
+  testing::Matrix<double> logits(50, vocabulary);
+  Context context;
+  lm.forward(store.views(), ids, {&segment, 1}, LogitRows::all, logits.view(), context, &record);
+  std::size_t bytes = record.memory.bytes();
+  for (const auto& block : record.blocks) bytes += block.memory.bytes() + lm.blocks()[0].layer().record_bytes(50);
+  CHECK(bytes == lm.record_bytes(50));
 }
 
 }  // namespace

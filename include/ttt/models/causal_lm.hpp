@@ -116,7 +116,7 @@ class CausalLm {
     return sum;
   }
   std::size_t record_bytes(Index tokens) const {
-    auto sum = static_cast<std::size_t>(record_memory(tokens, 0));
+    auto sum = static_cast<std::size_t>(record_memory(tokens, 1));
     for (const auto& block : blocks_) sum += block.record_bytes(tokens);
     return sum;
   }
