@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+#include "ttt/core/context.hpp"
+
+#include <atomic>
+#include <vector>
+
+#include "support/allocation_hook.hpp"
+#include "support/catch.hpp"
+
+using namespace ttt;
+
+TEST_CASE("a context without an executor works on the calling thread") {
+  Context context;
+  CHECK(context.workers() == 1);
+  CHECK(context.statistics == nullptr);
+  CHECK(context.cancellation == nullptr);
+  std::vector<Index> order;
+  context.parallel(3, [&](Index index, Arena& arena) {
+    CHECK(&arena == &context.scratch());
+    order.push_back(index);
+  });
+  CHECK(order == std::vector<Index>{0, 1, 2});
+}
+
+TEST_CASE("ranges cover everything once, none longer than the grain") {
+  ThreadPool pool(3);
+  Context context(pool);
+  CHECK(context.workers() == 3);
+  for (const Index count : {0, 1, 6, 7, 8, 100})
+    for (const Index grain : {1, 7, 200}) {
+      std::vector<std::atomic<int>> visits(static_cast<std::size_t>(count));
+      std::atomic<bool> wrong = false;
+      context.parallel_ranges(count, grain, [&](Index first, Index size, Arena&) {
+        if (size < 1 || size > grain || first % grain != 0) wrong = true;
+        for (Index i = first; i < first + size; ++i) ++visits[static_cast<std::size_t>(i)];
+      });
+      CHECK_FALSE(wrong);
+      for (const auto& visit : visits) CHECK(visit == 1);
+    }
+}
+
+TEST_CASE("each worker has scratch of its own, given back after each task, which takes no new memory") {
+  ThreadPool pool(3);
+  Context context(pool);
+  std::atomic<bool> spoiled = false;
+  const auto work = [&] {
+    context.parallel(64, [&](Index index, Arena& arena) {
+      const auto values = arena.vector<Index>(10000);
+      for (Index& value : values) value = index;
+      for (const Index value : values)
+        if (value != index) spoiled = true;
+    });
+  };
+  const auto before = testing::allocations();
+  work();
+  CHECK(testing::allocations() == before);
+  CHECK_FALSE(spoiled);
+}
+
+TEST_CASE("what the caller holds in scratch survives the tasks of its own thread") {
+  Context context;
+  const Arena::Frame frame(context.scratch());
+  const auto mine = context.scratch().vector<Index>(100);
+  for (Index& value : mine) value = -1;
+  context.parallel(5, [](Index index, Arena& arena) {
+    for (Index& value : arena.vector<Index>(100)) value = index;
+  });
+  for (const Index value : mine) CHECK(value == -1);
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+#include "ttt/core/tensor.hpp"
+
+#include <vector>
+
+#include "support/catch.hpp"
+
+using namespace ttt;
+
+TEST_CASE("a shape knows its rank, extents and size") {
+  const Shape shape{3, 1, 4};
+  CHECK(shape.rank() == 3);
+  CHECK((shape[0] == 3 && shape[1] == 1 && shape[2] == 4));
+  CHECK(shape.size() == 12);
+  CHECK(shape == Shape{3, 1, 4});
+  CHECK_FALSE(shape == Shape{3, 4});
+  CHECK_FALSE(Shape{3} == Shape{3, 1});
+  CHECK(Shape().size() == 1);
+  CHECK(to_string(shape) == "[3 x 1 x 4]");
+}
+
+TEST_CASE("a tensor is not there until it is bound") {
+  Tensor<float> tensor(Shape{2, 3});
+  CHECK(tensor.empty());
+  CHECK(tensor.matrix().empty());
+  CHECK(tensor.slice(1).empty());
+  CHECK(tensor.vector().empty());
+  CHECK(tensor.vector().size() == 0);
+  CHECK(tensor.panels().empty());
+}
+
+TEST_CASE("rows: matrix, slice, vector and element agree") {
+  std::vector<float> memory(2 * 3 * 5);
+  Tensor<float> tensor(Shape{2, 3, 5});
+  tensor.bind(memory.data());
+  for (Index i = 0; i < tensor.size(); ++i) tensor[i] = static_cast<float>(i);
+  CHECK(tensor.storage_size() == 30);
+  CHECK((tensor.matrix().rows() == 6 && tensor.matrix().columns() == 5));
+  CHECK(tensor.matrix()(4, 2) == 22);
+  CHECK((tensor.slice(1).rows() == 3 && tensor.slice(1).columns() == 5));
+  CHECK(tensor.slice(1)(2, 3) == 28);
+  CHECK(tensor.vector()[29] == 29);
+  const Tensor<float>& constant = tensor;
+  static_assert(std::is_same_v<decltype(constant.data()), const float*>);
+  CHECK(constant.slice(0)(1, 0) == 5);
+  Tensor<float> vector(Shape{7});
+  vector.bind(memory.data());
+  CHECK((vector.matrix().rows() == 1 && vector.matrix().columns() == 7));
+}
+
+TEMPLATE_TEST_CASE("panels: elements are addressed by their published row-major index", "", float, double) {
+  constexpr Index width = panel_width<TestType>;
+  static_assert(width * sizeof(TestType) == 128);
+  for (const auto& shape : {Shape{1, 1}, Shape{width, 3}, Shape{width + 1, 5}, Shape{3 * width - 2, 7}, Shape{70, 2, 3}}) {
+    Tensor<TestType> tensor(shape, Layout::panels);
+    const Index out = shape[0], in = shape.size() / out;
+    CHECK(tensor.storage_size() == (out + width - 1) / width * width * in);
+    std::vector<TestType> memory(static_cast<std::size_t>(tensor.storage_size()), TestType(-1));
+    tensor.bind(memory.data());
+    for (Index i = 0; i < tensor.size(); ++i) tensor[i] = static_cast<TestType>(i);
+    const auto panels = tensor.panels();
+    CHECK((panels.rows() == in && panels.columns() == out && panels.count() == (out + width - 1) / width));
+    Index padding = 0;
+    for (const TestType value : memory) padding += value == -1 ? 1 : 0;
+    CHECK(padding == tensor.storage_size() - tensor.size());
+    for (Index o = 0; o < out; ++o)
+      for (Index i = 0; i < in; ++i) {
+        const auto expected = static_cast<TestType>(o * in + i);
+        if (panels(i, o) != expected || panels.panel(o / width)[i * width + o % width] != expected ||
+            std::as_const(tensor)[o * in + i] != expected)
+          FAIL("element (" << o << ", " << i << ") of " << to_string(shape));
+      }
+    const PanelView<const TestType> read = panels;
+    CHECK(read.data() == memory.data());
+  }
+}
