@@ -48,6 +48,13 @@ struct ModelConfig {
 /// Layers by the names that configurations use.
 inline constexpr std::array<std::string_view, 4> layer_names{"ttt-linear", "ttt-mlp", "attention", "sliding-window"};
 
+/// "ttt-linear, ttt-mlp, …", for messages.
+inline std::string known_layers() {
+  std::string known;
+  for (const auto name : layer_names) known += (known.empty() ? "" : ", ") + std::string(name);
+  return known;
+}
+
 inline bool is_ttt(const ModelConfig& config) { return config.layer == "ttt-linear" || config.layer == "ttt-mlp"; }
 
 /// Sets what follows from layer and backbone in the published models: gate, shared query/key and the inner base rate.
@@ -89,9 +96,7 @@ AnySequenceLayer<Scalar> make_layer(const ModelConfig& config) {
   if (config.layer == "attention") return AnySequenceLayer<Scalar>(Attention<Scalar>(attention_config(config)));
   if (config.layer == "sliding-window")
     return AnySequenceLayer<Scalar>(SlidingWindowAttention<Scalar>(attention_config(config)));
-  std::string known;
-  for (const auto name : layer_names) known += (known.empty() ? "" : ", ") + std::string(name);
-  throw_unexpected("layer", "one of " + known, "'" + config.layer + "'");
+  throw_unexpected("layer", "one of " + known_layers(), "'" + config.layer + "'");
 }
 
 /// The model of `config`: the same layer in every block.

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <string>
+#include <string_view>
+
+#include "ttt/io/file_descriptor.hpp"
+#include "ttt/io/utf8.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+namespace loaders {
+
+/// Limits of a config.json, far above any real one.
+inline constexpr std::size_t maximum_config_size = 1'000'000;
+inline constexpr int maximum_config_depth = 64;
+
+namespace detail {
+
+/// The length of a number at the beginning of `text` that Python writes although JSON has none of them; else 0.
+inline std::size_t python_number(std::string_view text) {
+  for (const std::string_view number : {"-Infinity", "Infinity", "NaN"})
+    if (text.starts_with(number)) return number.size();
+  return 0;
+}
+
+/// `text` with NaN and infinities replaced by null, and its depth checked: no parser has to go deeper afterwards.
+inline std::string plain_json(std::string_view text, const std::string& file) {
+  std::string result;
+  int depth = 0;
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char byte = text[i];
+    if (const std::size_t length = quoted ? 0 : python_number(text.substr(i)); length > 0) {
+      result += "null";
+      i += length - 1;
+      continue;
+    }
+    result += byte;
+    if (byte == '"') quoted = !quoted;
+    if (quoted && byte == '\\' && i + 1 < text.size()) result += text[++i];
+    if (!quoted) depth += (byte == '{' || byte == '[') - (byte == '}' || byte == ']');
+    if (depth > maximum_config_depth)
+      throw_unexpected(file, "at most " + std::to_string(maximum_config_depth) + " levels of JSON", "more");
+  }
+  return result;
+}
+
+}  // namespace detail
+
+/// The keys of a config.json, read with the type and the range they must have. A missing key and a null one are the
+/// same, as in the Python classes. Every Error is one line: file, key, what was expected, what was found.
+class ConfigJson {
+ public:
+  /// `file` is what messages call it. Throws Error unless the text is a JSON object within the limits.
+  ConfigJson(std::string_view text, std::string file) : file_(std::move(file)) {
+    if (text.size() > maximum_config_size)
+      throw_unexpected(file_, "at most " + std::to_string(maximum_config_size) + " bytes", std::to_string(text.size()));
+    try {
+      json_ = nlohmann::json::parse(detail::plain_json(text, file_));
+    } catch (const nlohmann::json::parse_error& error) {
+      throw_unexpected(file_, "JSON", "a syntax error at byte " + std::to_string(error.byte));
+    } catch (const nlohmann::json::exception&) {
+      throw_unexpected(file_, "JSON", "a number out of range");
+    }
+    if (!json_.is_object()) throw_unexpected(file_, "a JSON object", json_.type_name());
+  }
+
+  const std::string& file() const { return file_; }
+  /// Whether the key is there, null or not.
+  bool contains(const std::string& key) const { return json_.contains(key); }
+  bool has(const std::string& key) const { return json_.contains(key) && !json_[key].is_null(); }
+
+  /// A whole number of at least `least` and below 2³¹.
+  Index whole(const std::string& key, Index least = 1) const {
+    constexpr Index most = std::numeric_limits<std::int32_t>::max();
+    const auto refuse = [&] {
+      fail(key, "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+    };
+    if (!has(key) || !json_[key].is_number_integer()) refuse();
+    const nlohmann::json& value = json_[key];
+    if (value.is_number_unsigned() && value.get<std::uint64_t>() > static_cast<std::uint64_t>(most)) refuse();
+    const auto number = value.get<std::int64_t>();
+    if (number < least || number > most) refuse();
+    return static_cast<Index>(number);
+  }
+  Index whole_or(const std::string& key, Index otherwise) const { return has(key) ? whole(key) : otherwise; }
+
+  /// A finite number above 0.
+  double positive_or(const std::string& key, double otherwise) const {
+    if (!has(key)) return otherwise;
+    const double number = json_[key].is_number() ? json_[key].get<double>() : 0;
+    if (!(number > 0 && number <= std::numeric_limits<double>::max())) fail(key, "a number above 0");
+    return number;
+  }
+  bool flag_or(const std::string& key, bool otherwise) const {
+    if (!has(key)) return otherwise;
+    if (!json_[key].is_boolean()) fail(key, "true or false");
+    return json_[key].get<bool>();
+  }
+  std::string text(const std::string& key) const {
+    if (!has(key) || !json_[key].is_string()) fail(key, "a string");
+    return json_[key].get<std::string>();
+  }
+  std::string text_or(const std::string& key, const std::string& otherwise) const {
+    return has(key) ? text(key) : otherwise;
+  }
+  /// The object under `key`, its own keys named "key.…" in messages.
+  ConfigJson object(const std::string& key) const {
+    if (!has(key) || !json_[key].is_object()) fail(key, "an object");
+    return ConfigJson(json_[key], file_, prefix_ + key + ".");
+  }
+
+  /// Throws Error(file, key: expected, found the value of the key).
+  [[noreturn]] void fail(const std::string& key, const std::string& expected) const {
+    fail(key, expected, json_.contains(key) ? io::printable(shown(json_[key])) : "none");
+  }
+  [[noreturn]] void fail(const std::string& key, const std::string& expected, const std::string& found) const {
+    throw_unexpected(file_ + ", key '" + prefix_ + key + "'", expected, found);
+  }
+
+ private:
+  ConfigJson(nlohmann::json json, std::string file, std::string prefix)
+      : file_(std::move(file)), prefix_(std::move(prefix)), json_(std::move(json)) {}
+
+  static std::string shown(const nlohmann::json& value) {
+    return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  }
+
+  std::string file_;
+  std::string prefix_;
+  nlohmann::json json_;
+};
+
+}  // namespace loaders
+
+TTT_NAMESPACE_END
