@@ -13,21 +13,8 @@ case "$preset" in
   *) echo "tests/run.sh: unknown preset '$preset' (expected dev, dev-clang, asan, tsan or aarch64)" >&2; exit 2 ;;
 esac
 
-missing=()
-for package in "${packages[@]}"; do
-  [[ "$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null)" == installed ]] || missing+=("$package")
-done
-if ((${#missing[@]})); then
-  if ! command -v apt-get >/dev/null; then
-    echo "tests/run.sh: install ${missing[*]} (Debian names; this machine has no apt-get)" >&2
-    exit 1
-  fi
-  echo "tests/run.sh: installing ${missing[*]}"
-  administrator=()
-  ((EUID == 0)) || administrator=(sudo)
-  "${administrator[@]}" apt-get update --quiet
-  "${administrator[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends "${missing[@]}"
-fi
+source cmake/install_dependencies.sh
+install_dependencies tests/run.sh "${packages[@]}"
 
 # Takes effect in a new build folder only; an existing one keeps its generator.
 export CMAKE_GENERATOR="${CMAKE_GENERATOR:-Ninja}"
