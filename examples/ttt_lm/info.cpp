@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "command_line.hpp"
+#include "commands.hpp"
+#include "interrupt.hpp"
+#include "model.hpp"
+#include "terminal.hpp"
+
+namespace ttt_lm {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Which part of the model a parameter belongs to, by its published name.
+std::string part_of(std::string_view name) {
+  const auto has = [&](const char* text) { return name.find(text) != std::string_view::npos; };
+  if (has("embed_tokens")) return "embedding";
+  if (has("lm_head")) return "head";
+  if (has(".mlp.")) return "SwiGLU";
+  if (has(".conv.conv.")) return "temporal convolution";
+  if (has(".seq_modeling_block.")) return "sequence layer";
+  return "norms";
+}
+
+Json parameter_counts(const Model& model) {
+  Json counts;
+  for (const char* part : {"embedding", "sequence layer", "temporal convolution", "SwiGLU", "norms", "head"}) counts[part] = 0;
+  auto parameters = model.make_parameters();
+  parameters.visit([&](std::string_view name, ttt::Tensor<float>& tensor, const ttt::ParameterInfo&) {
+    auto& count = counts[part_of(name)];
+    count = count.get<std::int64_t>() + tensor.size();
+  });
+  for (auto part = counts.begin(); part != counts.end();) part = part.value() == 0 ? counts.erase(part) : ++part;
+  return counts;
+}
+
+/// `model_type` of the folder, as other programs read it.
+std::string family_of(const std::string& folder) {
+  std::ifstream file(std::filesystem::path(folder) / "config.json");
+  const Json json = Json::parse(file, nullptr, false);
+  return json.is_object() ? json.value("model_type", "unknown") : "unknown";
+}
+
+/// Memory for training, per token of a long enough window that what a window costs once does not show.
+double record_bytes_per_token(const Model& model) {
+  constexpr Index tokens = 4096;
+  return static_cast<double>(model.record_bytes(tokens)) / static_cast<double>(tokens);
+}
+
+Json description(const InfoOptions& options, const LoadedModel& loaded, ttt::Context& context) {
+  const auto& config = loaded.config;
+  const std::array<Index, 1> positions{options.context};
+  Json json{{"model", options.model},
+            {"family", family_of(options.model)},
+            {"layer", config.layer},
+            {"backbone", backbone_name(config.backbone)},
+            {"vocabulary", config.vocabulary},
+            {"width", config.width},
+            {"depth", config.depth},
+            {"heads", config.heads},
+            {"swiglu_width", config.hidden},
+            {"parameters", parameter_count(loaded.model)},
+            {"parameters_by_part", parameter_counts(loaded.model)},
+            {"context", options.context},
+            {"state_bytes", loaded.model.state_bytes(options.context)},
+            {"record_bytes_per_token", record_bytes_per_token(loaded.model)}};
+  json["decode_microseconds"] = decode_microseconds(loaded.model, loaded.parameters, positions, context).front();
+  return json;
+}
+
+std::string text_of(const Json& json) {
+  const auto number = [&](const char* name) { return std::to_string(json[name].get<std::int64_t>()); };
+  const std::string context = " at " + number("context") + " tokens of context";
+  std::vector<std::vector<std::string>> rows{{"family", json["family"]},
+                                             {"layer", json["layer"]},
+                                             {"backbone", json["backbone"]},
+                                             {"blocks", number("depth")},
+                                             {"width", number("width")},
+                                             {"heads", number("heads")},
+                                             {"vocabulary", number("vocabulary")},
+                                             {"parameters", number("parameters")}};
+  for (const auto& [part, count] : json["parameters_by_part"].items())
+    rows.push_back({"  " + part, std::to_string(count.get<std::int64_t>())});
+  rows.push_back({"state of a sequence" + context, bytes_text(json["state_bytes"])});
+  rows.push_back({"record of a training token", bytes_text(json["record_bytes_per_token"])});
+  rows.push_back({"decoding a token" + context, decimal(json["decode_microseconds"], 0) + " µs"});
+  return table_text(rows);
+}
+
+}  // namespace
+
+int info(const InfoOptions& options, const CommonOptions& common) {
+  Machine machine(common);
+  const LoadedModel loaded = load_model(options.model);
+  catch_interrupts();
+  const Json json = description(options, loaded, machine.context());
+  write_output(common.json ? json.dump() + "\n" : text_of(json));
+  return success;
+}
+
+}  // namespace ttt_lm

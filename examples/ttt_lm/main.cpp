@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// ttt-lm: trains, evaluates and compares language models with test-time-training layers.
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "command_line.hpp"
+#include "commands.hpp"
+#include "ttt/core/error.hpp"
+#include "usage.hpp"
+
+namespace {
+
+using namespace ttt_lm;
+
+int run(const Invocation& call) {
+  if (call.command == "train") return train(call.train, call.common, call.given);
+  if (call.command == "evaluate") return evaluate(call.evaluate, call.common);
+  if (call.command == "generate") return generate(call.generate, call.common, call.given);
+  if (call.command == "logits") return logits(call.logits, call.common);
+  if (call.command == "info") return info(call.info, call.common);
+  return compare(call.compare, call.common, call.given);
+}
+
+int report(const char* message, int exit_code) {
+  std::fprintf(stderr, "ttt-lm: %s\n", message);
+  return exit_code;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  try {
+    int exit_code = success;
+    const auto call = parse_command_line(count, arguments, exit_code);
+    return call ? run(*call) : exit_code;
+  } catch (const UsageError& error) {
+    return report(error.what(), usage_error);
+  } catch (const ttt::Cancelled&) {
+    return report("stopped", interrupted);
+  } catch (const std::bad_alloc&) {
+    return report("not enough memory for this model, context and batch", failure);
+  } catch (const std::exception& error) {
+    return report(error.what(), failure);
+  }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+/// @file
+/// What the command line says, as plain values: the commands do not see the parser.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace ttt_lm {
+
+/// Options of every command.
+struct CommonOptions {
+  std::uint64_t seed = 0;
+  std::int64_t threads = 0;  ///< 0: as many as the machine has
+  bool quiet = false;
+  bool json = false;
+};
+
+/// Options of training, shared by train and compare. Zero and empty mean "chosen by the program" where noted.
+struct TrainingOptions {
+  std::vector<std::string> data;  ///< empty: the default data
+  std::string backbone;           ///< empty: mamba for TTT layers, transformer for attention
+  std::int64_t width = 128, depth = 4, heads = 4, mini_batch = 16;
+  std::int64_t key_value_heads = 0;  ///< 0: as many as heads
+  std::int64_t window = 128;
+  std::int64_t hidden = 0;  ///< 0: 8/3 of the width, a multiple of 16
+  double inner_rate = 0;    ///< 0: the published one
+  bool untied = false;
+  std::int64_t context = 256, batch = 16, accumulate = 1, carry_state = 1;
+  std::int64_t steps = 0;  ///< with minutes 0 too: the default number
+  double minutes = 0;
+  double learning_rate = 3e-3, final_rate = 0.1, weight_decay = 0.1, clip = 1;
+  double warmup = -1;  ///< steps, or a share of the run when below 1; negative: chosen
+  std::int64_t eval_every = 0;  ///< steps; 0: about 24 times, often in the beginning
+  std::int64_t eval_windows = 64, final_windows = 0;
+  std::string out;
+  bool force = false;
+};
+
+struct TrainOptions : TrainingOptions {
+  std::string layer = "ttt-linear";
+  std::vector<std::string> freeze;      ///< patterns of parameter names
+  std::vector<std::string> rate_factors;  ///< PATTERN=FACTOR
+  std::int64_t save_every = 0;          ///< steps; 0: every minute
+  bool resume = false;
+};
+
+struct CompareOptions : TrainingOptions {
+  std::vector<std::string> layers{"ttt-linear", "ttt-mlp", "attention"};
+};
+
+struct EvaluateOptions {
+  std::string model;
+  std::vector<std::string> data;
+  std::int64_t context = 256, batch = 16;
+  std::int64_t windows = 0;  ///< 0: all
+  bool csv = false;
+};
+
+struct GenerateOptions {
+  std::string model, prompt, prompt_file;
+  std::vector<std::int64_t> prompt_ids;
+  std::int64_t tokens = 256;
+  double temperature = 0.8, top_p = 0.95;
+};
+
+struct LogitsOptions {
+  std::string model, ids, out;
+  std::vector<std::int64_t> pieces;
+  bool force = false;
+};
+
+struct InfoOptions {
+  std::string model;
+  std::int64_t context = 1024;
+};
+
+/// One call of the program.
+struct Invocation {
+  std::string command;
+  std::set<std::string> given;  ///< long names of the options that were given, "--width"
+  CommonOptions common;
+  TrainOptions train;
+  CompareOptions compare;
+  EvaluateOptions evaluate;
+  GenerateOptions generate;
+  LogitsOptions logits;
+  InfoOptions info;
+};
+
+}  // namespace ttt_lm

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+#include "training_run.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "data.hpp"
+#include "interrupt.hpp"
+
+namespace ttt_lm {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// Warm-up and length in updates, or, for a run limited by time, as shares of it.
+ttt::training::CosineSchedule schedule_of(const TrainingOptions& options, const RunSettings& settings) {
+  ttt::training::CosineSchedule schedule;
+  schedule.peak = options.learning_rate;
+  schedule.final_fraction = options.final_rate;
+  schedule.total = settings.steps > 0 ? static_cast<double>(settings.steps) : 1;
+  if (options.warmup < 0)
+    schedule.warmup = settings.steps > 0 ? std::min(100.0, std::floor(schedule.total / 4)) : 0.1;
+  else if (settings.steps > 0)
+    schedule.warmup = options.warmup < 1 ? std::floor(options.warmup * schedule.total) : options.warmup;
+  else if (options.warmup < 1)
+    schedule.warmup = options.warmup;
+  else
+    ttt::throw_unexpected("--warmup", "a share of the run, below 1, with --minutes", decimal(options.warmup, 0));
+  if (schedule.warmup > schedule.total)
+    ttt::throw_unexpected("--warmup", "at most the " + std::to_string(settings.steps) + " updates of --steps",
+                          decimal(options.warmup, 0));
+  return schedule;
+}
+
+/// Loss and speed as a person wants to see them: averages that forget.
+class Smoothed {
+ public:
+  void add(const ttt::training::StepReport& report, double seconds) {
+    constexpr double keep = 0.9;
+    weight_ = keep * weight_ + 1;
+    loss_ = keep * loss_ + report.loss;
+    tokens_ = keep * tokens_ + static_cast<double>(report.tokens);
+    seconds_ = keep * seconds_ + seconds;
+  }
+  double loss() const { return loss_ / weight_; }
+  double tokens_per_second() const { return seconds_ > 0 ? tokens_ / seconds_ : 0; }
+
+ private:
+  double weight_ = 0, loss_ = 0, tokens_ = 0, seconds_ = 0;
+};
+
+/// Tells when it is time for a validation.
+class EvaluationPlan {
+ public:
+  EvaluationPlan(std::int64_t every, const TrainingRun& run) : every_(every) { skip(run.progress()); }
+
+  bool is_due(const TrainingRun& run) {
+    if (run.progress() >= 1) return true;
+    if (every_ > 0) return run.steps_done() % every_ == 0;
+    return skip(run.progress());
+  }
+
+ private:
+  bool skip(double progress) {
+    const int before = next_;
+    while (next_ < points && std::pow(next_ / static_cast<double>(points), 2) <= progress) ++next_;
+    return next_ != before;
+  }
+
+  static constexpr int points = 24;
+  std::int64_t every_;
+  int next_ = 1;
+};
+
+Progress progress_of(const TrainingRun& run, const Smoothed& smoothed, const std::string& label) {
+  const std::int64_t steps = run.settings().steps;
+  return {label,
+          "step " + std::to_string(run.steps_done()) + (steps > 0 ? "/" + std::to_string(steps) : ""),
+          run.progress(),
+          smoothed.loss(),
+          smoothed.tokens_per_second(),
+          run.seconds_left()};
+}
+
+}  // namespace
+
+ttt::Backbone backbone_of(const TrainingOptions& options, const std::string& layer) {
+  const bool mamba = options.backbone.empty() ? layer.starts_with("ttt-") : options.backbone == "mamba";
+  return mamba ? ttt::Backbone::mamba : ttt::Backbone::transformer;
+}
+
+ttt::ModelConfig model_config(const TrainingOptions& options, const std::string& layer, ttt::Backbone backbone) {
+  ttt::ModelConfig config;
+  config.layer = layer;
+  config.backbone = backbone;
+  config = ttt::published(config);
+  config.vocabulary = ttt::training::Corpus::vocabulary;
+  config.width = options.width;
+  config.hidden = options.hidden > 0 ? options.hidden : std::max<std::int64_t>(16, options.width * 8 / 3 / 16 * 16);
+  config.depth = options.depth;
+  config.heads = options.heads;
+  config.tied = !options.untied;
+  if (ttt::is_ttt(config)) config.mini_batch = options.mini_batch;
+  if (!ttt::is_ttt(config)) config.key_value_heads = options.key_value_heads;
+  if (layer == "sliding-window") config.window = options.window;
+  if (options.inner_rate > 0 && ttt::is_ttt(config)) config.base_learning_rate = options.inner_rate;
+  return config;
+}
+
+RunSettings run_settings(const TrainingOptions& options, const ttt::ModelConfig& model, std::uint64_t seed) {
+  RunSettings settings;
+  settings.model = model;
+  settings.seconds = 60 * options.minutes;
+  settings.steps = options.minutes > 0 ? 0 : options.steps;
+  settings.trainer.batch = options.batch;
+  settings.trainer.accumulation = options.accumulate;
+  settings.trainer.carry_windows = options.carry_state;
+  settings.trainer.max_gradient_norm = options.clip;
+  settings.trainer.schedule = schedule_of(options, settings);
+  settings.trainer.optimizer.weight_decay = options.weight_decay;
+  settings.trainer.seed = seed;
+  return settings;
+}
+
+TrainingRun::TrainingRun(const RunSettings& settings, const ttt::training::Corpus& corpus, ttt::Context& context)
+    : settings_(settings),
+      corpus_(&corpus),
+      context_(&context),
+      trainer_(std::make_unique<Trainer>(make_model(settings.model), corpus, settings.trainer)) {}
+
+TrainingRun::~TrainingRun() = default;
+
+ttt::training::StepReport TrainingRun::step() {
+  const auto start = Clock::now();
+  ttt::training::StepReport report;
+  if (settings_.steps > 0) {
+    report = trainer_->train_step(*context_);
+  } else {
+    // The first update would have rate 0, as no time has passed before it.
+    const double place = std::max(progress(), 1e-3);
+    report = trainer_->train_step(settings_.trainer.schedule(place), *context_);
+  }
+  seconds_ += seconds_since(start);
+  return report;
+}
+
+double TrainingRun::progress() const {
+  if (settings_.steps > 0) return static_cast<double>(steps_done()) / static_cast<double>(settings_.steps);
+  return std::min(1.0, seconds_ / settings_.seconds);
+}
+
+double TrainingRun::seconds_left() const {
+  if (settings_.steps == 0) return settings_.seconds - seconds_;
+  return steps_done() > 0 ? seconds_ / static_cast<double>(steps_done()) * static_cast<double>(settings_.steps - steps_done())
+                          : 0;
+}
+
+std::int64_t TrainingRun::steps_done() const { return trainer_->step(); }
+
+std::int64_t TrainingRun::tokens_done() const {
+  return steps_done() * settings_.trainer.batch * settings_.trainer.accumulation * corpus_->context();
+}
+
+const Model& TrainingRun::model() const { return trainer_->model(); }
+const Parameters& TrainingRun::parameters() const { return trainer_->parameters(); }
+
+void TrainingRun::save(const std::filesystem::path& path, const std::string& configuration) {
+  trainer_->save(path, configuration);
+}
+
+void TrainingRun::load(const std::filesystem::path& path, const std::string& configuration, double seconds) {
+  trainer_->load(path, configuration);
+  seconds_ = seconds;
+}
+
+bool run_to_end(TrainingRun& run, const RunRhythm& rhythm, Terminal& terminal, const std::string& label,
+                const RunObserver& observer) try {
+  const auto windows = validation_windows(run.corpus(), rhythm.eval_windows);
+  EvaluationPlan plan(rhythm.eval_every, run);
+  Smoothed smoothed;
+  double loss_sum = 0, loss_count = 0, last_saved = run.seconds();
+  while (run.progress() < 1) {
+    if (was_interrupted()) return false;
+    const double before = run.seconds();
+    const auto report = run.step();
+    smoothed.add(report, run.seconds() - before);
+    loss_sum += report.loss;
+    ++loss_count;
+    if (observer.stepped) observer.stepped(report);
+    terminal.progress(progress_of(run, smoothed, label));
+    if (plan.is_due(run)) {
+      const auto evaluation = evaluate_windows(run.model(), run.parameters(), run.corpus(), windows,
+                                               run.settings().trainer.batch, run.context(), terminal, label);
+      if (observer.validated)
+        observer.validated({run.steps_done(), run.tokens_done(), run.seconds(), loss_sum / loss_count, evaluation.nats()});
+      loss_sum = loss_count = 0;
+    }
+    const bool minute_over = rhythm.save_every == 0 && run.seconds() - last_saved >= 60;
+    const bool steps_over = rhythm.save_every > 0 && run.steps_done() % rhythm.save_every == 0;
+    if (observer.save_due && run.progress() < 1 && (minute_over || steps_over)) {
+      observer.save_due();
+      last_saved = run.seconds();
+    }
+  }
+  terminal.clear();
+  return true;
+} catch (const ttt::Cancelled&) {
+  return false;
+}
+
+}  // namespace ttt_lm

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "evaluation.hpp"
+#include "model.hpp"
+#include "terminal.hpp"
+#include "ttt/training/trainer.hpp"
+
+namespace ttt_lm {
+
+/// What a run depends on, besides the text.
+struct RunSettings {
+  ttt::ModelConfig model;
+  ttt::training::TrainerConfig trainer;
+  std::int64_t steps = 0;  ///< 0: limited by time
+  double seconds = 0;
+};
+
+/// The model that the options describe.
+ttt::ModelConfig model_config(const TrainingOptions& options, const std::string& layer, ttt::Backbone backbone);
+ttt::Backbone backbone_of(const TrainingOptions& options, const std::string& layer);
+RunSettings run_settings(const TrainingOptions& options, const ttt::ModelConfig& model, std::uint64_t seed);
+
+/// One point of a loss curve.
+struct CurvePoint {
+  std::int64_t step = 0, tokens = 0;
+  double seconds = 0;            ///< of training, evaluation not counted
+  double training_loss = 0;      ///< mean since the point before
+  double validation_loss = 0;
+};
+
+/// A training run that knows how far it is.
+class TrainingRun {
+ public:
+  TrainingRun(const RunSettings& settings, const ttt::training::Corpus& corpus, ttt::Context& context);
+  ~TrainingRun();
+
+  /// One update with the learning rate of its place in the run.
+  ttt::training::StepReport step();
+  double progress() const;
+  double seconds() const { return seconds_; }
+  double seconds_left() const;
+  std::int64_t steps_done() const;
+  std::int64_t tokens_done() const;
+  const RunSettings& settings() const { return settings_; }
+  ttt::Context& context() { return *context_; }
+  const ttt::training::Corpus& corpus() const { return *corpus_; }
+  const Model& model() const;
+  const Parameters& parameters() const;
+
+  /// Writes or reads the checkpoint; `configuration` is compared when it is read.
+  void save(const std::filesystem::path& path, const std::string& configuration);
+  void load(const std::filesystem::path& path, const std::string& configuration, double seconds);
+
+ private:
+  using Trainer = ttt::training::Trainer<Model>;
+
+  RunSettings settings_;
+  const ttt::training::Corpus* corpus_;
+  ttt::Context* context_;
+  std::unique_ptr<Trainer> trainer_;
+  double seconds_ = 0;
+};
+
+/// What happens during a run; empty functions are not called.
+struct RunObserver {
+  std::function<void(const ttt::training::StepReport&)> stepped;
+  std::function<void(const CurvePoint&)> validated;
+  std::function<void()> save_due;
+};
+
+/// How often things happen during a run.
+struct RunRhythm {
+  std::int64_t eval_every = 0;  ///< updates; 0: 24 times, denser early
+  Index eval_windows = 64;
+  std::int64_t save_every = 0;  ///< updates; 0: one a minute
+};
+
+/// Trains until the end, or until Ctrl-C: then false, with the update under way finished.
+bool run_to_end(TrainingRun& run, const RunRhythm& rhythm, Terminal& terminal, const std::string& label,
+                const RunObserver& observer);
+
+}  // namespace ttt_lm
