@@ -123,6 +123,18 @@ TEST_CASE("a frame gives back what was taken in it, and the same work allocates 
   CHECK(arena.allocate<float>(1) == first);
 }
 
+TEST_CASE("a frame inside a block leaves what was there before it") {
+  Arena arena(4096);
+  float* before = arena.allocate<float>(10);
+  float* inside = nullptr;
+  {
+    const Arena::Frame frame(arena);
+    inside = arena.allocate<float>(10);
+  }
+  CHECK(inside == before + aligned_size<float>(10));
+  CHECK(arena.allocate<float>(10) == inside);
+}
+
 TEST_CASE("a reserved arena needs no more memory") {
   Arena arena;
   arena.reserve(100000);
