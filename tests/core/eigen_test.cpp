@@ -26,7 +26,8 @@ TEST_CASE("blocks, references and maps keep their strides") {
   CHECK(block(2, 3) == tokens(3, 5));
   Eigen::Ref<Tokens<double>> reference(tokens.middleRows(2, 3));
   CHECK(view(reference).row(1) == tokens.data() + 3 * 8);
-  Eigen::Map<Tokens<double>, Eigen::Unaligned, Eigen::OuterStride<>> strided(tokens.data() + 1, 2, 3, Eigen::OuterStride<>(16));
+  Eigen::Map<Tokens<double>, Eigen::Unaligned, Eigen::OuterStride<>> strided(tokens.data() + 1, 2, 3,
+                                                                             Eigen::OuterStride<>(16));
   CHECK(view(strided).stride() == 16);
   CHECK(view(strided)(1, 2) == tokens(2, 3));
   const Eigen::Matrix<double, 1, 8> vector = tokens.row(0);

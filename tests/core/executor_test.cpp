@@ -101,10 +101,12 @@ TEST_CASE("the serial executor runs in order on the calling thread and stops at 
     order.push_back(index);
   });
   CHECK(order == std::vector<Index>{0, 1, 2, 3});
-  CHECK_THROWS_AS(serial.run(4, [&](Index index, Index) {
-    order.push_back(index);
-    if (index == 1) throw std::runtime_error("stop");
-  }), std::runtime_error);
+  CHECK_THROWS_AS(serial.run(4,
+                             [&](Index index, Index) {
+                               order.push_back(index);
+                               if (index == 1) throw std::runtime_error("stop");
+                             }),
+                  std::runtime_error);
   CHECK(order.size() == 6);
 }
 

@@ -40,8 +40,8 @@ TEST_CASE("the logarithm by arithmetic is that of the library to a few ulp") {
 
 TEST_CASE("quantiles of the normal distribution") {
   CHECK(detail::inverse_normal(0.5) == 0);
-  const std::pair<double, double> known[] = {{0.25, -0.6744897501960817},  {0.975, 1.959963984540054},
-                                             {0.001, -3.090232306167813},  {1e-10, -6.361340902404056},
+  const std::pair<double, double> known[] = {{0.25, -0.6744897501960817}, {0.975, 1.959963984540054},
+                                             {0.001, -3.090232306167813}, {1e-10, -6.361340902404056},
                                              {1e-20, -9.262340089798408}, {0.9999, 3.719016485455709}};
   for (const auto& [p, quantile] : known)
     CHECK(std::abs(detail::inverse_normal(p) - quantile) <= 1e-14 * std::abs(quantile));
@@ -77,7 +77,8 @@ TEST_CASE("uniform numbers lie in the open interval and are uniform, normal ones
 TEST_CASE("integers below a bound are the high part of a product, and reach both ends") {
   const RandomStream random(9, "below");
   __extension__ using Wide = unsigned __int128;
-  for (const std::uint64_t bound : {std::uint64_t{1}, std::uint64_t{7}, std::uint64_t{1000003}, std::uint64_t{0xffffffff}}) {
+  for (const std::uint64_t bound :
+       {std::uint64_t{1}, std::uint64_t{7}, std::uint64_t{1000003}, std::uint64_t{0xffffffff}}) {
     for (std::uint64_t i = 0; i < 500; ++i)
       CHECK(random.below(i, bound) == static_cast<std::uint64_t>((Wide{random.bits(i)} * bound) >> 64));
   }
@@ -89,6 +90,7 @@ TEST_CASE("integers below a bound are the high part of a product, and reach both
 TEST_CASE("normal numbers have the same bits on every machine and with every compiler") {
   const RandomStream random(1, "normal");
   std::uint64_t hash = 0;
-  for (std::uint64_t i = 0; i < 4000; ++i) hash = hash * 0x100000001b3U + std::bit_cast<std::uint64_t>(random.normal(i));
+  for (std::uint64_t i = 0; i < 4000; ++i)
+    hash = hash * 0x100000001b3U + std::bit_cast<std::uint64_t>(random.normal(i));
   CHECK(hash == 0xc51f70ce5b5d01d9U);
 }

@@ -51,7 +51,8 @@ TEST_CASE("rows: matrix, slice, vector and element agree") {
 TEMPLATE_TEST_CASE("panels: elements are addressed by their published row-major index", "", float, double) {
   constexpr Index width = panel_width<TestType>;
   static_assert(width * sizeof(TestType) == 128);
-  for (const auto& shape : {Shape{1, 1}, Shape{width, 3}, Shape{width + 1, 5}, Shape{3 * width - 2, 7}, Shape{70, 2, 3}}) {
+  for (const auto& shape :
+       {Shape{1, 1}, Shape{width, 3}, Shape{width + 1, 5}, Shape{3 * width - 2, 7}, Shape{70, 2, 3}}) {
     Tensor<TestType> tensor(shape, Layout::panels);
     const Index out = shape[0], in = shape.size() / out;
     CHECK(tensor.storage_size() == (out + width - 1) / width * width * in);

@@ -14,8 +14,12 @@ namespace {
 template <class Scalar>
 struct Inputs {
   Inputs(Index tokens, Index channels, Index taps)
-      : x(tokens, channels, "x"), tail(taps - 1, channels, "tail"), weight(channels, taps, "weight"),
-        transposed(taps, channels), bias(1, channels, "bias"), d_y(tokens, channels, "d_y"),
+      : x(tokens, channels, "x"),
+        tail(taps - 1, channels, "tail"),
+        weight(channels, taps, "weight"),
+        transposed(taps, channels),
+        bias(1, channels, "bias"),
+        d_y(tokens, channels, "d_y"),
         d_tail(taps - 1, channels, "d_tail") {
     transpose();
   }
@@ -60,7 +64,8 @@ TEMPLATE_TEST_CASE("any split of a sequence gives the same bits and leaves the s
       kernels::advance_tail(in.x.view(), whole_tail.view());
       for (const auto& [begin, count] : {std::pair{Index{0}, first}, std::pair{first, tokens - first}}) {
         const auto x = in.x.view().rows(begin, count);
-        kernels::causal_convolution(x, tail.view(), in.transposed.view(), in.bias.vector(), pieces.view().rows(begin, count));
+        kernels::causal_convolution(x, tail.view(), in.transposed.view(), in.bias.vector(),
+                                    pieces.view().rows(begin, count));
         kernels::advance_tail(x, tail.view());
       }
       CHECK(numbers::same_bits(pieces, whole));
@@ -85,11 +90,11 @@ TEST_CASE("backward of a causal convolution and of its tail is the gradient of b
       Inputs<double> in(tokens, channels, taps);
       Matrix<double> d_x(tokens, channels, "stale"), d_tail = in.d_tail, d_weights(taps, channels), d_bias(1, channels);
       Matrix<double> y(tokens, channels);
-      kernels::causal_convolution_backward(in.x.view(), in.tail.view(), std::as_const(in.transposed).view(), in.d_y.view(),
-                                           d_x.view(), {}, d_weights.view(), d_bias.vector());
+      kernels::causal_convolution_backward(in.x.view(), in.tail.view(), std::as_const(in.transposed).view(),
+                                           in.d_y.view(), d_x.view(), {}, d_weights.view(), d_bias.vector());
       kernels::advance_tail_backward(tokens, d_x.view(), d_tail.view());
-      kernels::causal_convolution_backward(in.x.view(), in.tail.view(), std::as_const(in.transposed).view(), in.d_y.view(),
-                                           {}, d_tail.view(), {}, {}, kernels::Output::accumulate);
+      kernels::causal_convolution_backward(in.x.view(), in.tail.view(), std::as_const(in.transposed).view(),
+                                           in.d_y.view(), {}, d_tail.view(), {}, {}, kernels::Output::accumulate);
       const auto loss = [&] {
         Matrix<double> tail = in.tail;
         in.transpose();
@@ -165,8 +170,9 @@ TEST_CASE("a causal convolution from zeros gives the golden values and gradients
   for (Index first = 0; first < x.view().rows(); first += tokens) {
     const auto part = x.view().rows(first, tokens);
     kernels::causal_convolution(part, tail.view(), weights.view(), bias.vector(), y.view().rows(first, tokens));
-    kernels::causal_convolution_backward(part, tail.view(), std::as_const(weights).view(), d_y.view().rows(first, tokens),
-                                         d_x.view().rows(first, tokens), {}, d_weights.view(), d_bias.vector());
+    kernels::causal_convolution_backward(part, tail.view(), std::as_const(weights).view(),
+                                         d_y.view().rows(first, tokens), d_x.view().rows(first, tokens), {},
+                                         d_weights.view(), d_bias.vector());
   }
   Matrix<double> d_weight = weight;
   kernels::transpose(std::as_const(d_weights).view(), d_weight.view());

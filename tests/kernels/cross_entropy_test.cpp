@@ -29,7 +29,8 @@ TEMPLATE_TEST_CASE("cross-entropy is minus the logarithm of the target's probabi
     Matrix<TestType> d(1, vocabulary), d_generic(1, vocabulary), in_place = logits;
     const auto scale = static_cast<TestType>(0.375);
     const auto native = kernels::cross_entropy_row(logits.row(0), target, vocabulary, d.row(0), scale);
-    const auto generic = kernels::cross_entropy_row<simd::Generic>(logits.row(0), target, vocabulary, d_generic.row(0), scale);
+    const auto generic =
+        kernels::cross_entropy_row<simd::Generic>(logits.row(0), target, vocabulary, d_generic.row(0), scale);
     const auto over = kernels::cross_entropy_row(in_place.row(0), target, vocabulary, in_place.row(0), scale);
     const auto loss_only = kernels::cross_entropy_row(logits.row(0), target, vocabulary, nullptr, scale);
     const auto expected = static_cast<double>(loss_of(logits, target));
@@ -58,8 +59,8 @@ TEST_CASE("a float row of a large vocabulary loses less than 1e-6 in its sum") {
     for (const Index target : {Index{0}, vocabulary / 2 + 1, vocabulary - 1}) {
       const auto expected = static_cast<double>(loss_of(logits, target));
       CHECK(std::abs(kernels::cross_entropy_row(logits.row(0), target, vocabulary, nullptr, 1.F) - expected) < 1e-6);
-      CHECK(std::abs(kernels::cross_entropy_row<simd::Generic>(logits.row(0), target, vocabulary, nullptr, 1.F) - expected) <
-            1e-6);
+      CHECK(std::abs(kernels::cross_entropy_row<simd::Generic>(logits.row(0), target, vocabulary, nullptr, 1.F) -
+                     expected) < 1e-6);
     }
   }
 }
@@ -68,9 +69,8 @@ TEST_CASE("the gradient of cross-entropy is its gradient") {
   const Index vocabulary = 21, target = 4;
   Matrix<double> logits(1, vocabulary, "logits"), d(1, vocabulary);
   kernels::cross_entropy_row(logits.row(0), target, vocabulary, d.row(0), 1.5);
-  numbers::check_gradient(logits, d, [&] {
-    return 1.5 * kernels::cross_entropy_row(logits.row(0), target, vocabulary, nullptr, 0.0);
-  });
+  numbers::check_gradient(
+      logits, d, [&] { return 1.5 * kernels::cross_entropy_row(logits.row(0), target, vocabulary, nullptr, 0.0); });
 }
 
 TEMPLATE_TEST_CASE("logits of order 300 and more neither overflow nor lose the loss", "", float, double) {
@@ -94,7 +94,8 @@ TEST_CASE("cross-entropy gives the golden losses and gradients") {
   const auto per_token = golden.values("per_token");
   const Matrix<double> logits = golden.matrix("logits");
   const Index rows = logits.view().rows(), vocabulary = logits.view().columns();
-  const auto counted = static_cast<double>(std::count_if(labels.begin(), labels.end(), [](auto label) { return label >= 0; }));
+  const auto counted =
+      static_cast<double>(std::count_if(labels.begin(), labels.end(), [](auto label) { return label >= 0; }));
   Matrix<double> d(rows, vocabulary);
   double loss = 0;
   REQUIRE(counted > 0);

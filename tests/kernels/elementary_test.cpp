@@ -35,8 +35,10 @@ Matrix<Scalar> points(double first, double last, Index count) {
 struct Exact {
   long double u, du, ddu, t;
   explicit Exact(long double x)
-      : u(0.79788456080286535588L * (x + 0.044715L * x * x * x)), du(0.79788456080286535588L * (1 + 3 * 0.044715L * x * x)),
-        ddu(0.79788456080286535588L * 6 * 0.044715L * x), t(std::tanh(u)) {}
+      : u(0.79788456080286535588L * (x + 0.044715L * x * x * x)),
+        du(0.79788456080286535588L * (1 + 3 * 0.044715L * x * x)),
+        ddu(0.79788456080286535588L * 6 * 0.044715L * x),
+        t(std::tanh(u)) {}
 };
 
 }  // namespace
@@ -125,12 +127,15 @@ TEMPLATE_TEST_CASE("tanh-GELU and its first two derivatives", "", float, double)
       }
       CHECK(worst <= 8 * ulp<TestType>);
     };
-    check([](auto p) { return kernels::gelu(p); }, [](long double v, const Exact& e) { return 0.5L * v * (1 + e.t); }, 0);
+    check([](auto p) { return kernels::gelu(p); }, [](long double v, const Exact& e) { return 0.5L * v * (1 + e.t); },
+          0);
     check([](auto p) { return kernels::Gelu(p).derivative(); },
           [](long double v, const Exact& e) { return 0.5L * (1 + e.t) + 0.5L * v * (1 - e.t * e.t) * e.du; }, 1);
-    check([](auto p) { return kernels::Gelu(p).second_derivative(); }, [](long double v, const Exact& e) {
-      return (1 - e.t * e.t) * (e.du + 0.5L * v * e.ddu - v * e.t * e.du * e.du);
-    }, 2);
+    check([](auto p) { return kernels::Gelu(p).second_derivative(); },
+          [](long double v, const Exact& e) {
+            return (1 - e.t * e.t) * (e.du + 0.5L * v * e.ddu - v * e.t * e.du * e.du);
+          },
+          2);
   }
 }
 

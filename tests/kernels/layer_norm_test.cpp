@@ -35,7 +35,10 @@ Row layer_norm_of(const Matrix<double>& x, const Matrix<double>& weight, const M
 template <class Scalar>
 struct Inputs {
   explicit Inputs(Index width)
-      : x(1, width, "x", 2), target(1, width, "target"), weight(1, width, "weight"), bias(1, width, "bias"),
+      : x(1, width, "x", 2),
+        target(1, width, "target"),
+        weight(1, width, "weight"),
+        bias(1, width, "bias"),
         cotangent(1, width, "cotangent") {}
   Matrix<Scalar> x, target, weight, bias, cotangent;
 };
@@ -51,7 +54,8 @@ TEMPLATE_TEST_CASE("layer norm is its definition, on every pack and in place", "
     kernels::layer_norm_row(in.x.row(0), in.weight.row(0), in.bias.row(0), width, TestType(epsilon), native.row(0));
     kernels::layer_norm_row<simd::Generic>(in.x.row(0), in.weight.row(0), in.bias.row(0), width, TestType(epsilon),
                                            generic.row(0));
-    kernels::layer_norm_row(in_place.row(0), in.weight.row(0), in.bias.row(0), width, TestType(epsilon), in_place.row(0));
+    kernels::layer_norm_row(in_place.row(0), in.weight.row(0), in.bias.row(0), width, TestType(epsilon),
+                            in_place.row(0));
     const Row expected = layer_norm_of(in.x.template as<double>(), in.weight.template as<double>(),
                                        in.bias.template as<double>(), epsilon);
     // The mean is off by up to its chain's rounding, which the division by the deviation enlarges.
@@ -107,8 +111,8 @@ TEMPLATE_TEST_CASE("backward of layer norm: packs, accumulation, aliases, null o
     const Matrix<TestType> before(2, width, "before");
     Matrix<TestType> native(1, width), generic(1, width), aliased = in.cotangent, sums = before, generic_sums = before;
     const auto backward = [&](const Matrix<TestType>& d_y, TestType* d_x, TestType* d_weight, TestType* d_bias) {
-      kernels::layer_norm_row_backward(in.x.row(0), in.weight.row(0), width, TestType(epsilon), d_y.row(0), d_x, d_weight,
-                                       d_bias);
+      kernels::layer_norm_row_backward(in.x.row(0), in.weight.row(0), width, TestType(epsilon), d_y.row(0), d_x,
+                                       d_weight, d_bias);
     };
     backward(in.cotangent, native.row(0), sums.row(0), sums.row(1));
     kernels::layer_norm_row_backward<simd::Generic>(in.x.row(0), in.weight.row(0), width, TestType(epsilon),
@@ -144,15 +148,14 @@ TEMPLATE_TEST_CASE("the inner loss is half the squared distance of the layer nor
     const Row row = layer_norm_of(in.x.template as<double>(), in.weight.template as<double>(),
                                   in.bias.template as<double>(), epsilon);
     double expected = 0;
-    for (Index i = 0; i < width; ++i)
-      expected += 0.5 * std::pow(row.y(0, i) - static_cast<double>(in.target(0, i)), 2);
+    for (Index i = 0; i < width; ++i) expected += 0.5 * std::pow(row.y(0, i) - static_cast<double>(in.target(0, i)), 2);
     const auto native = kernels::layer_norm_l2_loss_row(in.x.row(0), in.target.row(0), in.weight.row(0), in.bias.row(0),
                                                         width, TestType(epsilon));
-    const auto generic = kernels::layer_norm_l2_loss_row<simd::Generic>(
-        in.x.row(0), in.target.row(0), in.weight.row(0), in.bias.row(0), width, TestType(epsilon));
+    const auto generic = kernels::layer_norm_l2_loss_row<simd::Generic>(in.x.row(0), in.target.row(0), in.weight.row(0),
+                                                                        in.bias.row(0), width, TestType(epsilon));
     const double error = (numbers::largest(in.x) / row.deviation + 2) * (numbers::largest(in.weight) + 1);
-    const double bound = numbers::rounding<TestType>(width, expected + error * static_cast<double>(width) *
-                                                                          (error + numbers::largest(in.target)));
+    const double bound = numbers::rounding<TestType>(
+        width, expected + error * static_cast<double>(width) * (error + numbers::largest(in.target)));
     CHECK(std::abs(static_cast<double>(native) - expected) <= bound);
     CHECK(std::abs(static_cast<double>(generic) - expected) <= bound);
   }
@@ -176,9 +179,9 @@ TEST_CASE("backward of the gradient of the inner loss, also where epsilon weighs
     for (const Index width : {2, 5, 8, 19}) {
       Inputs<double> in(width);
       Matrix<double> g(1, width), d_z(1, width), d_target(1, width), d_weight(1, width), d_bias(1, width);
-      kernels::layer_norm_l2_gradient_row_backward(in.x.row(0), in.target.row(0), in.weight.row(0), in.bias.row(0), width,
-                                                   eps, in.cotangent.row(0), d_z.row(0), d_target.row(0), d_weight.row(0),
-                                                   d_bias.row(0));
+      kernels::layer_norm_l2_gradient_row_backward(in.x.row(0), in.target.row(0), in.weight.row(0), in.bias.row(0),
+                                                   width, eps, in.cotangent.row(0), d_z.row(0), d_target.row(0),
+                                                   d_weight.row(0), d_bias.row(0));
       const auto loss = [&] {
         kernels::layer_norm_l2_gradient_row(in.x.row(0), in.target.row(0), in.weight.row(0), in.bias.row(0), width, eps,
                                             g.row(0));
@@ -191,7 +194,8 @@ TEST_CASE("backward of the gradient of the inner loss, also where epsilon weighs
     }
 }
 
-TEMPLATE_TEST_CASE("the inner gradient and its backward: packs, aliases, accumulation, null outputs", "", float, double) {
+TEMPLATE_TEST_CASE("the inner gradient and its backward: packs, aliases, accumulation, null outputs", "", float,
+                   double) {
   for (const Index width : {Index{3}, Index{8}, Index{19}, Index{33}, Index{64}}) {
     const Inputs<TestType> in(width);
     const auto eps = static_cast<TestType>(epsilon);
@@ -212,24 +216,25 @@ TEMPLATE_TEST_CASE("the inner gradient and its backward: packs, aliases, accumul
     const Matrix<TestType> before(2, width, "before");
     Matrix<TestType> d(2, width), d_generic(2, width), sums = before, sums_generic = before;
     const TestType* d_g = in.cotangent.row(0);
-    kernels::layer_norm_l2_gradient_row_backward(z, target, weight, bias, width, eps, d_g, d.row(0), d.row(1), sums.row(0),
-                                                 sums.row(1));
-    kernels::layer_norm_l2_gradient_row_backward<simd::Generic>(z, target, weight, bias, width, eps, d_g, d_generic.row(0),
-                                                                d_generic.row(1), sums_generic.row(0), sums_generic.row(1));
+    kernels::layer_norm_l2_gradient_row_backward(z, target, weight, bias, width, eps, d_g, d.row(0), d.row(1),
+                                                 sums.row(0), sums.row(1));
+    kernels::layer_norm_l2_gradient_row_backward<simd::Generic>(z, target, weight, bias, width, eps, d_g,
+                                                                d_generic.row(0), d_generic.row(1), sums_generic.row(0),
+                                                                sums_generic.row(1));
     // Y is a product of two projections, each with a factor x̂² and the scale.
     const double y = scale * numbers::largest(in.cotangent) * (u + w * w) * n * n;
     CHECK(numbers::difference(d, d_generic) <= numbers::rounding<TestType>(width, scale * y * n * n + y));
     CHECK(numbers::difference(sums, sums_generic) <= numbers::rounding<TestType>(width, y + 3));
 
     Matrix<TestType> zero_sums(2, width), d_aliased = in.cotangent, other = before;
-    kernels::layer_norm_l2_gradient_row_backward(z, target, weight, bias, width, eps, d_aliased.row(0), d_aliased.row(0),
-                                                 nullptr, zero_sums.row(0), zero_sums.row(1));
+    kernels::layer_norm_l2_gradient_row_backward(z, target, weight, bias, width, eps, d_aliased.row(0),
+                                                 d_aliased.row(0), nullptr, zero_sums.row(0), zero_sums.row(1));
     CHECK(numbers::same_bits(d_aliased.view(), std::as_const(d).view().rows(0, 1)));
     for (Index r = 0; r < 2; ++r)
       for (Index i = 0; i < width; ++i) zero_sums(r, i) += before(r, i);
     CHECK(numbers::difference(zero_sums, sums) <= numbers::rounding<TestType>(1, y + 3));
-    kernels::layer_norm_l2_gradient_row_backward(z, target, weight, bias, width, eps, d_g, nullptr, other.row(0), nullptr,
-                                                 nullptr);
+    kernels::layer_norm_l2_gradient_row_backward(z, target, weight, bias, width, eps, d_g, nullptr, other.row(0),
+                                                 nullptr, nullptr);
     CHECK(numbers::same_bits(other.view().rows(0, 1), d.view().rows(1, 1)));
   }
 }
@@ -259,22 +264,22 @@ TEST_CASE("layer norm of matrices works row by row, on no rows too") {
 namespace {
 
 // Rows of a golden [B × H × K × D] tensor belong to the heads in turn.
-Index head_of(const numbers::Golden& golden, Index row) {
-  return row / golden.tokens("x") % golden.batch("gamma");
-}
+Index head_of(const numbers::Golden& golden, Index row) { return row / golden.tokens("x") % golden.batch("gamma"); }
 
 }  // namespace
 
 TEST_CASE("layer norm gives the golden values and gradients") {
   const numbers::Golden golden("ln_fwd");
-  const auto x = golden.matrix("x"), weight = golden.matrix("gamma"), bias = golden.matrix("beta"), d_y = golden.matrix("d_y");
+  const auto x = golden.matrix("x"), weight = golden.matrix("gamma"), bias = golden.matrix("beta"),
+             d_y = golden.matrix("d_y");
   const Index rows = x.view().rows(), width = x.view().columns();
-  Matrix<double> y(rows, width), d_x(rows, width), d_weight(weight.view().rows(), width), d_bias(bias.view().rows(), width);
+  Matrix<double> y(rows, width), d_x(rows, width), d_weight(weight.view().rows(), width),
+      d_bias(bias.view().rows(), width);
   for (Index r = 0; r < rows; ++r) {
     const Index head = head_of(golden, r);
     kernels::layer_norm_row(x.row(r), weight.row(head), bias.row(head), width, 1e-6, y.row(r));
-    kernels::layer_norm_row_backward(x.row(r), weight.row(head), width, 1e-6, d_y.row(r), d_x.row(r), d_weight.row(head),
-                                     d_bias.row(head));
+    kernels::layer_norm_row_backward(x.row(r), weight.row(head), width, 1e-6, d_y.row(r), d_x.row(r),
+                                     d_weight.row(head), d_bias.row(head));
   }
   golden.check_value("y", y);
   golden.check_gradient("grad.x", d_x);
@@ -291,7 +296,8 @@ TEST_CASE("the gradient of the inner loss gives the golden values and gradients"
   Matrix<double> d_weight(weight.view().rows(), width), d_bias(bias.view().rows(), width);
   for (Index r = 0; r < rows; ++r) {
     const Index head = head_of(golden, r);
-    kernels::layer_norm_l2_gradient_row(x.row(r), target.row(r), weight.row(head), bias.row(head), width, 1e-6, g.row(r));
+    kernels::layer_norm_l2_gradient_row(x.row(r), target.row(r), weight.row(head), bias.row(head), width, 1e-6,
+                                        g.row(r));
     kernels::layer_norm_l2_gradient_row_backward(x.row(r), target.row(r), weight.row(head), bias.row(head), width, 1e-6,
                                                  d_g.row(r), d_x.row(r), d_target.row(r), d_weight.row(head),
                                                  d_bias.row(head));

@@ -16,12 +16,12 @@ namespace {
 // B [K × N] in panels, in a Buffer of its own: padding is zero.
 template <class Scalar>
 struct Panels {
-  explicit Panels(const Matrix<Scalar>& b)
-      : Panels(b.view().rows(), b.view().columns()) {
+  explicit Panels(const Matrix<Scalar>& b) : Panels(b.view().rows(), b.view().columns()) {
     for (Index k = 0; k < b.view().rows(); ++k)
       for (Index n = 0; n < b.view().columns(); ++n) view()(k, n) = b(k, n);
   }
-  Panels(Index rows, Index columns) : values(PanelView<Scalar>::storage_size(rows, columns)), rows_(rows), columns_(columns) {}
+  Panels(Index rows, Index columns)
+      : values(PanelView<Scalar>::storage_size(rows, columns)), rows_(rows), columns_(columns) {}
 
   PanelView<Scalar> view() { return {values.data(), rows_, columns_}; }
   PanelView<const Scalar> view() const { return {values.data(), rows_, columns_}; }
@@ -49,7 +49,7 @@ struct Size {
   Index rows, inner, columns;
 };
 // Tails of rows, packs and panels; an inner dimension beyond one pass (384) and beyond two; ones and zeros.
-constexpr Size sizes[] = {{1, 1, 1},  {1, 7, 5},    {3, 5, 1},    {2, 9, 16},   {13, 17, 23}, {7, 64, 33},
+constexpr Size sizes[] = {{1, 1, 1},  {1, 7, 5},    {3, 5, 1},    {2, 9, 16},    {13, 17, 23}, {7, 64, 33},
                           {5, 1, 67}, {6, 385, 19}, {4, 769, 41}, {11, 384, 70}, {5, 0, 9},    {0, 4, 9}};
 
 // A normal row times a normal column: the chain's partial sums stay below its length times the two largest factors.
@@ -111,8 +111,8 @@ TEMPLATE_TEST_CASE("a row has the same bits for every number of rows and every s
 
       Matrix<TestType> split = before;
       kernels::matmul(Left<TestType>(a.view().rows(0, rows)), panels.view(), split.view().rows(0, rows), output);
-      kernels::matmul(Left<TestType>(a.view().rows(rows, most - rows)), panels.view(), split.view().rows(rows, most - rows),
-                      output);
+      kernels::matmul(Left<TestType>(a.view().rows(rows, most - rows)), panels.view(),
+                      split.view().rows(rows, most - rows), output);
       CHECK(numbers::same_bits(split, alone));
     }
   }
@@ -150,8 +150,8 @@ TEMPLATE_TEST_CASE("a transposed or strided left factor gives the bits of its co
   }
 }
 
-TEMPLATE_TEST_CASE("a product into panels accumulates, has the bits of the plain one, and keeps padding zero", "", float,
-                   double) {
+TEMPLATE_TEST_CASE("a product into panels accumulates, has the bits of the plain one, and keeps padding zero", "",
+                   float, double) {
   for (const auto& [rows, inner, columns] : sizes) {
     const Matrix<TestType> a(inner, rows, "a"), b(inner, columns, "b"), before(rows, columns, "c");
     if (rows == 0) continue;

@@ -30,7 +30,9 @@ template <class Scalar>
 class Matrix {
  public:
   explicit Matrix(Index rows, Index columns, Index gap = 3)
-      : rows_(rows), columns_(columns), stride_(columns + gap),
+      : rows_(rows),
+        columns_(columns),
+        stride_(columns + gap),
         values_(static_cast<std::size_t>(rows * (columns + gap) + 1), std::numeric_limits<Scalar>::quiet_NaN()) {
     ttt::fill(view(), Scalar(0));
   }
@@ -115,8 +117,8 @@ bool same_bits(const Matrix<Scalar>& a, const Matrix<Scalar>& b) {
   return same_bits(a.view(), b.view());
 }
 
-/// Rounding of a chain of `length` additions whose partial sums stay below `magnitude`, each half an ulp, the other half
-/// and 16 ulp more left to the element-wise operations around it.
+/// Rounding of a chain of `length` additions whose partial sums stay below `magnitude`, each half an ulp, the other
+/// half and 16 ulp more left to the element-wise operations around it.
 template <class Scalar>
 double rounding(Index length, double magnitude) {
   return static_cast<double>(length + 16) * static_cast<double>(std::numeric_limits<Scalar>::epsilon()) * magnitude;

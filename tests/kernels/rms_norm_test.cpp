@@ -27,7 +27,8 @@ TEMPLATE_TEST_CASE("RMS norm is its definition, on every pack and in place", "",
     const Matrix<TestType> x(1, width, "x", 3), weight(1, width, "weight");
     Matrix<TestType> native(1, width), generic(1, width), in_place = x;
     kernels::rms_norm_row(x.row(0), weight.row(0), width, static_cast<TestType>(epsilon), native.row(0));
-    kernels::rms_norm_row<simd::Generic>(x.row(0), weight.row(0), width, static_cast<TestType>(epsilon), generic.row(0));
+    kernels::rms_norm_row<simd::Generic>(x.row(0), weight.row(0), width, static_cast<TestType>(epsilon),
+                                         generic.row(0));
     kernels::rms_norm_row(in_place.row(0), weight.row(0), width, static_cast<TestType>(epsilon), in_place.row(0));
     const double s = inverse_root_mean_square(x.template as<double>());
     Matrix<double> expected(1, width);
@@ -65,7 +66,8 @@ TEST_CASE("backward of RMS norm is its gradient") {
 
 TEMPLATE_TEST_CASE("backward of RMS norm: packs, accumulation, aliases, null outputs", "", float, double) {
   for (const Index width : widths) {
-    const Matrix<TestType> x(1, width, "x"), weight(1, width, "weight"), d_y(1, width, "d_y"), before(1, width, "before");
+    const Matrix<TestType> x(1, width, "x"), weight(1, width, "weight"), d_y(1, width, "d_y"),
+        before(1, width, "before");
     const auto eps = static_cast<TestType>(epsilon);
     Matrix<TestType> native(1, width), generic(1, width), aliased = d_y, sums = before, generic_sums = before;
     kernels::rms_norm_row_backward(x.row(0), weight.row(0), width, eps, d_y.row(0), native.row(0), sums.row(0));
@@ -75,7 +77,8 @@ TEMPLATE_TEST_CASE("backward of RMS norm: packs, accumulation, aliases, null out
     const double u = numbers::largest(d_y) * numbers::largest(weight);
     CHECK(numbers::difference(native, generic) <= numbers::rounding<TestType>(width, s * u * normalized * normalized));
     Matrix<double> expected_sums = before.template as<double>();
-    for (Index i = 0; i < width; ++i) expected_sums(0, i) += static_cast<double>(d_y(0, i)) * static_cast<double>(x(0, i)) * s;
+    for (Index i = 0; i < width; ++i)
+      expected_sums(0, i) += static_cast<double>(d_y(0, i)) * static_cast<double>(x(0, i)) * s;
     const double bound = numbers::rounding<TestType>(width, numbers::largest(d_y) * normalized + 3);
     CHECK(numbers::difference(sums, expected_sums) <= bound);
     CHECK(numbers::difference(generic_sums, expected_sums) <= bound);

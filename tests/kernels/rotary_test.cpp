@@ -97,7 +97,8 @@ TEMPLATE_TEST_CASE("turning back is the inverse and the transpose of turning", "
       kernels::rotate(table.cosines(7), table.sines(7), pairs, head_width, x.row(0), y.row(0));
       kernels::rotate_back(table.cosines(7), table.sines(7), pairs, head_width, y.row(0), back.row(0));
       kernels::rotate_back(table.cosines(7), table.sines(7), pairs, head_width, d_y.row(0), d_x.row(0));
-      kernels::rotate_back<simd::Generic>(table.cosines(7), table.sines(7), pairs, head_width, d_y.row(0), generic.row(0));
+      kernels::rotate_back<simd::Generic>(table.cosines(7), table.sines(7), pairs, head_width, d_y.row(0),
+                                          generic.row(0));
       CHECK(numbers::difference(back, x) <= numbers::rounding<TestType>(2, numbers::largest(x)));
       const double forward = numbers::inner_product(y.template as<double>(), d_y.template as<double>());
       const double backward = numbers::inner_product(x.template as<double>(), d_x.template as<double>());
@@ -120,7 +121,8 @@ TEST_CASE("interleaved rotation gives the golden queries, keys and gradients, po
       const auto p = static_cast<Index>(position[static_cast<std::size_t>(r % tokens)]);
       REQUIRE(p == r % tokens % 16);
       kernels::rotate(table.cosines(p), table.sines(p), RotaryPairs::interleaved, head_width, x.row(r), y.row(r));
-      kernels::rotate_back(table.cosines(p), table.sines(p), RotaryPairs::interleaved, head_width, d_y.row(r), d_x.row(r));
+      kernels::rotate_back(table.cosines(p), table.sines(p), RotaryPairs::interleaved, head_width, d_y.row(r),
+                           d_x.row(r));
     }
     golden.check_value("o" + name, y);
     golden.check_gradient("grad.x" + name, d_x);

@@ -47,7 +47,8 @@ TEMPLATE_LIST_TEST_CASE("arithmetic of packs is that of their lanes", "", Packs)
   check([](auto x, auto y, auto) { return x - y; }, [](Scalar x, Scalar y, Scalar) { return x - y; });
   check([](auto x, auto y, auto) { return x * y; }, [](Scalar x, Scalar y, Scalar) { return x * y; });
   check([](auto x, auto y, auto) { return x / y; }, [](Scalar x, Scalar y, Scalar) { return x / y; });
-  check([](auto x, auto, auto) { return simd::sqrt(x * x); }, [](Scalar x, Scalar, Scalar) { return std::sqrt(x * x); });
+  check([](auto x, auto, auto) { return simd::sqrt(x * x); },
+        [](Scalar x, Scalar, Scalar) { return std::sqrt(x * x); });
   check([](auto x, auto y, auto) { return simd::max(x, y); }, [](Scalar x, Scalar y, Scalar) { return x > y ? x : y; });
   check([](auto x, auto y, auto) { return simd::min(x, y); }, [](Scalar x, Scalar y, Scalar) { return x < y ? x : y; });
   check([](auto x, auto y, auto z) { return simd::select(x < y, y, z); },
@@ -95,7 +96,8 @@ TEMPLATE_LIST_TEST_CASE("scaling by a power of two is exact", "", Packs) {
   using Scalar = ScalarOf<TestType>;
   const Scalar magic = std::ldexp(Scalar(1.5), sizeof(Scalar) == 4 ? 23 : 52);
   for (const int power : {-100, -1, 0, 1, 17, 100})
-    CHECK(simd::reduce_max(simd::scale_by_power_of_two(TestType(Scalar(1.25)), TestType(magic + static_cast<Scalar>(power)))) ==
+    CHECK(simd::reduce_max(
+              simd::scale_by_power_of_two(TestType(Scalar(1.25)), TestType(magic + static_cast<Scalar>(power)))) ==
           std::ldexp(Scalar(1.25), power));
 }
 

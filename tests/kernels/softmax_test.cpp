@@ -21,7 +21,8 @@ TEMPLATE_TEST_CASE("softmax is its definition and returns the logarithm of its d
     // The sum is that of blocks; subtracting the maximum rounds an argument of up to `spread`.
     const double spread = 2 * numbers::largest(x);
     CHECK(numbers::difference(native, expected) <= numbers::rounding<TestType>(8, numbers::largest(expected) * spread));
-    CHECK(numbers::difference(generic, expected) <= numbers::rounding<TestType>(8, numbers::largest(expected) * spread));
+    CHECK(numbers::difference(generic, expected) <=
+          numbers::rounding<TestType>(8, numbers::largest(expected) * spread));
     CHECK(std::abs(static_cast<double>(log_sum) - std::log(sum)) <= numbers::rounding<TestType>(8, 1 + spread));
     CHECK(std::abs(static_cast<double>(generic_log_sum) - std::log(sum)) <= numbers::rounding<TestType>(8, 1 + spread));
     CHECK(native.gaps_untouched());

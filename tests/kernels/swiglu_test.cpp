@@ -45,7 +45,8 @@ TEST_CASE("SwiGLU saturates: nothing overflows far from zero") {
 
 TEST_CASE("backward of SwiGLU is its gradient") {
   const Index rows = 2, width = 11;
-  Matrix<double> gate(rows, width, "gate", 2), up(rows, width, "up"), h(rows, width), d_gate(rows, width), d_up(rows, width);
+  Matrix<double> gate(rows, width, "gate", 2), up(rows, width, "up"), h(rows, width), d_gate(rows, width),
+      d_up(rows, width);
   const Matrix<double> d_h(rows, width, "d_h");
   kernels::swiglu_backward(gate.view(), up.view(), d_h.view(), d_gate.view(), d_up.view());
   const auto loss = [&] {

@@ -18,7 +18,8 @@ namespace numbers {
 template <class Scalar>
 class Owned {
  public:
-  explicit Owned(ttt::Shape shape, ttt::Layout layout = ttt::Layout::rows) : tensor_(shape, layout), values_(tensor_.storage_size()) {
+  explicit Owned(ttt::Shape shape, ttt::Layout layout = ttt::Layout::rows)
+      : tensor_(shape, layout), values_(tensor_.storage_size()) {
     tensor_.bind(values_.data());
   }
   /// Standard normal elements by their row-major index, whatever the layout.

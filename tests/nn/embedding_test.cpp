@@ -30,7 +30,8 @@ TEMPLATE_TEST_CASE("an embedding copies the rows of its weight", "", float, doub
         Matrix<TestType> y(tokens, width);
         nn::embedding_forward(*weight, ids, y.view(), context);
         for (Index n = 0; n < tokens; ++n)
-          CHECK(numbers::same_bits(std::as_const(y).view().rows(n, 1), rows.view().rows(ids[static_cast<std::size_t>(n)], 1)));
+          CHECK(numbers::same_bits(std::as_const(y).view().rows(n, 1),
+                                   rows.view().rows(ids[static_cast<std::size_t>(n)], 1)));
         CHECK(y.gaps_untouched());
       });
     }

@@ -15,14 +15,16 @@ constexpr Index row_counts[] = {0, 1, 5, 64, 150};
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("layer norm of a block is the kernel's, row by row, on any number of threads and in place", "", float, double) {
+TEMPLATE_TEST_CASE("layer norm of a block is the kernel's, row by row, on any number of threads and in place", "",
+                   float, double) {
   const Index width = 23;
   const Owned<TestType> weight({width}, Layout::rows, "weight"), bias({width}, Layout::rows, "bias");
   for (const Index rows : row_counts) {
     const Matrix<TestType> x(rows, width, "x");
     Matrix<TestType> expected(rows, width);
     for (Index r = 0; r < rows; ++r)
-      kernels::layer_norm_row(x.row(r), (*weight).data(), (*bias).data(), width, static_cast<TestType>(epsilon), expected.row(r));
+      kernels::layer_norm_row(x.row(r), (*weight).data(), (*bias).data(), width, static_cast<TestType>(epsilon),
+                              expected.row(r));
     numbers::on_each_executor([&](Context& context) {
       Matrix<TestType> y(rows, width), in_place = x;
       nn::layer_norm_forward(*weight, *bias, x.view(), epsilon, y.view(), context);
@@ -36,7 +38,8 @@ TEMPLATE_TEST_CASE("layer norm of a block is the kernel's, row by row, on any nu
 
 TEST_CASE("backward of the layer norm block is its gradient") {
   const Index rows = 3, width = 10;
-  Owned<double> weight({width}, Layout::rows, "weight"), d_weight({width}), bias({width}, Layout::rows, "bias"), d_bias({width});
+  Owned<double> weight({width}, Layout::rows, "weight"), d_weight({width}), bias({width}, Layout::rows, "bias"),
+      d_bias({width});
   Matrix<double> x(rows, width, "x"), d_x(rows, width), y(rows, width);
   const Matrix<double> d_y(rows, width, "d_y");
   Context context;
@@ -50,7 +53,8 @@ TEST_CASE("backward of the layer norm block is its gradient") {
   numbers::check_tensor_gradient(*bias, *d_bias, loss);
 }
 
-TEMPLATE_TEST_CASE("backward of the layer norm block: threads, accumulation, aliases, what is not wanted", "", float, double) {
+TEMPLATE_TEST_CASE("backward of the layer norm block: threads, accumulation, aliases, what is not wanted", "", float,
+                   double) {
   const Index width = 23;
   const Owned<TestType> weight({width}, Layout::rows, "weight"), before({width}, Layout::rows, "before");
   for (const Index rows : row_counts) {
@@ -58,7 +62,8 @@ TEMPLATE_TEST_CASE("backward of the layer norm block: threads, accumulation, ali
     Context context;
     Matrix<TestType> serial(rows, width);
     Owned<TestType> serial_weight = before, serial_bias = before;
-    nn::layer_norm_backward(*weight, x.view(), epsilon, d_y.view(), serial.view(), *serial_weight, *serial_bias, context);
+    nn::layer_norm_backward(*weight, x.view(), epsilon, d_y.view(), serial.view(), *serial_weight, *serial_bias,
+                            context);
     numbers::on_each_executor([&](Context& threads) {
       Matrix<TestType> d_x = d_y, only = stale;
       Owned<TestType> d_weight = before, d_bias = before, only_weight = before;
@@ -74,7 +79,8 @@ TEMPLATE_TEST_CASE("backward of the layer norm block: threads, accumulation, ali
     });
     Matrix<TestType> added = stale, sum = serial;
     Owned<TestType> d_weight = before, d_bias = before;
-    nn::layer_norm_backward(*weight, x.view(), epsilon, d_y.view(), added.view(), *d_weight, *d_bias, context, Output::accumulate);
+    nn::layer_norm_backward(*weight, x.view(), epsilon, d_y.view(), added.view(), *d_weight, *d_bias, context,
+                            Output::accumulate);
     for (Index r = 0; r < rows; ++r)
       for (Index c = 0; c < width; ++c) sum(r, c) = stale(r, c) + serial(r, c);
     CHECK(numbers::same_bits(added, sum));

@@ -33,7 +33,8 @@ TEST_CASE("a weight is [out x in] in panels and has no memory yet") {
   CHECK(weight.empty());
 }
 
-TEMPLATE_TEST_CASE("a linear map multiplies by the transpose, the same bits on any number of threads", "", float, double) {
+TEMPLATE_TEST_CASE("a linear map multiplies by the transpose, the same bits on any number of threads", "", float,
+                   double) {
   const Index in = 37, out = 71;
   const Owned<TestType> weight({out, in}, Layout::panels, "weight");
   for (const Index rows : row_counts) {

@@ -15,7 +15,8 @@ constexpr Index row_counts[] = {0, 1, 5, 64, 150};
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("RMS norm of a block is the kernel's, row by row, on any number of threads and in place", "", float, double) {
+TEMPLATE_TEST_CASE("RMS norm of a block is the kernel's, row by row, on any number of threads and in place", "", float,
+                   double) {
   const Index width = 23;
   const Owned<TestType> weight({width}, Layout::rows, "weight");
   for (const Index rows : row_counts) {
@@ -49,7 +50,8 @@ TEST_CASE("backward of the RMS norm block is its gradient") {
   numbers::check_tensor_gradient(*weight, *d_weight, loss);
 }
 
-TEMPLATE_TEST_CASE("backward of the RMS norm block: threads, accumulation, aliases, what is not wanted", "", float, double) {
+TEMPLATE_TEST_CASE("backward of the RMS norm block: threads, accumulation, aliases, what is not wanted", "", float,
+                   double) {
   const Index width = 23;
   const Owned<TestType> weight({width}, Layout::rows, "weight"), before({width}, Layout::rows, "before");
   for (const Index rows : row_counts) {

@@ -50,6 +50,7 @@ TEST_CASE("rows are written, added or left out") {
   CHECK(numbers::same_bits(assigned.view().rows(4, 1), before.view().rows(4, 1)));
   CHECK(numbers::same_bits(added, sum));
   Index calls = 0;
-  nn::detail::write_rows(0, 5, MatrixView<double>(), true, arena, [&](double* to, Index) { calls += to == nullptr ? 1 : 0; });
+  nn::detail::write_rows(0, 5, MatrixView<double>(), true, arena,
+                         [&](double* to, Index) { calls += to == nullptr ? 1 : 0; });
   CHECK(calls == 5);
 }

@@ -94,8 +94,8 @@ TEST_CASE("a temporal convolution's parameters have the published names, shapes 
   CHECK(found == std::vector<std::pair<std::string, Shape>>{{"weight", {6, 1, 4}}, {"bias", {6}}});
 }
 
-TEMPLATE_TEST_CASE("segments are convolved one after another from where each starts, on any number of threads", "", float,
-                   double) {
+TEMPLATE_TEST_CASE("segments are convolved one after another from where each starts, on any number of threads", "",
+                   float, double) {
   for (const Index taps : {1, 2, 4, 6})
     for (const Index width : {5, 150}) {
       const auto store = make_store<TestType>(width, taps, 7);
@@ -127,7 +127,8 @@ TEST_CASE("pieces in several calls give the bits of one call, and one token allo
     const std::span<const nn::ConvSegment<float>> one(segments);
     const auto before = testing::allocations();
     nn::temporal_conv_tails(x.view().rows(t, 1), one, initial.view(), context);
-    nn::temporal_conv_forward(store.views(), x.view().rows(t, 1), one, initial.view(), pieces.view().rows(t, 1), context);
+    nn::temporal_conv_forward(store.views(), x.view().rows(t, 1), one, initial.view(), pieces.view().rows(t, 1),
+                              context);
     CHECK(testing::allocations() == before);
   }
   CHECK(numbers::same_bits(pieces, whole));
@@ -163,7 +164,8 @@ TEST_CASE("backward through two convolutions of the same rows, their tails and e
       double sum = numbers::inner_product(q, d_q);
       tails = start;
       sum += numbers::inner_product(convolve(key.views(), x, tails.segments(), initial, context), d_k);
-      for (std::size_t s = 0; s < tails.parts.size(); ++s) sum += numbers::inner_product(tails.parts[s], d_final.parts[s]);
+      for (std::size_t s = 0; s < tails.parts.size(); ++s)
+        sum += numbers::inner_product(tails.parts[s], d_final.parts[s]);
       return sum;
     };
     loss();
@@ -175,7 +177,8 @@ TEST_CASE("backward through two convolutions of the same rows, their tails and e
                                d_key.views(), context, kernels::Output::accumulate);
     nn::temporal_conv_tails_backward(all, d_initial.view(), d_x.view(), context);
     numbers::check_gradient(x, d_x, loss);
-    for (std::size_t s = 0; s < start.parts.size(); ++s) numbers::check_gradient(start.parts[s], d_tails.parts[s], loss);
+    for (std::size_t s = 0; s < start.parts.size(); ++s)
+      numbers::check_gradient(start.parts[s], d_tails.parts[s], loss);
     numbers::check_tensor_gradient(query.views().weight, d_query.views().weight, loss);
     numbers::check_tensor_gradient(query.views().bias, d_query.views().bias, loss);
     numbers::check_tensor_gradient(key.views().weight, d_key.views().weight, loss);
@@ -227,8 +230,8 @@ TEMPLATE_TEST_CASE("backward of a temporal convolution: threads, tails and gradi
   Matrix<TestType> d_initial(rows, width);
   const auto segments = zero.d_tails.segments();
   const std::span<const nn::ConvSegment<TestType>> all(segments);
-  nn::temporal_conv_backward(store.views(), x.view(), all, initial.view(), d_y.view(), zero.d_x.view(), d_initial.view(),
-                             zero.gradients.views(), serial);
+  nn::temporal_conv_backward(store.views(), x.view(), all, initial.view(), d_y.view(), zero.d_x.view(),
+                             d_initial.view(), zero.gradients.views(), serial);
   nn::temporal_conv_tails_backward(all, d_initial.view(), zero.d_x.view(), serial);
   const Result without = run(serial, false);
   CHECK(numbers::same_bits(without.d_x, zero.d_x));
@@ -241,7 +244,8 @@ TEMPLATE_TEST_CASE("backward of a temporal convolution: threads, tails and gradi
   nn::temporal_conv_tails_backward(all, d_unused.view(), only.view(), serial);
   CHECK(numbers::same_bits(only, zero.d_x));
   auto gradients = stale;
-  nn::temporal_conv_backward(store.views(), x.view(), all, initial.view(), d_y.view(), {}, {}, gradients.views(), serial);
+  nn::temporal_conv_backward(store.views(), x.view(), all, initial.view(), d_y.view(), {}, {}, gradients.views(),
+                             serial);
   CHECK(gradients.arena() == expected.gradients.arena());
 }
 

@@ -37,8 +37,8 @@ TTT_INLINE void write_chain(Index channels, Scalar* to, Output output, Chain&& c
 
 /// y[t] = bias + Σ_j weights[j] ∘ x[t − taps + 1 + j], where rows before the first are those of `tail`.
 ///
-/// x, y [T × C], weights [taps × C], bias [C], tail [(taps − 1) × C]. y is assigned and must not overlap x. Each element
-/// is one chain of fused multiply-adds from the bias over j = 0, 1, …
+/// x, y [T × C], weights [taps × C], bias [C], tail [(taps − 1) × C]. y is assigned and must not overlap x. Each
+/// element is one chain of fused multiply-adds from the bias over j = 0, 1, …
 template <class Arch = simd::Native, class Scalar>
 void causal_convolution(MatrixView<const std::type_identity_t<Scalar>> x,
                         MatrixView<const std::type_identity_t<Scalar>> tail,
@@ -54,11 +54,11 @@ void causal_convolution(MatrixView<const std::type_identity_t<Scalar>> x,
     });
 }
 
-/// Backward of `causal_convolution`: d_x[t] (+)= Σ_j weights[j] ∘ d_y[t + taps − 1 − j], d_tail likewise for the rows of
-/// the tail, d_weights[j] += Σ_t d_y[t] ∘ x[t − taps + 1 + j], d_bias += Σ_t d_y[t].
+/// Backward of `causal_convolution`: d_x[t] (+)= Σ_j weights[j] ∘ d_y[t + taps − 1 − j], d_tail likewise for the rows
+/// of the tail, d_weights[j] += Σ_t d_y[t] ∘ x[t − taps + 1 + j], d_bias += Σ_t d_y[t].
 ///
-/// d_x and d_tail are assigned or accumulated as `output` says, d_weights [taps × C] and d_bias [C] accumulate over t in
-/// order; empty ones are not wanted. No output may overlap d_y. What a loss says about the tail that the call leaves
+/// d_x and d_tail are assigned or accumulated as `output` says, d_weights [taps × C] and d_bias [C] accumulate over t
+/// in order; empty ones are not wanted. No output may overlap d_y. What a loss says about the tail that the call leaves
 /// behind comes through `advance_tail_backward`.
 template <class Arch = simd::Native, class Scalar>
 void causal_convolution_backward(MatrixView<const std::type_identity_t<Scalar>> x,
@@ -81,18 +81,18 @@ void causal_convolution_backward(MatrixView<const std::type_identity_t<Scalar>> 
   }
   if (!d_weights.empty())
     for (Index j = 0; j < taps; ++j)
-      detail::write_chain<Arch>(channels, d_weights.row(j), Output::accumulate,
-                                [&]<class P>(P sum, Index c) TTT_INLINE_LAMBDA {
-                                  for (Index t = 0; t < tokens; ++t)
-                                    sum = simd::fma(P::load(d_y.row(t) + c),
-                                                    P::load(detail::row_behind_tail(tail, x, t + j) + c), sum);
-                                  return sum;
-                                });
+      detail::write_chain<Arch>(
+          channels, d_weights.row(j), Output::accumulate, [&]<class P>(P sum, Index c) TTT_INLINE_LAMBDA {
+            for (Index t = 0; t < tokens; ++t)
+              sum = simd::fma(P::load(d_y.row(t) + c), P::load(detail::row_behind_tail(tail, x, t + j) + c), sum);
+            return sum;
+          });
   if (!d_bias.empty())
-    detail::write_chain<Arch>(channels, d_bias.data(), Output::accumulate, [&]<class P>(P sum, Index c) TTT_INLINE_LAMBDA {
-      for (Index t = 0; t < tokens; ++t) sum = sum + P::load(d_y.row(t) + c);
-      return sum;
-    });
+    detail::write_chain<Arch>(channels, d_bias.data(), Output::accumulate,
+                              [&]<class P>(P sum, Index c) TTT_INLINE_LAMBDA {
+                                for (Index t = 0; t < tokens; ++t) sum = sum + P::load(d_y.row(t) + c);
+                                return sum;
+                              });
 }
 
 /// Turns the tail before the rows x [T × C] into the tail behind them, for any T.
@@ -104,8 +104,8 @@ void advance_tail(MatrixView<const std::type_identity_t<Scalar>> x, MatrixView<S
   }
 }
 
-/// Backward of `advance_tail`: turns the gradient of the tail behind the rows into that of the tail before them, and adds
-/// to d_x [T × C] what the rows in the tail get. An empty d_x is not wanted; T is `tokens` all the same.
+/// Backward of `advance_tail`: turns the gradient of the tail behind the rows into that of the tail before them, and
+/// adds to d_x [T × C] what the rows in the tail get. An empty d_x is not wanted; T is `tokens` all the same.
 template <class Scalar>
 void advance_tail_backward(Index tokens, MatrixView<std::type_identity_t<Scalar>> d_x, MatrixView<Scalar> d_tail) {
   const Index rows = d_tail.rows(), channels = d_tail.columns();

@@ -17,12 +17,13 @@ namespace kernels {
 /// logits; null is not wanted. `target` must lie in [0, V).
 template <class Arch = simd::Native, class Scalar>
 detail::Accumulator<Scalar> cross_entropy_row(const Scalar* logits, Index target, Index vocabulary,
-                                              std::type_identity_t<Scalar>* d_logits, std::type_identity_t<Scalar> scale) {
+                                              std::type_identity_t<Scalar>* d_logits,
+                                              std::type_identity_t<Scalar> scale) {
   using std::log;
   TTT_ASSERT(target >= 0 && target < vocabulary, "the target lies outside of the vocabulary");
   const Scalar largest = detail::row_maximum<Arch>(logits, vocabulary), logit = logits[target];
-  const auto sum = detail::sum_exponentials<Arch>(
-      logits, vocabulary, largest, [&](auto value, Index i) TTT_INLINE_LAMBDA {
+  const auto sum =
+      detail::sum_exponentials<Arch>(logits, vocabulary, largest, [&](auto value, Index i) TTT_INLINE_LAMBDA {
         if (d_logits != nullptr) value.store(d_logits + i);
       });
   if (d_logits != nullptr) {

@@ -59,8 +59,8 @@ struct RowMoments {
 template <class Arch, class Scalar>
 TTT_INLINE RowMoments<Scalar> row_moments(const Scalar* x, Index width, Scalar epsilon) {
   using std::sqrt;
-  const Scalar mean =
-      row_means<Scalar, Arch, 1>(width, [&]<class P>(P, Index i) TTT_INLINE_LAMBDA { return std::array{P::load(x + i)}; })[0];
+  const Scalar mean = row_means<Scalar, Arch, 1>(
+      width, [&]<class P>(P, Index i) TTT_INLINE_LAMBDA { return std::array{P::load(x + i)}; })[0];
   const Scalar variance = row_means<Scalar, Arch, 1>(width, [&]<class P>(P, Index i) TTT_INLINE_LAMBDA {
     const P centred = P::load(x + i) - P(mean);
     return std::array{centred * centred};
@@ -94,29 +94,30 @@ void layer_norm_row_backward(const Scalar* x, const Scalar* weight, Index width,
                              const Scalar* d_y, std::type_identity_t<Scalar>* d_x,
                              std::type_identity_t<Scalar>* d_weight, std::type_identity_t<Scalar>* d_bias) {
   const auto moments = detail::row_moments<Arch, Scalar>(x, width, epsilon);
-  const auto [mean, projection] =
-      detail::row_means<Scalar, Arch, 2>(width, [&]<class P>(P, Index i) TTT_INLINE_LAMBDA {
-        const P d = P::load(d_y + i), normalized = moments.normalized(P::load(x + i));
-        detail::add_if_wanted(d_weight, i, d * normalized);
-        detail::add_if_wanted(d_bias, i, d);
-        const P u = P::load(weight + i) * d;
-        return std::array{u, u * normalized};
-      });
-  if (d_x == nullptr) return;
-  simd::for_each_pack<Scalar, Arch>(width, [&, mean = mean, projection = projection]<class P>(P, Index i) TTT_INLINE_LAMBDA {
-    const P centred = simd::fma(P::load(weight + i), P::load(d_y + i), P(-mean));
-    const P normalized = moments.normalized(P::load(x + i));
-    (P(moments.inverse_deviation) * simd::fma(normalized, P(-projection), centred)).store(d_x + i);
+  const auto [mean, projection] = detail::row_means<Scalar, Arch, 2>(width, [&]<class P>(P, Index i) TTT_INLINE_LAMBDA {
+    const P d = P::load(d_y + i), normalized = moments.normalized(P::load(x + i));
+    detail::add_if_wanted(d_weight, i, d * normalized);
+    detail::add_if_wanted(d_bias, i, d);
+    const P u = P::load(weight + i) * d;
+    return std::array{u, u * normalized};
   });
+  if (d_x == nullptr) return;
+  simd::for_each_pack<Scalar, Arch>(
+      width, [&, mean = mean, projection = projection]<class P>(P, Index i) TTT_INLINE_LAMBDA {
+        const P centred = simd::fma(P::load(weight + i), P::load(d_y + i), P(-mean));
+        const P normalized = moments.normalized(P::load(x + i));
+        (P(moments.inverse_deviation) * simd::fma(normalized, P(-projection), centred)).store(d_x + i);
+      });
 }
 
 /// ½‖LN(z) − target‖² over one row [width].
 template <class Arch = simd::Native, class Scalar>
-Scalar layer_norm_l2_loss_row(const Scalar* z, const Scalar* target, const Scalar* weight, const Scalar* bias, Index width,
-                              std::type_identity_t<Scalar> epsilon) {
+Scalar layer_norm_l2_loss_row(const Scalar* z, const Scalar* target, const Scalar* weight, const Scalar* bias,
+                              Index width, std::type_identity_t<Scalar> epsilon) {
   const auto moments = detail::row_moments<Arch, Scalar>(z, width, epsilon);
   const Scalar sum = simd::sum_packs<Scalar, Arch>(width, [&]<class P>(P, Index i) TTT_INLINE_LAMBDA {
-    const P error = simd::fma(P::load(weight + i), moments.normalized(P::load(z + i)), P::load(bias + i) - P::load(target + i));
+    const P error =
+        simd::fma(P::load(weight + i), moments.normalized(P::load(z + i)), P::load(bias + i) - P::load(target + i));
     return error * error;
   });
   return sum / 2;
@@ -133,16 +134,16 @@ void layer_norm_l2_gradient_row(const Scalar* z, const Scalar* target, const Sca
     const P w = P::load(weight + i);
     return w * simd::fma(w, normalized, P::load(bias + i) - P::load(target + i));
   };
-  const auto [mean, projection] =
-      detail::row_means<Scalar, Arch, 2>(width, [&]<class P>(P, Index i) TTT_INLINE_LAMBDA {
-        const P normalized = moments.normalized(P::load(z + i)), u = load_u(normalized, i);
-        return std::array{u, u * normalized};
-      });
-  simd::for_each_pack<Scalar, Arch>(width, [&, mean = mean, projection = projection]<class P>(P, Index i) TTT_INLINE_LAMBDA {
-    const P normalized = moments.normalized(P::load(z + i));
-    const P centred = load_u(normalized, i) - P(mean);
-    (P(moments.inverse_deviation) * simd::fma(normalized, P(-projection), centred)).store(g + i);
+  const auto [mean, projection] = detail::row_means<Scalar, Arch, 2>(width, [&]<class P>(P, Index i) TTT_INLINE_LAMBDA {
+    const P normalized = moments.normalized(P::load(z + i)), u = load_u(normalized, i);
+    return std::array{u, u * normalized};
   });
+  simd::for_each_pack<Scalar, Arch>(
+      width, [&, mean = mean, projection = projection]<class P>(P, Index i) TTT_INLINE_LAMBDA {
+        const P normalized = moments.normalized(P::load(z + i));
+        const P centred = load_u(normalized, i) - P(mean);
+        (P(moments.inverse_deviation) * simd::fma(normalized, P(-projection), centred)).store(g + i);
+      });
 }
 
 /// Backward of `layer_norm_l2_gradient_row` for the gradient d_g of its output.
@@ -155,10 +156,11 @@ void layer_norm_l2_gradient_row(const Scalar* z, const Scalar* target, const Sca
 ///
 /// d_z and d_target are assigned and may each equal one of the inputs of its element; null outputs are not wanted.
 template <class Arch = simd::Native, class Scalar>
-void layer_norm_l2_gradient_row_backward(const Scalar* z, const Scalar* target, const Scalar* weight, const Scalar* bias,
-                                         Index width, std::type_identity_t<Scalar> epsilon, const Scalar* d_g,
-                                         std::type_identity_t<Scalar>* d_z, std::type_identity_t<Scalar>* d_target,
-                                         std::type_identity_t<Scalar>* d_weight, std::type_identity_t<Scalar>* d_bias) {
+void layer_norm_l2_gradient_row_backward(const Scalar* z, const Scalar* target, const Scalar* weight,
+                                         const Scalar* bias, Index width, std::type_identity_t<Scalar> epsilon,
+                                         const Scalar* d_g, std::type_identity_t<Scalar>* d_z,
+                                         std::type_identity_t<Scalar>* d_target, std::type_identity_t<Scalar>* d_weight,
+                                         std::type_identity_t<Scalar>* d_bias) {
   const auto moments = detail::row_moments<Arch, Scalar>(z, width, epsilon);
   const Scalar s = moments.inverse_deviation;
   const auto load_error = [&]<class P>(P normalized, Index i) TTT_INLINE_LAMBDA {

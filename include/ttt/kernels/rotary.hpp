@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// @file
-/// Rotary position embedding (Su et al. 2021, "RoFormer", equation 34): pairs of channels turned by angles that grow with
-/// the position.
+/// Rotary position embedding (Su et al. 2021, "RoFormer", equation 34): pairs of channels turned by angles that grow
+/// with the position.
 #pragma once
 
 #include <cmath>
@@ -39,7 +39,8 @@ class RotaryTable {
     for (Index j = 0; j < pairs(); ++j)
       frequencies_[j] = std::pow(theta, -2.0 * static_cast<double>(j) / static_cast<double>(head_width));
     values_ = Buffer<Scalar>(positions * head_width);
-    for (Index p = 0; p < positions; ++p) row(p, values_.data() + p * head_width, values_.data() + p * head_width + pairs());
+    for (Index p = 0; p < positions; ++p)
+      row(p, values_.data() + p * head_width, values_.data() + p * head_width + pairs());
   }
 
   Index head_width() const { return 2 * pairs(); }
@@ -102,8 +103,8 @@ TTT_INLINE void rotate_interleaved(P cosine, P sine, const Scalar* x, Scalar* y)
 
 /// `direction` is 1 to turn and −1 to turn back.
 template <class Arch, class Scalar>
-TTT_INLINE void rotate(const Scalar* cosines, const Scalar* sines, Scalar direction, RotaryPairs pairs, Index head_width,
-                       const Scalar* x, Scalar* y) {
+TTT_INLINE void rotate(const Scalar* cosines, const Scalar* sines, Scalar direction, RotaryPairs pairs,
+                       Index head_width, const Scalar* x, Scalar* y) {
   const Index half = head_width / 2;
   if (pairs == RotaryPairs::interleaved)
     simd::for_each_pack<Scalar, Arch>(half, [&]<class P>(P, Index j) TTT_INLINE_LAMBDA {
@@ -122,7 +123,8 @@ TTT_INLINE void rotate(const Scalar* cosines, const Scalar* sines, Scalar direct
 
 /// Turns one row [D] of one head: (a, b) becomes (a cos − b sin, b cos + a sin). y is assigned and may equal x.
 template <class Arch = simd::Native, class Scalar>
-void rotate(const Scalar* cosines, const Scalar* sines, RotaryPairs pairs, Index head_width, const Scalar* x, Scalar* y) {
+void rotate(const Scalar* cosines, const Scalar* sines, RotaryPairs pairs, Index head_width, const Scalar* x,
+            Scalar* y) {
   detail::rotate<Arch, Scalar>(cosines, sines, Scalar(1), pairs, head_width, x, y);
 }
 

@@ -62,9 +62,8 @@ TTT_INLINE Accumulator<Scalar> sum_exponentials(const Scalar* x, Index size, Sca
 /// x[i] *= factor.
 template <class Arch, class Scalar>
 TTT_INLINE void scale_row(Scalar* x, Index size, Scalar factor) {
-  simd::for_each_pack<Scalar, Arch>(size, [&]<class P>(P, Index i) TTT_INLINE_LAMBDA {
-    (P::load(x + i) * P(factor)).store(x + i);
-  });
+  simd::for_each_pack<Scalar, Arch>(
+      size, [&]<class P>(P, Index i) TTT_INLINE_LAMBDA { (P::load(x + i) * P(factor)).store(x + i); });
 }
 
 }  // namespace detail

@@ -25,22 +25,22 @@ void layer_norm_forward(const Tensor<Scalar>& weight, const Tensor<Scalar>& bias
 /// d_weight and d_bias accumulate. An empty d_x and unbound gradients are not wanted.
 template <class Scalar>
 void layer_norm_backward(const Tensor<Scalar>& weight, MatrixView<const std::type_identity_t<Scalar>> x, double epsilon,
-                         MatrixView<const std::type_identity_t<Scalar>> d_y, MatrixView<std::type_identity_t<Scalar>> d_x,
-                         Tensor<Scalar>& d_weight, Tensor<Scalar>& d_bias, Context& context,
-                         kernels::Output output = kernels::Output::assign) {
+                         MatrixView<const std::type_identity_t<Scalar>> d_y,
+                         MatrixView<std::type_identity_t<Scalar>> d_x, Tensor<Scalar>& d_weight, Tensor<Scalar>& d_bias,
+                         Context& context, kernels::Output output = kernels::Output::assign) {
   const bool accumulate = output == kernels::Output::accumulate;
   const Index width = x.columns();
   const Arena::Frame frame(context.scratch());
   const auto sums_of_both = context.scratch().template zeros<Scalar>(2, width);
-  detail::sum_over_rows(
-      x.rows(), VectorView<Scalar>(sums_of_both.data(), 2 * width), context,
-      [&](Index first, Index count, VectorView<Scalar> sums, Arena& arena) {
-        detail::write_rows(first, count, d_x, accumulate, arena, [&](Scalar* d_row, Index r) {
-          kernels::layer_norm_row_backward(x.row(r), weight.data(), width, static_cast<Scalar>(epsilon), d_y.row(r), d_row,
-                                           d_weight.empty() ? nullptr : sums.data(),
-                                           d_bias.empty() ? nullptr : sums.data() + width);
-        });
-      });
+  detail::sum_over_rows(x.rows(), VectorView<Scalar>(sums_of_both.data(), 2 * width), context,
+                        [&](Index first, Index count, VectorView<Scalar> sums, Arena& arena) {
+                          detail::write_rows(first, count, d_x, accumulate, arena, [&](Scalar* d_row, Index r) {
+                            kernels::layer_norm_row_backward(x.row(r), weight.data(), width,
+                                                             static_cast<Scalar>(epsilon), d_y.row(r), d_row,
+                                                             d_weight.empty() ? nullptr : sums.data(),
+                                                             d_bias.empty() ? nullptr : sums.data() + width);
+                          });
+                        });
   for (Index c = 0; c < width; ++c) {
     if (!d_weight.empty()) d_weight.data()[c] += sums_of_both(0, c);
     if (!d_bias.empty()) d_bias.data()[c] += sums_of_both(1, c);

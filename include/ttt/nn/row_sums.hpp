@@ -24,8 +24,8 @@ void sum_over_rows(Index rows, VectorView<Scalar> total, Context& context, Task&
     for (Index i = 0; i < total.size(); ++i) total[i] += partial(range, i);
 }
 
-/// Runs `backward(d_row, r)` for rows [first, first + count), which assigns d_row [C]; the row lands in d_x as `accumulate`
-/// says. An empty `d_x` passes null.
+/// Runs `backward(d_row, r)` for rows [first, first + count), which assigns d_row [C]; the row lands in d_x as
+/// `accumulate` says. An empty `d_x` passes null.
 template <class Scalar, class Backward>
 void write_rows(Index first, Index count, MatrixView<Scalar> d_x, bool accumulate, Arena& arena, Backward&& backward) {
   Scalar* const row = accumulate && !d_x.empty() ? arena.allocate<Scalar>(d_x.columns()) : nullptr;

@@ -71,8 +71,9 @@ void swiglu_forward(const SwigluParameters<Scalar>& parameters, MatrixView<const
 /// empty d_x and unbound gradients are not wanted.
 template <class Scalar>
 void swiglu_backward(const SwigluParameters<Scalar>& parameters, const SwigluRecord<Scalar>& record,
-                     MatrixView<const std::type_identity_t<Scalar>> x, MatrixView<const std::type_identity_t<Scalar>> d_y,
-                     MatrixView<std::type_identity_t<Scalar>> d_x, SwigluParameters<Scalar>& gradients, Context& context) {
+                     MatrixView<const std::type_identity_t<Scalar>> x,
+                     MatrixView<const std::type_identity_t<Scalar>> d_y, MatrixView<std::type_identity_t<Scalar>> d_x,
+                     SwigluParameters<Scalar>& gradients, Context& context) {
   Arena& scratch = context.scratch();
   const Arena::Frame frame(scratch);
   const auto h = scratch.matrix<Scalar>(x.rows(), parameters.hidden());

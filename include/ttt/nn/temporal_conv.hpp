@@ -98,7 +98,8 @@ void temporal_conv_tails(MatrixView<const std::type_identity_t<Scalar>> x,
     Index first = 0, initial = 0;
     for (const auto& segment : segments) {
       const auto tail = detail::channels_of(segment.tail, channel, channels);
-      TTT_ASSERT(segment.start != ConvStart::tail || rows == 0 || !tail.empty(), "a segment needs a tail to start from");
+      TTT_ASSERT(segment.start != ConvStart::tail || rows == 0 || !tail.empty(),
+                 "a segment needs a tail to start from");
       if (segment.start == ConvStart::zeros) fill(running, Scalar(0));
       if (segment.start == ConvStart::tail && rows > 0) copy(tail, running);
       copy(running, initial_tails.rows(initial, rows).columns(channel, channels));
@@ -135,25 +136,23 @@ void temporal_conv_forward(const TemporalConvParameters<Scalar>& parameters,
 
 /// Backward of `temporal_conv_forward`: d_x [N × C] and d_initial_tails, shaped as `initial_tails`, are assigned or
 /// accumulated as `output` says (a second convolution of the same rows accumulates); `gradients` accumulate, in the
-/// order of the rows. Empty and unbound ones are not wanted; d_x must not overlap d_y. The forward's tails are not read,
-/// but its x and `initial_tails` must still be there.
+/// order of the rows. Empty and unbound ones are not wanted; d_x must not overlap d_y. The forward's tails are not
+/// read, but its x and `initial_tails` must still be there.
 template <class Scalar>
-void temporal_conv_backward(const TemporalConvParameters<Scalar>& parameters,
-                            MatrixView<const std::type_identity_t<Scalar>> x,
-                            std::span<const std::type_identity_t<ConvSegment<Scalar>>> segments,
-                            MatrixView<const std::type_identity_t<Scalar>> initial_tails,
-                            MatrixView<const std::type_identity_t<Scalar>> d_y,
-                            MatrixView<std::type_identity_t<Scalar>> d_x,
-                            MatrixView<std::type_identity_t<Scalar>> d_initial_tails,
-                            TemporalConvParameters<Scalar>& gradients, Context& context,
-                            kernels::Output output = kernels::Output::assign) {
+void temporal_conv_backward(
+    const TemporalConvParameters<Scalar>& parameters, MatrixView<const std::type_identity_t<Scalar>> x,
+    std::span<const std::type_identity_t<ConvSegment<Scalar>>> segments,
+    MatrixView<const std::type_identity_t<Scalar>> initial_tails, MatrixView<const std::type_identity_t<Scalar>> d_y,
+    MatrixView<std::type_identity_t<Scalar>> d_x, MatrixView<std::type_identity_t<Scalar>> d_initial_tails,
+    TemporalConvParameters<Scalar>& gradients, Context& context, kernels::Output output = kernels::Output::assign) {
   const Index taps = parameters.taps(), rows = taps - 1;
   detail::over_channels(x.rows(), x.columns(), context, [&](Index channel, Index channels, Arena& arena) {
     const auto weights = detail::transposed_taps(parameters.weight, channel, channels, arena);
-    const auto d_weights = gradients.weight.empty() ? MatrixView<Scalar>()
-                                                    : detail::transposed_taps(gradients.weight, channel, channels, arena);
-    const auto d_bias = gradients.bias.empty() ? VectorView<Scalar>()
-                                               : VectorView<Scalar>(gradients.bias.data() + channel, channels);
+    const auto d_weights = gradients.weight.empty()
+                               ? MatrixView<Scalar>()
+                               : detail::transposed_taps(gradients.weight, channel, channels, arena);
+    const auto d_bias =
+        gradients.bias.empty() ? VectorView<Scalar>() : VectorView<Scalar>(gradients.bias.data() + channel, channels);
     const auto d_rows = detail::channels_of(d_x, channel, channels);
     const auto d_tails = detail::channels_of(d_initial_tails, channel, channels);
     Index first = 0, initial = 0;
@@ -172,9 +171,9 @@ void temporal_conv_backward(const TemporalConvParameters<Scalar>& parameters,
   });
 }
 
-/// Backward of `temporal_conv_tails`, after the convolutions' own: adds to d_x what each row gets as part of a later tail,
-/// and turns every non-empty tail of `segments`, now the gradient of a sequence's final tail, into that of its initial
-/// one. `d_initial_tails` is used up. An empty d_x is not wanted.
+/// Backward of `temporal_conv_tails`, after the convolutions' own: adds to d_x what each row gets as part of a later
+/// tail, and turns every non-empty tail of `segments`, now the gradient of a sequence's final tail, into that of its
+/// initial one. `d_initial_tails` is used up. An empty d_x is not wanted.
 template <class Scalar>
 void temporal_conv_tails_backward(std::span<const ConvSegment<Scalar>> segments,
                                   MatrixView<std::type_identity_t<Scalar>> d_initial_tails,
@@ -195,7 +194,8 @@ void temporal_conv_tails_backward(std::span<const ConvSegment<Scalar>> segments,
       if (!continued && !tail.empty()) copy(tail, running);
       first -= segment.length;
       const auto d_rows = detail::channels_of(d_x, channel, channels);
-      kernels::advance_tail_backward(segment.length, d_rows.empty() ? d_rows : d_rows.rows(first, segment.length), running);
+      kernels::advance_tail_backward(segment.length, d_rows.empty() ? d_rows : d_rows.rows(first, segment.length),
+                                     running);
       const auto d_initial = d_initial_tails.rows(i * rows, rows).columns(channel, channels);
       for (Index r = 0; r < rows; ++r)
         for (Index c = 0; c < channels; ++c) running(r, c) += d_initial(r, c);
