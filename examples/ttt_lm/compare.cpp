@@ -27,6 +27,7 @@ class Comparison {
     if (has_model(out_)) throw ttt::Error(out_.string() + ": is the folder of a model; choose another for a comparison");
     models_ = matched_models(options_);
     for (const auto& model : models_) settings_.push_back(run_settings(options_, model, common_.seed));
+    for (const auto& settings : settings_) check_run(settings, options_.context);
     corpus_ = std::make_unique<ttt::training::Corpus>(load_corpus(data_paths(options_.data), options_.context, terminal_));
   }
 
@@ -60,7 +61,7 @@ class Comparison {
     result.evaluation = evaluate_windows(run.model(), run.parameters(), *corpus_, windows, options_.batch,
                                          machine_.context(), terminal_, label + ", validation");
     measure(run, result);
-    fs::create_directories(out_ / result.name());
+    make_folder(out_ / result.name());
     save_model(out_ / result.name(), settings.model, run.parameters());
     terminal_.message(label + ": validation loss " + decimal(result.evaluation.nats(), 4) + " after " +
                       count_text(static_cast<double>(run.tokens_done())) + " tokens in " + duration_text(run.seconds()));

@@ -41,6 +41,12 @@ void save_model(const std::filesystem::path& folder, const ttt::ModelConfig& con
   ttt::save_model_folder(folder, config, parameters);
 }
 
+void make_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) ttt::io::throw_system_error(folder, "make the folder", error.value());
+}
+
 bool has_model(const std::filesystem::path& folder) {
   std::error_code ignored;
   return std::filesystem::exists(folder / "config.json", ignored) ||
@@ -70,7 +76,7 @@ void Session::read(std::span<const std::int64_t> ids) {
     const auto part = ids.first(std::min(piece, ids.size()));
     const std::array segments{ttt::Segment<Model::State>{static_cast<Index>(part.size()), &state_}};
     model_->forward(parameters_->views(), part, segments, ttt::LogitRows::last,
-                    ttt::MatrixView<float>(logits_.data(), 1, model_->vocabulary()), *context_);
+                    ttt::MatrixView<float>(logits_.data(), 1, model_->vocabulary()), part.size() == 1 ? serial_ : *context_);
     ids = ids.subspan(part.size());
   }
 }

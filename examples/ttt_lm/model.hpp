@@ -32,6 +32,9 @@ Model make_model(const ttt::ModelConfig& config);
 LoadedModel load_model(const std::filesystem::path& folder);
 void save_model(const std::filesystem::path& folder, const ttt::ModelConfig& config, const Parameters& parameters);
 
+/// Makes a folder and those above it, if they are not there; throws ttt::Error naming it.
+void make_folder(const std::filesystem::path& folder);
+
 /// Whether the folder holds a model.
 bool has_model(const std::filesystem::path& folder);
 
@@ -53,7 +56,8 @@ class Machine {
   ttt::Context context_;
 };
 
-/// One sequence: reads tokens and tells the logits of the next one.
+/// One sequence: reads tokens and tells the logits of the next one. A single token is too little work to be shared between
+/// threads, so it is read on the calling thread; the bits are the same.
 class Session {
  public:
   /// `capacity` is the number of tokens that may be read, for layers whose state grows.
@@ -69,6 +73,7 @@ class Session {
   const Model* model_;
   const Parameters* parameters_;
   ttt::Context* context_;
+  ttt::Context serial_;
   Model::State state_;
   std::vector<float> logits_;
 };
@@ -77,7 +82,7 @@ class Session {
 std::vector<float> all_logits(const LoadedModel& loaded, std::span<const std::int64_t> ids, Index rows,
                               std::span<const std::int64_t> pieces, ttt::Context& context);
 
-/// Median microseconds of one decoded token after each of `positions` tokens of context, which must rise.
+/// Median microseconds of one decoded token, on one thread, after each of `positions` tokens of context, which must rise.
 std::vector<double> decode_microseconds(const Model& model, const Parameters& parameters, std::span<const Index> positions,
                                         ttt::Context& context);
 

@@ -84,7 +84,7 @@ class Training {
     auto settings = run_settings(options_, model_config(options_, options_.layer, backbone_of(options_, options_.layer)),
                                  common_.seed);
     settings.trainer.groups = group_rules(options_);
-    make_model(settings.model);  // what is wrong with it should be said before the text is read
+    check_run(settings, options_.context);
     machine_ = std::make_unique<Machine>(common_);
     corpus_ = std::make_unique<ttt::training::Corpus>(load_corpus(options_.data, options_.context, terminal_));
     run_ = std::make_unique<TrainingRun>(settings, *corpus_, machine_->context());
@@ -92,7 +92,7 @@ class Training {
   }
 
   int run() {
-    fs::create_directories(out_);
+    make_folder(out_);
     Log log(out_ / log_name, common_.json);
     log.start(run_->steps_done());
     terminal_.message(describe(run_->settings().model) + ": " +

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "training_run.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -124,6 +126,17 @@ RunSettings run_settings(const TrainingOptions& options, const ttt::ModelConfig&
   settings.trainer.optimizer.weight_decay = options.weight_decay;
   settings.trainer.seed = seed;
   return settings;
+}
+
+void check_run(const RunSettings& settings, Index context) {
+  const Model model = make_model(settings.model);
+  const auto rows = static_cast<double>(settings.trainer.batch);
+  const double needed = rows * static_cast<double>(model.record_bytes(context) + model.state_bytes(context));
+  const double present = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
+  if (needed > present)
+    ttt::throw_unexpected("--batch " + std::to_string(settings.trainer.batch) + " and --context " + std::to_string(context),
+                          "a call that fits into the " + bytes_text(present) + " of this machine",
+                          "one that needs " + bytes_text(needed) + "; --accumulate makes large batches of small calls");
 }
 
 TrainingRun::TrainingRun(const RunSettings& settings, const ttt::training::Corpus& corpus, ttt::Context& context)

@@ -222,7 +222,9 @@ TEST_CASE("Ctrl-C saves and exits with 130; the run goes on bit for bit as if it
 
   const std::string log = place.folder / "stopped/train.jsonl";
   Program running(emulator, program, place.tiny("stopped") + settings);
-  while (!contains(read_file(log), "\"step\":5,")) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(5);
+  while (!contains(read_file(log), "\"step\":5,") && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
   running.send(SIGINT);
   const Outcome stopped = running.wait();
   REQUIRE(stopped.exit_code == 130);
@@ -301,10 +303,11 @@ TEST_CASE("unusable data is named, and no folder is made") {
 
 TEST_CASE("sizes that make no model are named, and no folder is made") {
   const Workplace place;
+  std::string out = "model";
   const auto refused = [&](const Arguments& options, const Arguments& parts) {
     check_refused(place.folder,
-                  Arguments{"train", "--data", place.text, "--width", "16", "--context", "24", "--quiet", "--out",
-                            place.folder / "model"} + options,
+                  Arguments{"train", "--data", place.text, "--width", "16", "--context", "24", "--quiet"} + options +
+                      Arguments{"--out", place.folder / out},
                   1, parts);
   };
   for (const std::string layer : {"ttt-linear", "ttt-mlp", "attention", "sliding-window"}) {
@@ -315,6 +318,10 @@ TEST_CASE("sizes that make no model are named, and no folder is made") {
   refused({"--steps", "5", "--warmup", "6"}, {"--warmup", "5", "found 6"});
   refused({"--minutes", "5", "--warmup", "6"}, {"--warmup", "share", "found 6"});
   refused({"--freeze", "*nothing*"}, {"'*nothing*'", "matches a parameter"});
+  refused({"--batch", "100000000000"}, {"--batch 100000000000", "--context 24", "--accumulate"});
+  place.folder.write("file", "not a folder");
+  out = "file/model";
+  refused({"--heads", "2", "--steps", "1"}, {"file/model", "cannot make the folder"});
 }
 
 TEST_CASE("a model folder that is not whole is refused by the name of what is wrong") {
