@@ -38,7 +38,7 @@ struct ModelConfig {
   double base_learning_rate = 1; ///< of the inner loop
   double rope_theta = 10000;
   double norm_epsilon = 1e-6;
-  /// The published transformer and mamba backbones differ in these too; they follow the backbone unless a folder says so.
+  /// The published backbones differ in these too; they follow the backbone unless a folder says so.
   bool gate = false;
   bool share_query_key = false;
 

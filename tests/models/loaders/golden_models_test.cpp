@@ -17,8 +17,8 @@ using ttt::testing::far_apart;
 
 namespace {
 
-const std::vector<std::string> models{"ttt_linear_transformer", "ttt_linear_mamba", "ttt_mlp_transformer",
-                                      "ttt_mlp_mamba",          "llama",            "mistral"};
+const std::vector<std::string> models{
+    "ttt_linear_transformer", "ttt_linear_mamba", "ttt_mlp_transformer", "ttt_mlp_mamba", "llama", "mistral"};
 
 std::filesystem::path golden_folder(const std::string& model) {
   return std::filesystem::path(TTT_GOLDEN_DIR) / "model" / model;

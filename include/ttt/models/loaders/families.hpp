@@ -27,7 +27,8 @@ inline const Family& family_of(const ConfigJson& json) {
     known += (known.empty() ? "" : ", ") + std::string(family->model_type);
   }
   for (const std::string_view name : unsupported_model_types)
-    if (name == type) json.fail("model_type", "one of " + known, "\"" + type + "\", whose layers are not supported yet");
+    if (name == type)
+      json.fail("model_type", "one of " + known, "\"" + type + "\", whose layers are not supported yet");
   json.fail("model_type", "one of " + known);
 }
 

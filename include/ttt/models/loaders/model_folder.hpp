@@ -46,9 +46,7 @@ struct ConfigFile {
     exists = std::filesystem::exists(path, ignored);
     if (exists) text = io::read_text_file(path, maximum_config_size);
   }
-  std::string mark() const {
-    return exists ? std::to_string(io::checksum(std::as_bytes(std::span(text)))) : no_config;
-  }
+  std::string mark() const { return exists ? std::to_string(io::checksum(std::as_bytes(std::span(text)))) : no_config; }
 };
 
 /// The configuration of the tensors in `set`: that of config.json, unless a save was cut off before it replaced it.
@@ -105,8 +103,8 @@ std::vector<std::vector<typename Parameters::Scalar>> published_values(Parameter
 
 }  // namespace loaders::detail
 
-/// Reads a model folder of a known family (ttt, llama, mistral, ttt-cpp). Tensors may be F32, F16, BF16 or F64; the last
-/// is rounded for a float model.
+/// Reads a model folder of a known family (ttt, llama, mistral, ttt-cpp). Tensors may be F32, F16, BF16 or F64; the
+/// last is rounded for a float model.
 ///
 /// Everything is checked before it returns: the numbers of config.json, every tensor by name and shape, none missing
 /// and none too many, all values finite. Keys that no family knows are ignored. Throws Error in one line: file, key or
@@ -130,7 +128,8 @@ LoadedModel<Scalar> load_model_folder(const std::filesystem::path& folder) {
 }
 
 /// Writes the model folder of `config` and `parameters`, making the folder if there is none: TTT layers as `ttt`,
-/// attention with the transformer backbone as `llama` or `mistral`, everything else as `ttt-cpp`; tensors as F32 or F64.
+/// attention with the transformer backbone as `llama` or `mistral`, everything else as `ttt-cpp`; tensors as F32 or
+/// F64.
 ///
 /// Other files stay, among them the parts of a sharded model, which model.safetensors takes the place of. Throws Error
 /// before anything is written when the parameters are not those of `config` or not finite.

@@ -89,7 +89,8 @@ inline ModelConfig read_attention(const ConfigJson& json, Index default_key_valu
   config.layer = "attention";
   for (const char* key : {"attention_bias", "mlp_bias"})
     if (json.flag_or(key, false)) json.fail(key, "false, as biases of projections are not supported");
-  const Index groups = json.whole_or("num_key_value_heads", default_key_value_heads > 0 ? default_key_value_heads : config.heads);
+  const Index groups =
+      json.whole_or("num_key_value_heads", default_key_value_heads > 0 ? default_key_value_heads : config.heads);
   if (config.heads % groups != 0)
     json.fail("num_key_value_heads", "a divisor of num_attention_heads = " + std::to_string(config.heads),
               std::to_string(groups));

@@ -21,7 +21,8 @@ inline constexpr Family llama_family{
       json["pretraining_tp"] = 1;
       json["rope_scaling"] = nullptr;
     },
-    detail::attention_tensor_name, detail::is_rotary_table};
+    detail::attention_tensor_name,
+    detail::is_rotary_table};
 
 }  // namespace loaders
 

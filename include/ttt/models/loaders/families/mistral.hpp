@@ -29,7 +29,8 @@ inline constexpr Family mistral_family{
       json["max_position_embeddings"] = 131072;
       json["sliding_window"] = config.window;
     },
-    detail::attention_tensor_name, detail::is_rotary_table};
+    detail::attention_tensor_name,
+    detail::is_rotary_table};
 
 }  // namespace loaders
 

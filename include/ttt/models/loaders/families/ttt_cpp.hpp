@@ -12,7 +12,8 @@ namespace loaders {
 /// Every model of this library, under its own names: for combinations that no Python class has, such as attention with
 /// the mamba backbone. Keys that other kinds have too are called the same.
 inline constexpr Family ttt_cpp_family{
-    "ttt-cpp", [](const ModelConfig&) { return true; },
+    "ttt-cpp",
+    [](const ModelConfig&) { return true; },
     [](const ConfigJson& json) {
       ModelConfig config = detail::read_attention(json, 0);
       config.layer = json.text("layer");
@@ -41,7 +42,8 @@ inline constexpr Family ttt_cpp_family{
       json["mini_batch_size"] = config.mini_batch;
       json["ttt_base_lr"] = config.base_learning_rate;
     },
-    detail::same_name, detail::nothing_derived};
+    detail::same_name,
+    detail::nothing_derived};
 
 }  // namespace loaders
 

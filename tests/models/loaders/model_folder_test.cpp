@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: MIT
+// Model folders that are not what they should be, and saving.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "training/temporary_folder.hpp"
+#include "ttt/models/loaders/model_folder.hpp"
+
+using namespace ttt;
+using ttt_test::TemporaryFolder;
+namespace fs = std::filesystem;
+
+namespace {
+
+using Parameters = ParameterStore<LoadedModel<float>::Model::Parameters>;
+
+/// The message of the Error that `function` throws.
+template <class Function>
+std::string error_message(Function&& function) {
+  try {
+    function();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+std::string read(const fs::path& path) { return io::read_text_file(path, std::size_t{1} << 24); }
+
+/// Every file below a folder, with its bytes.
+std::map<std::string, std::string> snapshot(const fs::path& folder) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder))
+    if (entry.is_regular_file()) files[entry.path().lexically_relative(folder).string()] = read(entry.path());
+  return files;
+}
+
+ModelConfig tiny(const std::string& layer = "ttt-linear", Backbone backbone = Backbone::transformer) {
+  ModelConfig config;
+  config.layer = layer;
+  config.backbone = backbone;
+  config.vocabulary = 11;
+  config.width = 12;
+  config.hidden = 10;
+  config.depth = 2;
+  config.heads = 3;
+  config.mini_batch = 5;
+  if (layer == "sliding-window") config.window = 7;
+  return published(config);
+}
+
+Parameters parameters_of(const ModelConfig& config, std::uint64_t seed = 1) {
+  Parameters parameters(make_model<float>(config).make_parameters());
+  initialize(parameters.views(), seed);
+  return parameters;
+}
+
+/// A tensor taken out of a file, to be changed and put back.
+struct Stored {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  std::vector<float> values;
+};
+
+/// A saved tiny model that a test damages.
+struct Broken {
+  TemporaryFolder temporary;
+  fs::path folder = temporary / "model";
+  fs::path tensors = folder / "model.safetensors", config = folder / "config.json";
+
+  explicit Broken(const ModelConfig& model = tiny()) { save_model_folder(folder, model, parameters_of(model)); }
+
+  void edit_json(const std::function<void(nlohmann::json&)>& change) const {
+    auto json = nlohmann::json::parse(read(config));
+    change(json);
+    write(config, json.dump());
+  }
+  void edit_tensors(const std::function<void(std::vector<Stored>&)>& change) const {
+    std::vector<Stored> stored;
+    const auto file = io::SafetensorsFile::open(tensors);
+    for (const auto& info : file.tensors()) stored.push_back({info.name, info.shape, file.values<float>(info.name)});
+    change(stored);
+    std::vector<io::TensorSource> sources;
+    for (const auto& tensor : stored)
+      sources.push_back(io::tensor_source(tensor.name, tensor.shape, std::span<const float>(tensor.values)));
+    io::write_safetensors(tensors, sources);
+  }
+  void edit_tensor(const std::string& name, const std::function<void(Stored&)>& change) const {
+    edit_tensors([&](auto& all) {
+      for (auto& tensor : all)
+        if (tensor.name == name) change(tensor);
+    });
+  }
+  static void write(const fs::path& path, const std::string& bytes) {
+    io::write_file_atomically(path, [&](io::OutputFile& output) { output.write(bytes); });
+  }
+
+  /// The message of the Error of loading, without the folder's name in front; loading changes nothing on disk.
+  template <class Scalar = float>
+  std::string message() const {
+    const auto before = snapshot(temporary.path());
+    std::string text = error_message([&] { load_model_folder<Scalar>(folder); });
+    CHECK(snapshot(temporary.path()) == before);
+    CHECK(text.find('\n') == std::string::npos);
+    const std::string start = folder.string() + "/";
+    return text.starts_with(start) ? text.substr(start.size()) : text;
+  }
+};
+
+/// Saves the models in turn; ends only by a signal, or by an error.
+[[noreturn]] void save_until_killed(const fs::path& folder, const std::vector<ModelConfig>& configs,
+                                    const std::vector<Parameters>& parameters) {
+  try {
+    for (std::size_t i = 1;; ++i) save_model_folder(folder, configs[i % 2], parameters[i % 2]);
+  } catch (const std::exception&) {
+  }
+  ::_exit(1);
+}
+
+}  // namespace
+
+TEST_CASE("every kind of model survives its folder bit for bit") {
+  for (const auto layer : layer_names)
+    for (const Backbone backbone : {Backbone::transformer, Backbone::mamba})
+      for (const bool tied : {true, false}) {
+        ModelConfig config = tiny(std::string(layer), backbone);
+        config.tied = tied;
+        if (!is_ttt(config)) config.base_learning_rate = ModelConfig().base_learning_rate;
+        if (!is_ttt(config)) config.mini_batch = ModelConfig().mini_batch;
+        CAPTURE(layer, backbone == Backbone::mamba, tied);
+        const TemporaryFolder temporary;
+        const auto parameters = parameters_of(config);
+        save_model_folder(temporary / "a/b", config, parameters);
+        const auto loaded = load_model_folder<float>(temporary / "a/b");
+        CHECK(loaded.config == config);
+        CHECK(loaded.parameters.arena() == parameters.arena());
+      }
+}
+
+TEST_CASE("kinds of folders by layer and backbone") {
+  const auto type = [](const ModelConfig& config) {
+    const Broken saved(config);
+    return nlohmann::json::parse(read(saved.config))["model_type"].get<std::string>();
+  };
+  CHECK(type(tiny("ttt-mlp", Backbone::mamba)) == "ttt");
+  CHECK(type(tiny("attention")) == "llama");
+  CHECK(type(tiny("sliding-window")) == "mistral");
+  CHECK(type(tiny("attention", Backbone::mamba)) == "ttt-cpp");
+  CHECK(type(tiny("sliding-window", Backbone::mamba)) == "ttt-cpp");
+}
+
+TEST_CASE("a tensor that is missing, too many or misshapen is named with what was expected and found") {
+  const Broken folder;
+  const std::string gate = "model.layers.1.mlp.gate_proj.weight";
+  SECTION("missing") {
+    folder.edit_tensors(
+        [&](auto& all) { std::erase_if(all, [&](const auto& tensor) { return tensor.name == gate; }); });
+    CHECK(folder.message() ==
+          "model.safetensors, tensor '" + gate + "': expected shape [10, 12], found no such tensor");
+  }
+  SECTION("extra") {
+    folder.edit_tensors([](auto& all) { all.push_back({"model.layers.2.norm", {2, 1}, {1, 2}}); });
+    CHECK(folder.message() ==
+          "model.safetensors, tensor 'model.layers.2.norm': expected only tensors that config.json implies, found one "
+          "more, [2, 1]");
+  }
+  SECTION("misshapen") {
+    folder.edit_tensor(gate, [](Stored& tensor) { tensor.shape = {12, 10}; });
+    CHECK(folder.message() == "model.safetensors, tensor '" + gate + "': expected shape [10, 12], found [12, 10]");
+  }
+  SECTION("NaN") {
+    folder.edit_tensor(gate, [](Stored& tensor) { tensor.values[27] = std::numeric_limits<float>::quiet_NaN(); });
+    CHECK(folder.message() ==
+          "model.safetensors, tensor '" + gate + "': expected finite numbers, found NaN or infinity at [2, 3]");
+  }
+  SECTION("infinity") {
+    folder.edit_tensor("model.norm.weight",
+                       [](Stored& tensor) { tensor.values[11] = -std::numeric_limits<float>::infinity(); });
+    CHECK(folder.message<double>() ==
+          "model.safetensors, tensor 'model.norm.weight': expected finite numbers, found NaN or infinity at [11]");
+  }
+}
+
+TEST_CASE("files that are cut off, overlong or not there") {
+  const Broken folder;
+  const std::string tensors = read(folder.tensors);
+  SECTION("truncated tensors") {
+    Broken::write(folder.tensors, tensors.substr(0, tensors.size() - 4));
+    CHECK(folder.message().starts_with("model.safetensors, tensor '"));
+    CHECK(folder.message().find("expected offsets in order and within") != std::string::npos);
+  }
+  SECTION("overlong tensors") {
+    Broken::write(folder.tensors, tensors + "....");
+    const std::string message = folder.message();
+    CHECK(message.starts_with("model.safetensors: expected "));
+    CHECK(message.find(" bytes of data after the header, found ") != std::string::npos);
+  }
+  SECTION("no tensors") {
+    fs::remove(folder.tensors);
+    CHECK(folder.message() ==
+          folder.folder.string() + ": expected 'model.safetensors' or 'model.safetensors.index.json', found neither");
+  }
+  SECTION("no config.json, in a folder of someone else") {
+    folder.edit_tensors([](auto&) {});
+    fs::remove(folder.config);
+    CHECK(folder.message() == "config.json: expected a file, found none");
+  }
+  SECTION("truncated config.json") {
+    Broken::write(folder.config, read(folder.config).substr(0, 30));
+    CHECK(folder.message() == "config.json: expected JSON, found a syntax error at byte 31");
+  }
+  SECTION("overlong config.json") {
+    Broken::write(folder.config, read(folder.config) + std::string(1'000'000, ' '));
+    CHECK(folder.message().starts_with("config.json: expected at most 1000000 bytes, found 1000"));
+  }
+  SECTION("no folder") {
+    fs::remove_all(folder.folder);
+    CHECK(folder.message() == folder.folder.string() + ": expected a model folder, found no folder");
+  }
+}
+
+TEST_CASE("a config.json that makes no model") {
+  const auto message = [](const char* key, const nlohmann::json& value, const std::string& layer = "ttt-linear",
+                          Backbone backbone = Backbone::transformer) {
+    const Broken folder(tiny(layer, backbone));
+    folder.edit_json([&](nlohmann::json& json) { json[key] = value; });
+    return folder.message();
+  };
+  const std::string types = "one of ttt, llama, mistral, ttt-cpp";
+  CHECK(message("model_type", "gpt2") == "config.json, key 'model_type': expected " + types + ", found \"gpt2\"");
+  CHECK(message("model_type", nullptr) == "config.json, key 'model_type': expected a string, found null");
+  CHECK(message("model_type", "mamba2") ==
+        "config.json, key 'model_type': expected " + types + ", found \"mamba2\", whose layers are not supported yet");
+  CHECK(message("ttt_layer_type", "conv") ==
+        "config.json, key 'ttt_layer_type': expected one of linear, mlp, found \"conv\"");
+  CHECK(message("layer", "rwkv", "attention", Backbone::mamba) ==
+        "config.json, key 'layer': expected one of ttt-linear, ttt-mlp, attention, sliding-window, found \"rwkv\"");
+  CHECK(message("num_attention_heads", 5) ==
+        "config.json, key 'hidden_size': expected a multiple of num_attention_heads = 5, found 12");
+  CHECK(message("num_attention_heads", 4) ==
+        "config.json, key 'hidden_size': expected an even head width hidden_size / num_attention_heads for the rotary "
+        "embedding, found 3");
+  CHECK(message("hidden_size", 24) ==
+        "model.safetensors, tensor 'model.embed_tokens.weight': expected shape [11, 24], found [11, 12]");
+  CHECK(message("vocab_size", 12) ==
+        "model.safetensors, tensor 'model.embed_tokens.weight': expected shape [12, 12], found [11, 12]");
+  CHECK(message("num_hidden_layers", 2'000'000'000) ==
+        "model.safetensors: expected tensors of 2000000000 layers, found 38 tensors");
+  CHECK(message("num_hidden_layers", 3) ==
+        "model.safetensors, tensor 'model.layers.2.seq_norm.weight': expected shape "
+        "[12], found no such tensor");
+  CHECK(message("mini_batch_size", 2'000'000'000) ==
+        "model.safetensors, tensor 'model.layers.0.seq_modeling_block.learnable_token_idx': expected shape "
+        "[2000000000], found [5]");
+}
+
+TEST_CASE("the head of a tied model may be stored too if it says the same") {
+  const Broken folder;
+  const auto store_head = [&](float change) {
+    folder.edit_tensors([&](auto& all) {
+      for (auto tensor : std::vector<Stored>(all))
+        if (tensor.name == "model.embed_tokens.weight") {
+          tensor.name = "lm_head.weight";
+          tensor.values[3] += change;
+          all.push_back(tensor);
+        }
+    });
+  };
+  SECTION("the same") {
+    store_head(0);
+    CHECK(load_model_folder<float>(folder.folder).parameters.arena() == parameters_of(tiny()).arena());
+  }
+  SECTION("another") {
+    store_head(1);
+    CHECK(folder.message() ==
+          "model.safetensors, tensor 'lm_head.weight': expected the bits of 'model.embed_tokens.weight', as "
+          "tie_word_embeddings is true, found others");
+  }
+  SECTION("untied, without one") {
+    folder.edit_json([](nlohmann::json& json) { json["tie_word_embeddings"] = false; });
+    CHECK(folder.message() ==
+          "model.safetensors, tensor 'lm_head.weight': expected shape [11, 12], found no such tensor");
+  }
+}
+
+TEST_CASE("tensors of every floating type are read, in float and in double") {
+  const Broken folder;
+  std::vector<std::uint16_t> half(12, 0x3E00), brain(12, 0x3FC0);  // 1.5
+  std::vector<double> wide(12, 1.5);
+  const std::vector<std::pair<io::DType, std::span<const std::byte>>> forms{
+      {io::DType::F16, std::as_bytes(std::span(half))},
+      {io::DType::BF16, std::as_bytes(std::span(brain))},
+      {io::DType::F64, std::as_bytes(std::span(wide))}};
+  for (const auto& [dtype, bytes] : forms) {
+    const auto file = io::SafetensorsFile::open(folder.tensors);
+    std::vector<io::TensorSource> sources;
+    for (const auto& info : file.tensors())
+      if (info.name == "model.norm.weight")
+        sources.push_back({info.name, dtype, info.shape, bytes});
+      else
+        sources.push_back({info.name, info.dtype, info.shape, file.bytes(info)});
+    io::write_safetensors(folder.tensors, sources);
+    CHECK(load_model_folder<float>(folder.folder).parameters.views().norm[7] == 1.5F);
+    CHECK(load_model_folder<double>(folder.folder).parameters.views().norm[7] == 1.5);
+  }
+  std::vector<std::int64_t> whole(12, 1);
+  const auto file = io::SafetensorsFile::open(folder.tensors);
+  std::vector<io::TensorSource> sources;
+  for (const auto& info : file.tensors())
+    if (info.name == "model.norm.weight")
+      sources.push_back(io::tensor_source(info.name, info.shape, std::span<const std::int64_t>(whole)));
+    else
+      sources.push_back({info.name, info.dtype, info.shape, file.bytes(info)});
+  io::write_safetensors(folder.tensors, sources);
+  CHECK(folder.message() ==
+        "model.safetensors, tensor 'model.norm.weight': expected F32, F16, BF16, or F64 with "
+        "rounding allowed, found I64");
+}
+
+TEST_CASE("what cannot be loaded is not saved, and the old folder stays") {
+  const Broken folder;
+  const auto before = snapshot(folder.temporary.path());
+  const auto refused = [&](const ModelConfig& config, const Parameters& parameters) {
+    const std::string text = error_message([&] { save_model_folder(folder.folder, config, parameters); });
+    CHECK(snapshot(folder.temporary.path()) == before);
+    const std::string start = folder.folder.string() + ", ";
+    return text.starts_with(start) ? text.substr(start.size()) : text;
+  };
+  auto parameters = parameters_of(tiny());
+  parameters.views().norm[4] = std::numeric_limits<float>::infinity();
+  CHECK(refused(tiny(), parameters) ==
+        "tensor 'model.norm.weight': expected finite numbers, found NaN or infinity at [4]");
+  ModelConfig other = tiny();
+  other.hidden = 14;
+  CHECK(refused(other, parameters_of(tiny())) ==
+        "parameter 16 of the model to be saved: expected 'model.layers.0.mlp.gate_proj.weight' [14, 12], found "
+        "'model.layers.0.mlp.gate_proj.weight' [10, 12]");
+  other = tiny();
+  other.heads = 4;
+  CHECK(refused(other, parameters_of(tiny())) ==
+        "TTT layer: head width: expected an even number, for the rotary embedding, found 3");
+}
+
+TEST_CASE("a save that is cut off between its two files leaves the new model") {
+  const TemporaryFolder temporary;
+  const fs::path folder = temporary / "model";
+  ModelConfig old = tiny("attention"), fresh = tiny("ttt-mlp", Backbone::mamba);
+  old.mini_batch = 16;
+  const auto parameters = parameters_of(fresh, 2);
+  const bool overwrites = GENERATE(true, false);
+  if (overwrites) save_model_folder(folder, old, parameters_of(old));
+  const std::string config = overwrites ? read(folder / "config.json") : "";
+  save_model_folder(folder, fresh, parameters);
+  if (overwrites)
+    Broken::write(folder / "config.json", config);
+  else
+    fs::remove(folder / "config.json");
+  const auto loaded = load_model_folder<float>(folder);
+  CHECK(loaded.config == fresh);
+  CHECK(loaded.parameters.arena() == parameters.arena());
+  // A config.json that someone changes later counts: only the one from before the save is known to be old.
+  save_model_folder(folder, fresh, parameters);
+  auto json = nlohmann::json::parse(read(folder / "config.json"));
+  json["rope_theta"] = 500.0;
+  Broken::write(folder / "config.json", json.dump());
+  CHECK(load_model_folder<float>(folder).config.rope_theta == 500);
+}
+
+TEST_CASE("a process killed while it saves leaves a model that loads", "[process]") {
+  const TemporaryFolder temporary;
+  const fs::path folder = temporary / "model";
+  const std::vector<ModelConfig> configs{tiny("ttt-linear"), tiny("ttt-mlp", Backbone::mamba)};
+  const std::vector<Parameters> parameters{parameters_of(configs[0]), parameters_of(configs[1])};
+  save_model_folder(folder, configs[0], parameters[0]);
+  for (int microseconds = 100; microseconds < 12000; microseconds += 700) {
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) save_until_killed(folder, configs, parameters);
+    ::usleep(static_cast<useconds_t>(microseconds));
+    ::kill(child, SIGKILL);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    CHECK(WIFSIGNALED(status));
+    const auto loaded = load_model_folder<float>(folder);
+    const std::size_t which = loaded.config == configs[0] ? 0 : 1;
+    CHECK(loaded.config == configs[which]);
+    CHECK(loaded.parameters.arena() == parameters[which].arena());
+  }
+}
+
+TEST_CASE("a model takes the place of a sharded one") {
+  const TemporaryFolder temporary;
+  fs::copy(fs::path(TTT_GOLDEN_DIR) / "model" / "ttt_mlp_mamba", temporary / "model");
+  CHECK(load_model_folder<float>(temporary / "model").config.vocabulary == 96);
+  save_model_folder(temporary / "model", tiny(), parameters_of(tiny()));
+  CHECK(load_model_folder<float>(temporary / "model").config == tiny());
+}
+
+TEST_CASE("other files of a folder stay") {
+  const TemporaryFolder temporary;
+  temporary.write("model/notes.txt", "mine");
+  save_model_folder(temporary / "model", tiny(), parameters_of(tiny()));
+  CHECK(read(temporary / "model/notes.txt") == "mine");
+  CHECK(snapshot(temporary / "model").size() == 3);
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+#include <string>
+
+#include "support/catch.hpp"
+#include "ttt/models/model_config.hpp"
+
+using namespace ttt;
+
+namespace {
+
+ModelConfig tiny(std::string_view layer) {
+  ModelConfig config;
+  config.layer = std::string(layer);
+  config.vocabulary = 11;
+  config.width = 12;
+  config.hidden = 10;
+  config.depth = 3;
+  config.heads = 3;
+  config.window = 6;
+  config.mini_batch = 5;
+  return config;
+}
+
+std::string refusal(const ModelConfig& config) {
+  try {
+    make_model<float>(config);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+}  // namespace
+
+TEST_CASE("a model has the layer that its configuration names, in every block") {
+  using Any = AnySequenceLayer<float>;
+  const auto holds = [](const Any& layer, std::string_view name) {
+    if (name == "ttt-linear") return layer.get<TttLinear<float>>() != nullptr;
+    if (name == "ttt-mlp") return layer.get<TttMlp<float>>() != nullptr;
+    if (name == "attention") return layer.get<Attention<float>>() != nullptr;
+    return name == "sliding-window" && layer.get<SlidingWindowAttention<float>>() != nullptr;
+  };
+  for (const auto name : layer_names) {
+    CAPTURE(name);
+    const auto model = make_model<float>(tiny(name));
+    CHECK(model.blocks().size() == 3);
+    CHECK(model.vocabulary() == 11);
+    for (const auto& block : model.blocks()) CHECK(holds(block.layer(), name));
+  }
+}
+
+TEST_CASE("what a configuration says reaches the layers and the blocks") {
+  ModelConfig config = tiny("ttt-mlp");
+  config.backbone = Backbone::mamba;
+  config.tied = false;
+  config.gate = config.share_query_key = true;
+  config.conv_taps = 3;
+  config.base_learning_rate = 0.25;
+  config.rope_theta = 500;
+  config.norm_epsilon = 1e-3;
+  const auto model = make_model<float>(config);
+  CHECK_FALSE(model.config().tied);
+  CHECK(model.blocks()[2].config() == BlockConfig{12, 10, true, 3, 1e-3});
+  const TttConfig& layer = model.blocks()[2].layer().get<TttMlp<float>>()->config();
+  CHECK(layer.heads == 3);
+  CHECK(layer.mini_batch == 5);
+  CHECK(layer.gate);
+  CHECK(layer.share_query_key);
+  CHECK(layer.conv_taps == 3);
+  CHECK(layer.base_learning_rate == 0.25);
+  CHECK(layer.rope_theta == 500);
+
+  ModelConfig window = tiny("sliding-window");
+  window.key_value_heads = 1;
+  const auto attention = make_layer<float>(window).get<SlidingWindowAttention<float>>()->config();
+  CHECK(attention.window == 6);
+  CHECK(attention.key_value_heads == 1);
+  CHECK(attention_config(tiny("attention")).window == 0);
+}
+
+TEST_CASE("the published models follow from layer and backbone") {
+  ModelConfig config = tiny("ttt-linear");
+  config.backbone = Backbone::mamba;
+  CHECK(published(config).gate);
+  CHECK(published(config).share_query_key);
+  CHECK(published(config).base_learning_rate == 1);
+  CHECK_FALSE(published(tiny("ttt-linear")).gate);
+  CHECK(published(tiny("ttt-mlp")).base_learning_rate == 0.1);
+  config.layer = "attention";
+  CHECK_FALSE(published(config).gate);
+  CHECK_FALSE(published(config).share_query_key);
+}
+
+TEST_CASE("configurations that make no model are refused by name") {
+  ModelConfig config = tiny("rwkv");
+  CHECK(refusal(config) == "layer: expected one of ttt-linear, ttt-mlp, attention, sliding-window, found 'rwkv'");
+  config = tiny("ttt-linear");
+  config.depth = 0;
+  CHECK(refusal(config) == "depth: expected at least 1, found 0");
+  config = tiny("ttt-linear");
+  config.heads = 5;
+  CHECK(refusal(config) == "TTT layer: width: expected a multiple of heads = 5, found 12");
+  config.heads = 4;
+  CHECK(refusal(config) == "TTT layer: head width: expected an even number, for the rotary embedding, found 3");
+  config = tiny("attention");
+  config.heads = 5;
+  CHECK(refusal(config) == "attention option heads: expected a divisor of the width 12, found 5");
+  config = tiny("sliding-window");
+  config.window = 0;
+  CHECK(refusal(config) == "attention option window: expected at least 1, found 0");
+  config = tiny("ttt-linear");
+  config.vocabulary = 0;
+  CHECK(refusal(config) == "vocabulary: expected at least 1, found 0");
+  config = tiny("ttt-linear");
+  config.hidden = 0;
+  CHECK(refusal(config) == "block 0: hidden width of the MLP: expected a positive number, found 0");
+}
