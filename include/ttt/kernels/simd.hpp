@@ -48,7 +48,13 @@ struct Pack {
   friend TTT_INLINE Pack operator+(Pack a, Pack b) { return a.value + b.value; }
   friend TTT_INLINE Pack operator-(Pack a, Pack b) { return a.value - b.value; }
   friend TTT_INLINE Pack operator*(Pack a, Pack b) { return a.value * b.value; }
-  friend TTT_INLINE Pack operator/(Pack a, Pack b) { return a.value / b.value; }
+  friend TTT_INLINE Pack operator/(Pack a, Pack b) {
+#if XSIMD_WITH_NEON64
+    // xsimd 8 divides floats by an estimate of the reciprocal there, though the instruction exists.
+    if constexpr (sizeof(Scalar) == 4) return Batch(vdivq_f32(a.value, b.value));
+#endif
+    return a.value / b.value;
+  }
   friend TTT_INLINE Mask operator<(Pack a, Pack b) { return a.value < b.value; }
 };
 
@@ -116,6 +122,10 @@ TTT_INLINE Pack<Scalar, Arch> fma(Pack<Scalar, Arch> a, Pack<Scalar, Arch> b, Pa
 
 template <class Scalar, class Arch>
 TTT_INLINE Pack<Scalar, Arch> sqrt(Pack<Scalar, Arch> a) {
+#if XSIMD_WITH_NEON64
+  if constexpr (!std::is_same_v<Arch, Generic> && sizeof(Scalar) == 4)  // an estimate in xsimd 8, as the division
+    return typename Pack<Scalar, Arch>::Batch(vsqrtq_f32(a.value));
+#endif
   using std::sqrt;
   using xsimd::sqrt;
   return sqrt(a.value);

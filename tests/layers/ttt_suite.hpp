@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+/// @file
+/// What every TTT layer must do, whatever its rule. `Family` names the layer: `template <class, Index, Index> Layer`.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "layers/ttt_golden.hpp"
+#include "suites/sequence_layer.hpp"
+#include "support/catch.hpp"
+#include "ttt/layers/layer.hpp"
+
+namespace ttt::ttt_suite {
+
+// C = 18, H = 3, D = 6, K = 5: all different, none a multiple of a pack.
+inline TttConfig small(bool mamba) {
+  TttConfig config;
+  config.width = 18;
+  config.heads = 3;
+  config.mini_batch = 5;
+  config.gate = config.share_query_key = mamba;
+  config.checkpoint_interval = 2;
+  return config;
+}
+
+// Keeps 1/r + learned_r half its size away from the clamp at zero, with one entry beyond it.
+inline suites::LayerCase layer_case() {
+  suites::LayerCase options{.mini_batch = 5};
+  options.prepare = [](std::string_view name, Index index, double value) {
+    if (name != "learnable_token_idx") return value;
+    return index == 3 ? -2.0 : 0.1 / static_cast<double>(index + 1);
+  };
+  return options;
+}
+
+template <template <class, Index, Index> class Family, class Scalar>
+void contracts() {
+  for (const bool mamba : {false, true}) {
+    INFO((mamba ? "gate, shared query/key, convolutions" : "plain"));
+    suites::check_sequence_layer(typename Family<Scalar, dynamic, dynamic>::Layer(small(mamba)), layer_case());
+    suites::check_sequence_layer(typename Family<Scalar, 6, 5>::Layer(small(mamba)), layer_case());
+  }
+  INFO("primal form");
+  TttConfig config = small(false);
+  config.form = rules::TttForm::primal;
+  suites::check_sequence_layer(typename Family<Scalar, dynamic, dynamic>::Layer(config), layer_case());
+}
+
+template <template <class, Index, Index> class Family>
+void static_sizes_compute_the_same() {
+  const TttConfig config = small(true);
+  const Layer<typename Family<double, dynamic, dynamic>::Layer> dynamic_sizes(config, 3);
+  const Layer<typename Family<double, 6, 5>::Layer> fixed_sizes(config, 3);
+  const auto x = testing::random_matrix<double>(23, 18, 4);
+  testing::Matrix<double> y(23, 18), y_fixed(23, 18);
+  auto state = dynamic_sizes.initial_state(), state_fixed = fixed_sizes.initial_state();
+  Context context;
+  dynamic_sizes.forward(x.view(), state, y.view(), context);
+  fixed_sizes.forward(x.view(), state_fixed, y_fixed.view(), context);
+  testing::Report report{"static against dynamic sizes", 0, {}};
+  report.close("y", testing::parts_of(std::as_const(y_fixed).view(), "y"), testing::parts_of(std::as_const(y).view(), "y"),
+               1e-13);
+  report.close("state", testing::parts_of_state(state_fixed), testing::parts_of_state(state), 1e-13);
+  INFO(report.text());
+  CHECK(report.failures.empty());
+}
+
+template <template <class, Index, Index> class Family>
+void reports_inner_loss() {
+  struct Sink : StatisticsSink {
+    std::vector<InnerLoss> losses;
+    void inner_loss(const InnerLoss& loss) override { losses.push_back(loss); }
+  } sink;
+  TttConfig config = small(false);
+  config.base_learning_rate = 1e-8;  // small against the curvature of a loss behind a layer norm of tiny inputs
+  const Layer<typename Family<double, dynamic, dynamic>::Layer> layer(config, 5);
+  const auto x = testing::random_matrix<double>(13, 18, 6);
+  testing::Matrix<double> y(13, 18), y_silent(13, 18);
+  auto state = layer.initial_state(), state_silent = state;
+  Context context;
+  layer.forward(x.view(), state_silent, y_silent.view(), context);
+  context.statistics = &sink;
+  layer.forward(x.view(), state, y.view(), context);
+  CHECK(state == state_silent);
+
+  REQUIRE(sink.losses.size() == 3 * 3);  // 13 tokens are 5 + 5 + 3, in each of three heads
+  CHECK(sink.losses[0].at_initial == sink.losses[0].before_update);
+  CHECK(sink.losses[2].tokens == 3);
+  CHECK(sink.losses[2].position == 10);
+  CHECK(sink.losses[3].head == 1);
+  for (const auto& loss : sink.losses) CHECK(loss.after_update < loss.before_update);
+  CHECK(sink.losses[2].before_update != sink.losses[2].at_initial);
+}
+
+template <class TttLayer>
+std::string refusal(const TttConfig& config) {
+  try {
+    TttLayer layer(config);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+template <template <class, Index, Index> class Family>
+void refuses_what_makes_no_layer() {
+  using Layer = typename Family<float, dynamic, dynamic>::Layer;
+  const auto changed = [](bool mamba, auto change) {
+    TttConfig config = small(mamba);
+    change(config);
+    return refusal<Layer>(config);
+  };
+  CHECK(changed(false, [](TttConfig& c) { c.heads = 4; }) == "TTT layer: width: expected a multiple of heads = 4, found 18");
+  CHECK(changed(false, [](TttConfig& c) { c.heads = 6; }) ==
+        "TTT layer: head width: expected an even number, for the rotary embedding, found 3");
+  CHECK(changed(false, [](TttConfig& c) { c.mini_batch = 0; }) ==
+        "TTT layer: mini_batch: expected a positive number, found 0");
+  CHECK(changed(false, [](TttConfig& c) { c.checkpoint_interval = 0; }) ==
+        "TTT layer: checkpoint_interval: expected a positive number, found 0");
+  CHECK(changed(true, [](TttConfig& c) { c.conv_taps = 0; }) ==
+        "TTT layer: conv_taps: expected a positive number, found 0");
+}
+
+template <template <class, Index, Index> class Family>
+void checkpoints_bound_memory() {
+  using Layer = typename Family<float, dynamic, dynamic>::Layer;
+  TttConfig config = small(false);
+  config.checkpoint_interval = 1;
+  const auto every = Layer(config).record_bytes(1000);
+  config.checkpoint_interval = 50;
+  CHECK(Layer(config).record_bytes(1000) < every);
+}
+
+}  // namespace ttt::ttt_suite
