@@ -10,6 +10,7 @@
 #include "ttt/core/eigen.hpp"
 #include "ttt/core/error.hpp"
 #include "ttt/core/executor.hpp"
+#include "ttt/core/finite.hpp"
 #include "ttt/core/parameters.hpp"
 #include "ttt/core/random.hpp"
 #include "ttt/core/segment.hpp"

@@ -2,33 +2,18 @@
 #pragma once
 
 #include <array>
-#include <bit>
 #include <cmath>
-#include <concepts>
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "ttt/core/context.hpp"
+#include "ttt/core/finite.hpp"
 #include "ttt/training/parameter_groups.hpp"
 
 TTT_NAMESPACE_BEGIN
 
 namespace training {
-
-/// Neither NaN nor infinite, told from the bits, so that -ffast-math cannot remove the question.
-template <std::floating_point Scalar>
-bool is_finite(Scalar value) {
-  static_assert(sizeof(Scalar) == 4 || sizeof(Scalar) == 8);
-  if constexpr (sizeof(Scalar) == 4) {
-    constexpr std::uint32_t exponent = 0x7F800000U;
-    return (std::bit_cast<std::uint32_t>(value) & exponent) != exponent;
-  } else {
-    constexpr std::uint64_t exponent = 0x7FF0000000000000ULL;
-    return (std::bit_cast<std::uint64_t>(value) & exponent) != exponent;
-  }
-}
 
 /// Name of the first tensor with a value that is NaN or infinite, frozen or not.
 template <class Scalar>

@@ -2,12 +2,11 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
-#include <limits>
 #include <string>
 #include <type_traits>
 #include <vector>
 
+#include "ttt/core/finite.hpp"
 #include "ttt/io/safetensors_set.hpp"
 #include "ttt/models/loaders/families.hpp"
 
@@ -102,14 +101,6 @@ inline void check_tensors(const io::SafetensorsSet& set, const std::vector<Expec
     if (!std::binary_search(names.begin(), names.end(), tensor.name) && !family.is_derived(tensor.name))
       throw_unexpected(tensor_subject(set.path().string(), tensor.name), "only tensors that config.json implies",
                        "one more, " + io::shape_text(tensor.shape));
-}
-
-/// Exponent bits, as -ffast-math would answer std::isfinite with true.
-template <class Scalar>
-bool is_finite(Scalar value) {
-  using Bits = std::conditional_t<sizeof(Scalar) == 4, std::uint32_t, std::uint64_t>;
-  constexpr Bits exponent = std::bit_cast<Bits>(std::numeric_limits<Scalar>::infinity());
-  return (std::bit_cast<Bits>(value) & exponent) != exponent;
 }
 
 template <class Scalar>
