@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: MIT
 """check.py SOURCE COMPILER FLAGS...: the source compiles as it stands, and with -DTTT_BROKEN fails with its messages.
 
-Lines `// expect: TEXT` of the source hold texts that the compiler's output must contain. Compiling the sound variant
-first shows that the failure comes from the lines under TTT_BROKEN and not from a missing header.
+Lines `// expect: TEXT` of the source hold texts that the compiler's output, of at most 25 lines, must contain.
+Compiling the sound variant first shows that the failure comes from the lines under TTT_BROKEN and not from a missing
+header.
 """
 import re
 import subprocess
 import sys
+
+MOST_LINES = 25  # a message behind a wall of text is not read
 
 
 def main():
@@ -24,6 +27,9 @@ def main():
     for text in expected:
         if text not in broken.stderr:
             return f"{source}: the compiler does not say '{text}':\n{broken.stderr}"
+    lines = broken.stderr.count("\n")
+    if lines > MOST_LINES:
+        return f"{source}: the compiler needs {lines} lines to say it, expected at most {MOST_LINES}"
     print(f"{source}: {len(expected)} messages checked")
 
 
