@@ -2,6 +2,7 @@
 #include "ttt/core/context.hpp"
 
 #include <atomic>
+#include <latch>
 #include <vector>
 
 #include "support/allocation_hook.hpp"
@@ -51,6 +52,9 @@ TEST_CASE("each worker has scratch of its own, given back after each task, which
         if (value != index) spoiled = true;
     });
   };
+  // A sanitizer allocates on each thread as it starts, which may be later than its pool: meet them all first.
+  std::latch started(context.workers());
+  context.parallel(context.workers(), [&](Index, Arena&) { started.arrive_and_wait(); });
   const auto before = testing::allocations();
   work();
   CHECK(testing::allocations() == before);
