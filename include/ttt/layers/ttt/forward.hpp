@@ -152,13 +152,13 @@ void TttLayer<Rule, Arch>::inner_loop(const Parameters& parameters, Segments seg
     const SegmentRange run = runs[static_cast<std::size_t>(task / heads)];
     const Index h = task % heads;
     const auto shared = head(parameters, a, h);
-    Scalar* initial = arena.allocate<Scalar>(rule_.state_size());
-    load_initial(parameters, h, initial);
+    Scalar* const initial = context.statistics ? arena.allocate<Scalar>(rule_.state_size()) : nullptr;
+    if (initial) load_initial(parameters, h, initial);
     for (std::size_t i = run.first; i < run.end; ++i) {
       const TttSegment& segment = a.segments[i];
       const std::size_t place = i * static_cast<std::size_t>(heads) + static_cast<std::size_t>(h);
       Scalar* state = segments[i].state->values.data() + h * rule_.state_size();
-      if (segment.reset) std::copy_n(initial, rule_.state_size(), state);
+      if (segment.reset) load_initial(parameters, h, state);
       rules::forward_sequence<Arch>(rule_, config_.form, shared, state, parts(segment), a.rows(segment, h, width),
                                     a.inner.rows(segment.row, segment.length).columns(h * width, width),
                                     checkpoints(checkpoint_memory.empty() ? nullptr : checkpoint_memory[place]),
