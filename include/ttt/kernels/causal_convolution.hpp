@@ -33,6 +33,42 @@ TTT_INLINE void write_chain(Index channels, Scalar* to, Output output, Chain&& c
   });
 }
 
+/// Calls `body` with the number of taps, known to the compiler where it is that of the published models.
+template <class Body>
+TTT_INLINE void with_taps(Index taps, Body&& body) {
+  if (taps == 4)
+    body(Extent<4>());
+  else
+    body(Extent<dynamic>(taps));
+}
+
+/// d_weights[j] += Σ_t d_y[t] ∘ x[t + j], t in order. Blocks of rows stay in the first-level cache for all their packs.
+template <class Arch, class Taps, class Scalar>
+void accumulate_taps(Taps taps, const Scalar* x, Index x_stride, MatrixView<const Scalar> d_y,
+                     MatrixView<Scalar> d_weights) {
+  constexpr Index block = 16;
+  for (Index first = 0; first < d_y.rows(); first += block) {
+    const Index last = std::min(first + block, d_y.rows());
+    simd::for_each_pack<Scalar, Arch>(d_y.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
+      if constexpr (std::is_same_v<Taps, Extent<4>>) {
+        P sum[4];
+        for (Index j = 0; j < 4; ++j) sum[j] = P::load(d_weights.row(j) + c);
+        for (Index t = first; t < last; ++t)
+          for (Index j = 0; j < 4; ++j)
+            sum[j] = simd::fma(P::load(d_y.row(t) + c), P::load(x + (t + j) * x_stride + c), sum[j]);
+        for (Index j = 0; j < 4; ++j) sum[j].store(d_weights.row(j) + c);
+      } else {
+        for (Index j = 0; j < taps; ++j) {
+          P sum = P::load(d_weights.row(j) + c);
+          for (Index t = first; t < last; ++t)
+            sum = simd::fma(P::load(d_y.row(t) + c), P::load(x + (t + j) * x_stride + c), sum);
+          sum.store(d_weights.row(j) + c);
+        }
+      }
+    });
+  }
+}
+
 }  // namespace detail
 
 /// y[t] = bias + Σ_j weights[j] ∘ x[t − taps + 1 + j], where rows before the first are those of `tail`.
@@ -45,13 +81,25 @@ void causal_convolution(MatrixView<const std::type_identity_t<Scalar>> x,
                         MatrixView<const std::type_identity_t<Scalar>> weights,
                         VectorView<const std::type_identity_t<Scalar>> bias, MatrixView<Scalar> y) {
   TTT_ASSERT(tail.rows() == weights.rows() - 1, "a tail has one row less than there are taps");
-  for (Index t = 0; t < y.rows(); ++t)
+  const Index edge = std::min(tail.rows(), y.rows());  // rows that reach back into the tail
+  for (Index t = 0; t < edge; ++t)
     simd::for_each_pack<Scalar, Arch>(y.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
       P sum = P::load(bias.data() + c);
       for (Index j = 0; j < weights.rows(); ++j)
         sum = simd::fma(P::load(weights.row(j) + c), P::load(detail::row_behind_tail(tail, x, t + j) + c), sum);
       sum.store(y.row(t) + c);
     });
+  detail::with_taps(weights.rows(), [&](auto taps) TTT_INLINE_LAMBDA {
+    for (Index t = edge; t < y.rows(); ++t) {
+      const Scalar* const oldest = x.row(t - edge);
+      simd::for_each_pack<Scalar, Arch>(y.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
+        P sum = P::load(bias.data() + c);
+        for (Index j = 0; j < taps; ++j)
+          sum = simd::fma(P::load(weights.row(j) + c), P::load(oldest + j * x.stride() + c), sum);
+        sum.store(y.row(t) + c);
+      });
+    }
+  });
 }
 
 /// Backward of `causal_convolution`: d_x[t] (+)= Σ_j weights[j] ∘ d_y[t + taps − 1 − j], d_tail likewise for the rows
@@ -72,21 +120,36 @@ void causal_convolution_backward(MatrixView<const std::type_identity_t<Scalar>> 
   for (Index s = 0; s < taps - 1 + tokens; ++s) {
     const auto target = s < taps - 1 ? d_tail : d_x;
     if (target.empty()) continue;
-    detail::write_chain<Arch>(channels, target.row(s < taps - 1 ? s : s - taps + 1), output,
-                              [&]<class P>(P sum, Index c) TTT_INLINE_LAMBDA {
-                                for (Index j = std::max<Index>(0, s - tokens + 1); j < std::min(taps, s + 1); ++j)
-                                  sum = simd::fma(P::load(weights.row(j) + c), P::load(d_y.row(s - j) + c), sum);
-                                return sum;
-                              });
+    Scalar* const to = target.row(s < taps - 1 ? s : s - taps + 1);
+    if (s >= taps - 1 && s < tokens)
+      detail::with_taps(taps, [&](auto all) TTT_INLINE_LAMBDA {
+        detail::write_chain<Arch>(channels, to, output, [&]<class P>(P sum, Index c) TTT_INLINE_LAMBDA {
+          for (Index j = 0; j < all; ++j)
+            sum = simd::fma(P::load(weights.row(j) + c), P::load(d_y.row(s - j) + c), sum);
+          return sum;
+        });
+      });
+    else
+      detail::write_chain<Arch>(channels, to, output, [&]<class P>(P sum, Index c) TTT_INLINE_LAMBDA {
+        for (Index j = std::max<Index>(0, s - tokens + 1); j < std::min(taps, s + 1); ++j)
+          sum = simd::fma(P::load(weights.row(j) + c), P::load(d_y.row(s - j) + c), sum);
+        return sum;
+      });
   }
-  if (!d_weights.empty())
+  if (!d_weights.empty()) {
+    const Index edge = std::min(taps - 1, tokens);
     for (Index j = 0; j < taps; ++j)
       detail::write_chain<Arch>(
           channels, d_weights.row(j), Output::accumulate, [&]<class P>(P sum, Index c) TTT_INLINE_LAMBDA {
-            for (Index t = 0; t < tokens; ++t)
+            for (Index t = 0; t < edge; ++t)
               sum = simd::fma(P::load(d_y.row(t) + c), P::load(detail::row_behind_tail(tail, x, t + j) + c), sum);
             return sum;
           });
+    detail::with_taps(taps, [&](auto all) {
+      detail::accumulate_taps<Arch, decltype(all), Scalar>(all, x.data(), x.stride(), d_y.rows(edge, tokens - edge),
+                                                           d_weights);
+    });
+  }
   if (!d_bias.empty())
     detail::write_chain<Arch>(channels, d_bias.data(), Output::accumulate,
                               [&]<class P>(P sum, Index c) TTT_INLINE_LAMBDA {
