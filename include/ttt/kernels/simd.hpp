@@ -204,12 +204,11 @@ TTT_INLINE Pack<Scalar, Arch> scale_by_power_of_two(Pack<Scalar, Arch> a, Pack<S
 /// `[&]<class P>(P, Index i) { … P::load(x + i) … }`.
 template <class Scalar, class Arch, class Body>
 TTT_INLINE void for_each_pack(Index count, Body&& body) {
-  Index i = 0;
-  if constexpr (!std::is_same_v<Arch, Generic>) {
-    using Wide = Pack<Scalar, Arch>;
-    for (; i + Wide::size <= count; i += Wide::size) body(Wide{}, i);
-  }
-  for (; i < count; ++i) body(Pack<Scalar, Generic>{}, i);
+  using Wide = Pack<Scalar, Arch>;
+  const Index whole = Wide::size > 1 ? count - count % Wide::size : 0;
+  if constexpr (Wide::size > 1)
+    for (Index i = 0; i < whole; i += Wide::size) body(Wide{}, i);
+  for (Index i = whole; i < count; ++i) body(Pack<Scalar, Generic>{}, i);
 }
 
 /// Σ body(pack, i) over [0, count): lanes in parallel, then across lanes, then the tail; one fixed order for each count.
