@@ -12,6 +12,7 @@ SEES = {folder: set(CHAIN[:place]) for place, folder in enumerate(CHAIN)}
 SEES["io"] = {"core"}
 SEES["models/loaders"] = set(CHAIN) | {"io"}
 SEES["training"] = SEES["serving"] = set(CHAIN) | {"io", "models/loaders"}
+SEES["dispatch"] = {"core", "kernels", "rules"}
 SEES["interop"] = set(SEES) | {"training", "serving"}
 MIRRORED = ["kernels", "rules", "nn", "layers", "models", "training", "serving", "io"]
 HEADER_LINES = 400
@@ -92,7 +93,7 @@ def check_includes(root):
                 continue
             elif folder and other != folder and other not in SEES[folder]:
                 errors.append(f"{name}: {folder} must not include {target}")
-            elif not folder and other in {"io", "models/loaders", "interop"}:
+            elif not folder and other in {"io", "models/loaders", "interop", "dispatch"}:
                 errors.append(f"{name}: the umbrella must not include {target}")
     return count, errors + cycles(everything)
 
@@ -128,7 +129,7 @@ def check_umbrella(root):
         if name not in reached and name in everything:
             reached.add(name)
             waiting += included(everything[name])
-    wanted = [n for n in everything if folder_of(n) not in {"io", "models/loaders", "interop"}]
+    wanted = [n for n in everything if folder_of(n) not in {"io", "models/loaders", "interop", "dispatch"}]
     errors = [f"{name}: not reached from ttt.hpp" for name in wanted if name not in reached]
     errors += [f"ttt.hpp: reaches {name}, which needs nlohmann-json" for name in sorted(reached)
                if "nlohmann" in code(everything[name])]

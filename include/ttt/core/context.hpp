@@ -5,13 +5,14 @@
 #include <vector>
 
 #include "ttt/core/executor.hpp"
+#include "ttt/core/kernel_table.hpp"
 #include "ttt/core/statistics.hpp"
 #include "ttt/core/storage.hpp"
 
 TTT_NAMESPACE_BEGIN
 
-/// What every call needs besides its data: an executor, scratch memory for each of its workers, and, when wanted, a sink
-/// for inner-loop statistics and a flag that stops the work. One Context serves one thread of calls at a time.
+/// What every call needs besides its data: an executor, scratch memory for each of its workers, and, when wanted, kernels
+/// of another instruction set, a sink for inner-loop statistics and a flag that stops the work. One Context serves one thread of calls at a time.
 class Context {
  public:
   /// Scratch that every worker starts with: enough to decode one token of any layer up to a width of several thousand,
@@ -41,10 +42,23 @@ class Context {
     });
   }
 
+  /// Runs `Kernel(arguments…)`, or the kernel of that name for Scalar in `kernels` when there are some.
+  template <KernelId id, class Scalar, auto Kernel, class... Arguments>
+  auto call(Arguments&&... arguments) const {
+    if constexpr (detail::has_kernel_table<Scalar>)
+      if (kernels)
+        return detail::KernelCall<decltype(Kernel)>::through(
+            kernels->entries[detail::table_row<Scalar>][static_cast<int>(id)], std::forward<Arguments>(arguments)...);
+    return Kernel(std::forward<Arguments>(arguments)...);
+  }
+
   /// Scratch of the calling thread.
   Arena& scratch() { return scratch_.front(); }
   Index workers() const { return executor_->workers(); }
 
+  /// Kernels compiled for an instruction set that is chosen at run time (see ttt/dispatch/unit.hpp); null (the default)
+  /// runs those compiled with the caller's own flags.
+  const KernelTable* kernels = nullptr;
   /// Receives inner-loop statistics; null (the default) computes none.
   StatisticsSink* statistics = nullptr;
   /// When it becomes true, models and trainers stop between layers or steps by throwing `Cancelled`.

@@ -54,8 +54,9 @@ Loss next_token_loss(MatrixView<const std::type_identity_t<Scalar>> logits, std:
       row_losses[r] = 0;
       if (target >= 0)
         row_losses[r] = static_cast<double>(
-            kernels::cross_entropy_row(logits.row(r), static_cast<Index>(target), logits.columns(),
-                                       d_logits.empty() ? nullptr : d_logits.row(r), static_cast<Scalar>(scale)));
+            context.call<KernelId::cross_entropy_row, Scalar, &kernels::cross_entropy_row<simd::Native, Scalar>>(
+                logits.row(r), static_cast<Index>(target), logits.columns(),
+                d_logits.empty() ? nullptr : d_logits.row(r), static_cast<Scalar>(scale)));
       else if (!d_logits.empty())
         fill(d_logits.rows(r, 1), Scalar(0));
     }

@@ -16,8 +16,8 @@ void layer_norm_forward(const Tensor<Scalar>& weight, const Tensor<Scalar>& bias
                         MatrixView<const std::type_identity_t<Scalar>> x, double epsilon,
                         MatrixView<std::type_identity_t<Scalar>> y, Context& context) {
   context.parallel_ranges(x.rows(), detail::rows_per_range, [&](Index first, Index count, Arena&) {
-    kernels::layer_norm(x.rows(first, count), weight.vector(), bias.vector(), static_cast<Scalar>(epsilon),
-                        y.rows(first, count));
+    context.call<KernelId::layer_norm, Scalar, &kernels::layer_norm<simd::Native, Scalar>>(
+        x.rows(first, count), weight.vector(), bias.vector(), static_cast<Scalar>(epsilon), y.rows(first, count));
   });
 }
 
@@ -35,10 +35,11 @@ void layer_norm_backward(const Tensor<Scalar>& weight, MatrixView<const std::typ
   detail::sum_over_rows(x.rows(), VectorView<Scalar>(sums_of_both.data(), 2 * width), context,
                         [&](Index first, Index count, VectorView<Scalar> sums, Arena& arena) {
                           detail::write_rows(first, count, d_x, accumulate, arena, [&](Scalar* d_row, Index r) {
-                            kernels::layer_norm_row_backward(x.row(r), weight.data(), width,
-                                                             static_cast<Scalar>(epsilon), d_y.row(r), d_row,
-                                                             d_weight.empty() ? nullptr : sums.data(),
-                                                             d_bias.empty() ? nullptr : sums.data() + width);
+                            context.call<KernelId::layer_norm_row_backward, Scalar,
+                                         &kernels::layer_norm_row_backward<simd::Native, Scalar>>(
+                                x.row(r), weight.data(), width, static_cast<Scalar>(epsilon), d_y.row(r), d_row,
+                                d_weight.empty() ? nullptr : sums.data(),
+                                d_bias.empty() ? nullptr : sums.data() + width);
                           });
                         });
   for (Index c = 0; c < width; ++c) {

@@ -15,7 +15,8 @@ template <class Scalar>
 void rms_norm_forward(const Tensor<Scalar>& weight, MatrixView<const std::type_identity_t<Scalar>> x, double epsilon,
                       MatrixView<std::type_identity_t<Scalar>> y, Context& context) {
   context.parallel_ranges(x.rows(), detail::rows_per_range, [&](Index first, Index count, Arena&) {
-    kernels::rms_norm(x.rows(first, count), weight.vector(), static_cast<Scalar>(epsilon), y.rows(first, count));
+    context.call<KernelId::rms_norm, Scalar, &kernels::rms_norm<simd::Native, Scalar>>(
+        x.rows(first, count), weight.vector(), static_cast<Scalar>(epsilon), y.rows(first, count));
   });
 }
 
@@ -29,8 +30,9 @@ void rms_norm_backward(const Tensor<Scalar>& weight, MatrixView<const std::type_
   detail::sum_over_rows(
       x.rows(), d_weight.vector(), context, [&](Index first, Index count, VectorView<Scalar> sums, Arena& arena) {
         detail::write_rows(first, count, d_x, accumulate, arena, [&](Scalar* d_row, Index r) {
-          kernels::rms_norm_row_backward(x.row(r), weight.data(), x.columns(), static_cast<Scalar>(epsilon), d_y.row(r),
-                                         d_row, d_weight.empty() ? nullptr : sums.data());
+          context.call<KernelId::rms_norm_row_backward, Scalar, &kernels::rms_norm_row_backward<simd::Native, Scalar>>(
+              x.row(r), weight.data(), x.columns(), static_cast<Scalar>(epsilon), d_y.row(r), d_row,
+              d_weight.empty() ? nullptr : sums.data());
         });
       });
 }

@@ -62,7 +62,8 @@ void swiglu_forward(const SwigluParameters<Scalar>& parameters, MatrixView<const
   linear_forward(parameters.gate_proj, x, values.gate, context);
   linear_forward(parameters.up_proj, x, values.up, context);
   context.parallel_ranges(x.rows(), detail::swiglu_grain, [&](Index first, Index count, Arena&) {
-    kernels::swiglu(values.gate.rows(first, count), values.up.rows(first, count), h.rows(first, count));
+    context.call<KernelId::swiglu, Scalar, &kernels::swiglu<simd::Native, Scalar>>(
+        values.gate.rows(first, count), values.up.rows(first, count), h.rows(first, count));
   });
   linear_forward(parameters.down_proj, h, y, context);
 }
@@ -80,12 +81,14 @@ void swiglu_backward(const SwigluParameters<Scalar>& parameters, const SwigluRec
   const auto d_gate = scratch.matrix<Scalar>(x.rows(), parameters.hidden());
   const auto d_up = scratch.matrix<Scalar>(x.rows(), parameters.hidden());
   context.parallel_ranges(x.rows(), detail::swiglu_grain, [&](Index first, Index count, Arena&) {
-    kernels::swiglu(record.gate.rows(first, count), record.up.rows(first, count), h.rows(first, count));
+    context.call<KernelId::swiglu, Scalar, &kernels::swiglu<simd::Native, Scalar>>(
+        record.gate.rows(first, count), record.up.rows(first, count), h.rows(first, count));
   });
   linear_backward(parameters.down_proj, h, d_y, d_gate, gradients.down_proj, context);  // d_gate holds d_h
   context.parallel_ranges(x.rows(), detail::swiglu_grain, [&](Index first, Index count, Arena&) {
-    kernels::swiglu_backward(record.gate.rows(first, count), record.up.rows(first, count), d_gate.rows(first, count),
-                             d_gate.rows(first, count), d_up.rows(first, count));
+    context.call<KernelId::swiglu_backward, Scalar, &kernels::swiglu_backward<simd::Native, Scalar>>(
+        record.gate.rows(first, count), record.up.rows(first, count), d_gate.rows(first, count),
+        d_gate.rows(first, count), d_up.rows(first, count));
   });
   linear_backward(parameters.gate_proj, x, d_gate, d_x, gradients.gate_proj, context);
   linear_backward(parameters.up_proj, x, d_up, d_x, gradients.up_proj, context, kernels::Output::accumulate);

@@ -125,7 +125,8 @@ void temporal_conv_forward(const TemporalConvParameters<Scalar>& parameters,
     const VectorView<const Scalar> bias(parameters.bias.data() + channel, channels);
     Index first = 0, initial = 0;
     for (const auto& segment : segments) {
-      kernels::causal_convolution(x.rows(first, segment.length).columns(channel, channels),
+      context.call<KernelId::causal_convolution, Scalar, &kernels::causal_convolution<simd::Native, Scalar>>(
+          x.rows(first, segment.length).columns(channel, channels),
                                   initial_tails.rows(initial, rows).columns(channel, channels), weights, bias,
                                   y.rows(first, segment.length).columns(channel, channels));
       first += segment.length;
@@ -157,7 +158,8 @@ void temporal_conv_backward(
     const auto d_tails = detail::channels_of(d_initial_tails, channel, channels);
     Index first = 0, initial = 0;
     for (const auto& segment : segments) {
-      kernels::causal_convolution_backward(
+      context.call<KernelId::causal_convolution_backward, Scalar,
+                   &kernels::causal_convolution_backward<simd::Native, Scalar>>(
           x.rows(first, segment.length).columns(channel, channels),
           initial_tails.rows(initial, rows).columns(channel, channels), MatrixView<const Scalar>(weights),
           d_y.rows(first, segment.length).columns(channel, channels),

@@ -43,13 +43,8 @@ MatrixView<typename Rule::Scalar> TttLayer<Rule, Arch>::backward_output(const Pa
     const auto d_gate = scratch.matrix<Scalar>(rows, width());
     nn::layer_norm_forward(parameters.post_weight, parameters.post_bias, a.inner, config_.norm_epsilon, normed, context);
     context.parallel_ranges(rows, 64, [&](Index first, Index count, Arena&) {
-      for (Index r = first; r < first + count; ++r)
-        simd::for_each_pack<Scalar, Arch>(width(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
-          const kernels::Gelu gelu(P::load(a.gate.row(r) + c));
-          const P d_product = P::load(d_normed.row(r) + c);
-          (d_product * P::load(normed.row(r) + c) * gelu.derivative()).store(d_gate.row(r) + c);
-          (d_product * gelu.value()).store(d_normed.row(r) + c);
-        });
+      context.call<KernelId::gelu_gate_backward, Scalar, &kernels::gelu_gate_backward<Arch, Scalar>>(
+          a.gate.rows(first, count), normed.rows(first, count), d_normed.rows(first, count), d_gate.rows(first, count));
     });
     nn::linear_backward(parameters.gate, a.x, d_gate, d_x, gradients.gate, context, kernels::Output::accumulate);
   }

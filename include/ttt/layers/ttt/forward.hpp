@@ -191,10 +191,8 @@ void TttLayer<Rule, Arch>::gated_norm(const Parameters& parameters, const Activa
   nn::layer_norm_forward(parameters.post_weight, parameters.post_bias, a.inner, config_.norm_epsilon, out, context);
   if (!config_.gate) return;
   context.parallel_ranges(out.rows(), 64, [&](Index first, Index count, Arena&) {
-    for (Index r = first; r < first + count; ++r)
-      simd::for_each_pack<Scalar, Arch>(width(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
-        (P::load(out.row(r) + c) * kernels::gelu(P::load(a.gate.row(r) + c))).store(out.row(r) + c);
-      });
+    context.call<KernelId::gelu_gate, Scalar, &kernels::gelu_gate<Arch, Scalar>>(a.gate.rows(first, count),
+                                                                                out.rows(first, count));
   });
 }
 

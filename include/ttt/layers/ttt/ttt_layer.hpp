@@ -3,7 +3,7 @@
 
 #include <span>
 
-#include "ttt/kernels/elementary.hpp"
+#include "ttt/kernels/gelu_gate.hpp"
 #include "ttt/kernels/rotary.hpp"
 #include "ttt/layers/sequence_layer.hpp"
 #include "ttt/layers/ttt/parameters.hpp"

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+# ttt_add_kernels(target INSTRUCTION_SET...): compiles the kernels of ttt once for each instruction set (a value of
+# -march: x86-64-v2, x86-64-v3, x86-64-v4, …; weakest first) into `target`, which chooses among them when it runs: see
+# ttt/dispatch/kernels.hpp.
+#
+# A unit's functions must never serve the rest of the program, where they would be illegal instructions on an older
+# processor, and most are inline functions and templates that a linker would merge with those of other units. So each
+# unit is linked by itself first, its groups dissolved, and everything but its table made local.
+function(ttt_add_kernels target)
+  if(NOT CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang" OR NOT CMAKE_OBJCOPY OR NOT CMAKE_LINKER OR APPLE)
+    message(FATAL_ERROR "ttt_add_kernels needs g++ or clang with GNU ld and objcopy, found ${CMAKE_CXX_COMPILER_ID}, "
+                        "linker '${CMAKE_LINKER}', objcopy '${CMAKE_OBJCOPY}'")
+  endif()
+  set(folder "${CMAKE_CURRENT_BINARY_DIR}/ttt_kernels/${target}")
+  set(declarations "")
+  set(entries "")
+  foreach(instruction_set IN LISTS ARGN)
+    ttt_kernels_condition(condition "${instruction_set}")
+    string(MAKE_C_IDENTIFIER "ttt_kernels_${instruction_set}" symbol)
+    set(source "${folder}/${instruction_set}.cpp")
+    file(CONFIGURE OUTPUT "${source}" @ONLY CONTENT [[
+// SPDX-License-Identifier: MIT
+#include <ttt/dispatch/unit.hpp>
+extern "C" {
+extern const ttt::dispatch::KernelTable @symbol@;
+constinit const ttt::dispatch::KernelTable @symbol@ = ttt::make_kernel_table("@instruction_set@");
+}
+]])
+    set(unit "${target}_${symbol}")
+    add_library(${unit} OBJECT "${source}")
+    target_link_libraries(${unit} PRIVATE ttt::ttt)
+    target_compile_options(${unit} PRIVATE "-march=${instruction_set}" -fno-lto $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
+    set(object "${folder}/${instruction_set}.o")
+    add_custom_command(OUTPUT "${object}" VERBATIM COMMAND_EXPAND_LISTS
+      COMMAND "${CMAKE_LINKER}" -r --force-group-allocation -o "${object}" "$<TARGET_OBJECTS:${unit}>"
+      COMMAND "${CMAKE_OBJCOPY}" "--keep-global-symbol=${symbol}" "${object}"
+      DEPENDS ${unit} "$<TARGET_OBJECTS:${unit}>")
+    target_sources(${target} PRIVATE "${object}")
+    set_source_files_properties("${object}" PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
+    string(APPEND declarations "extern \"C\" const ttt::dispatch::KernelTable ${symbol};\n")
+    string(APPEND entries "    {&${symbol}, ${condition}},\n")
+  endforeach()
+  file(CONFIGURE OUTPUT "${folder}/available.cpp" @ONLY CONTENT [[
+// SPDX-License-Identifier: MIT
+#include <ttt/dispatch/kernels.hpp>
+@declarations@
+const ttt::dispatch::AvailableKernels* ttt::dispatch::available_kernels(std::size_t& size) {
+  static const AvailableKernels all[] = {
+@entries@  };
+  size = sizeof(all) / sizeof(all[0]);
+  return all;
+}
+]])
+  target_sources(${target} PRIVATE "${folder}/available.cpp")
+endfunction()
+
+# How a program asks its processor; older compilers do not know the names of the levels.
+function(ttt_kernels_condition variable instruction_set)
+  set(features_x86-64-v2 sse4.2 ssse3 popcnt)
+  set(features_x86-64-v3 avx2 fma bmi bmi2)
+  set(features_x86-64-v4 avx2 fma bmi bmi2 avx512f avx512bw avx512cd avx512dq avx512vl)
+  if(NOT DEFINED features_${instruction_set})
+    message(FATAL_ERROR "ttt_add_kernels: unknown instruction set '${instruction_set}', expected x86-64-v2, x86-64-v3 or "
+                        "x86-64-v4")
+  endif()
+  list(TRANSFORM features_${instruction_set} REPLACE "(.+)" "__builtin_cpu_supports(\"\\1\") != 0")
+  list(JOIN features_${instruction_set} " && " condition)
+  set(${variable} "${condition}" PARENT_SCOPE)
+endfunction()

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+/// @file
+/// What a dispatch unit contains: every kernel of KernelId, compiled for the instruction set of its flags. The CMake
+/// function `ttt_add_kernels` writes the units; a program includes ttt/dispatch/kernels.hpp instead.
+#pragma once
+
+#include "ttt/core/kernel_table.hpp"
+#include "ttt/kernels/causal_convolution.hpp"
+#include "ttt/kernels/cross_entropy.hpp"
+#include "ttt/kernels/gelu_gate.hpp"
+#include "ttt/kernels/layer_norm.hpp"
+#include "ttt/kernels/rms_norm.hpp"
+#include "ttt/kernels/swiglu.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+namespace detail {
+
+class KernelTableBuilder {
+ public:
+  consteval explicit KernelTableBuilder(const char* instruction_set) {
+    table_.instruction_set = instruction_set;
+    table_.version = dispatch::table_version;
+    add_kernels<float>();
+    add_kernels<double>();
+  }
+  consteval KernelTable table() const { return table_; }
+
+ private:
+  using Arch = simd::Native;
+
+  template <class Scalar>
+  consteval void add_kernels() {
+    add<Scalar, KernelId::layer_norm, &kernels::layer_norm<Arch, Scalar>>();
+    add<Scalar, KernelId::layer_norm_row_backward, &kernels::layer_norm_row_backward<Arch, Scalar>>();
+    add<Scalar, KernelId::rms_norm, &kernels::rms_norm<Arch, Scalar>>();
+    add<Scalar, KernelId::rms_norm_row_backward, &kernels::rms_norm_row_backward<Arch, Scalar>>();
+    add<Scalar, KernelId::swiglu, &kernels::swiglu<Arch, Scalar>>();
+    add<Scalar, KernelId::swiglu_backward, &kernels::swiglu_backward<Arch, Scalar>>();
+    add<Scalar, KernelId::gelu_gate, &kernels::gelu_gate<Arch, Scalar>>();
+    add<Scalar, KernelId::gelu_gate_backward, &kernels::gelu_gate_backward<Arch, Scalar>>();
+    add<Scalar, KernelId::causal_convolution, &kernels::causal_convolution<Arch, Scalar>>();
+    add<Scalar, KernelId::causal_convolution_backward, &kernels::causal_convolution_backward<Arch, Scalar>>();
+    add<Scalar, KernelId::cross_entropy_row, &kernels::cross_entropy_row<Arch, Scalar>>();
+    for (const auto& entry : table_.entries[table_row<Scalar>])
+      if (entry == nullptr) throw "a KernelId has no kernel in this table";
+  }
+  template <class Scalar, KernelId id, auto Kernel>
+  consteval void add() {
+    table_.entries[table_row<Scalar>][static_cast<int>(id)] = &KernelCall<decltype(Kernel)>::template entry<Kernel>;
+  }
+
+  KernelTable table_;
+};
+
+}  // namespace detail
+
+/// The table of this translation unit. Constant, so that no code of the unit runs before the program has looked at its
+/// processor.
+consteval KernelTable make_kernel_table(const char* instruction_set) {
+  return detail::KernelTableBuilder(instruction_set).table();
+}
+
+TTT_NAMESPACE_END

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+// Compiled for plain x86-64: every kernel that a layer or model reaches through a table must give what the program's own
+// gives, up to rounding.
+#include "ttt/dispatch/kernels.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "ttt/layers/any_sequence_layer.hpp"
+#include "ttt/layers/attention.hpp"
+#include "ttt/layers/ttt_linear.hpp"
+#include "ttt/layers/ttt_mlp.hpp"
+#include "ttt/models/causal_lm.hpp"
+
+using namespace ttt;
+
+#if defined(__AVX__)
+#error "this test is about a program that has no AVX of its own"
+#endif
+
+namespace {
+
+constexpr Index vocabulary = 50, width = 24, tokens = 13;
+
+/// A model in which every kind of layer and both backbones' parts occur.
+template <class Scalar>
+CausalLm<AnySequenceLayer<Scalar>> model() {
+  TttConfig gated{.width = width, .heads = 2, .mini_batch = 5};
+  gated.gate = gated.share_query_key = true;
+  std::vector<AnySequenceLayer<Scalar>> layers{
+      AnySequenceLayer<Scalar>(TttLinear<Scalar>(TttConfig{.width = width, .heads = 2, .mini_batch = 5})),
+      AnySequenceLayer<Scalar>(TttLinear<Scalar, 12, 5>(TttConfig{.width = width, .heads = 2, .mini_batch = 5})),
+      AnySequenceLayer<Scalar>(TttMlp<Scalar>(gated)),
+      AnySequenceLayer<Scalar>(Attention<Scalar>({.width = width, .heads = 4, .key_value_heads = 2})),
+      AnySequenceLayer<Scalar>(SlidingWindowAttention<Scalar>({.width = width, .heads = 2, .window = 4}))};
+  return {{.vocabulary = vocabulary, .width = width, .hidden = 40, .tied = true, .temporal_conv = true}, layers};
+}
+
+/// Gradients of every parameter, and the loss as the last value.
+template <class Scalar>
+std::vector<Scalar> train_once(const KernelTable* table) {
+  using Model = CausalLm<AnySequenceLayer<Scalar>>;
+  const Model lm = model<Scalar>();
+  ParameterStore<typename Model::Parameters> weights(lm.make_parameters()), gradients(lm.make_parameters());
+  initialize(weights.views(), 7);
+  std::array<std::int64_t, tokens> ids, targets;
+  for (std::size_t t = 0; t < ids.size(); ++t) {
+    ids[t] = static_cast<std::int64_t>(t * t % vocabulary);
+    targets[t] = static_cast<std::int64_t>((t + 1) * (t + 1) % vocabulary);
+  }
+  Context context;
+  context.kernels = table;
+  auto state = lm.initial_state(weights.views(), tokens);
+  const Segment<typename Model::State> segment{tokens, &state};
+  typename Model::Record record;
+  const Loss loss = lm.loss_and_backward(weights.views(), ids, targets, {&segment, 1}, 1.0, gradients.views(), {},
+                                         record, context);
+  std::vector<Scalar> values(gradients.arena().data(), gradients.arena().data() + gradients.arena().size());
+  values.push_back(static_cast<Scalar>(loss.sum));
+  return values;
+}
+
+template <class Scalar>
+double largest_difference(const std::vector<Scalar>& a, const std::vector<Scalar>& b) {
+  double difference = 0, largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    difference = std::max(difference, std::abs(static_cast<double>(a[i] - b[i])));
+    largest = std::max(largest, std::abs(static_cast<double>(a[i])));
+  }
+  return difference / largest;
+}
+
+}  // namespace
+
+TEST_CASE("the best kernels run on this processor and are those of the strongest unit") {
+  const KernelTable* best = best_kernels();
+  REQUIRE(best != nullptr);  // every x86-64 processor of the last fifteen years has x86-64-v2
+  std::size_t size = 0;
+  const auto* all = dispatch::available_kernels(size);
+  CHECK(size == 3);
+  for (std::size_t i = 0; i < size; ++i)
+    if (all[i].runs) CHECK(kernels_for(all[i].table->instruction_set) == all[i].table);
+  CHECK(kernels_for(best->instruction_set) == best);
+  CHECK(kernels_for("x86-64-v9") == nullptr);
+}
+
+TEST_CASE("no entry of a table is missing") {
+  std::size_t size = 0;
+  const auto* all = dispatch::available_kernels(size);
+  for (std::size_t i = 0; i < size; ++i)
+    for (const auto& row : all[i].table->entries)
+      for (const dispatch::Entry entry : row) CHECK(entry != nullptr);
+}
+
+TEST_CASE("a training step through any table is that of the program's own kernels") {
+  const auto own = train_once<double>(nullptr);
+  const auto own_float = train_once<float>(nullptr);
+  for (const std::string name : {"x86-64-v2", "x86-64-v3", "x86-64-v4"}) {
+    const KernelTable* table = kernels_for(name);
+    if (table == nullptr) continue;
+    CAPTURE(name);
+    CHECK(largest_difference(own, train_once<double>(table)) < 1e-13);
+    CHECK(largest_difference(own_float, train_once<float>(table)) < 1e-5);
+  }
+}
+
+TEST_CASE("kernels with fused multiply-adds are really used: some bits differ") {
+  if (const KernelTable* table = kernels_for("x86-64-v3"))
+    CHECK(largest_difference(train_once<double>(nullptr), train_once<double>(table)) > 0);
+}
