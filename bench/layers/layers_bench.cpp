@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Layers with their projections, one sequence of T tokens: forward, and forward + backward.
-#include <benchmark/benchmark.h>
+// One layer with its projections: forward, forward + backward, and decoding token by token.
+#include <array>
+#include <limits>
+#include <vector>
 
+#include "support/bench.hpp"
 #include "ttt/layers/attention.hpp"
 #include "ttt/layers/layer.hpp"
 #include "ttt/layers/ttt_linear.hpp"
@@ -9,52 +12,173 @@
 
 namespace {
 
-using namespace ttt;
+using bench::Kind;
+using ttt::Index, ttt::MatrixView;
 
 template <class Definition>
-typename Definition::Config config(Index width) {
-  typename Definition::Config result;
-  result.width = width;
-  result.heads = width / 64;
-  return result;
+inline constexpr Kind kind = Kind::attention;
+template <Index D, Index K>
+inline constexpr Kind kind<ttt::TttLinear<float, D, K>> = Kind::ttt_linear;
+template <Index D, Index K>
+inline constexpr Kind kind<ttt::TttMlp<float, D, K>> = Kind::ttt_mlp;
+
+template <class Definition>
+ttt::Layer<Definition> make_layer(Index width) {
+  typename Definition::Config config;
+  config.width = width;
+  config.heads = width / 64;
+  return ttt::Layer<Definition>(config);
 }
 
-/// Arguments: width C, tokens T, 1 for a backward too.
-template <class Definition>
-void sequence(benchmark::State& bench) {
+/// Longer calls are their own warm-up: the first pages of a second's work do not show.
+constexpr Index warm_up_tokens = 2048;
+
+/// Arguments: width C, tokens T, threads.
+template <class Definition, bool backward>
+void sequence(benchmark::State& state) {
   using State = typename Definition::State;
-  const Index width = bench.range(0), tokens = bench.range(1);
-  const bool backward = bench.range(2) != 0;
-  const Layer<Definition> layer(config<Definition>(width));
-  ParameterStore<typename Definition::Parameters> gradients(layer.definition().make_parameters());
-  Buffer<float> x(tokens * width), y(tokens * width), d_x(tokens * width);
-  const RandomStream random(1, "x");
-  for (Index i = 0; i < x.size(); ++i) x[i] = static_cast<float>(random.normal(static_cast<std::uint64_t>(i)));
-  State state = layer.initial_state(tokens);
-  const Segment<State> segment{tokens, &state, true};
+  const Index width = state.range(0), tokens = state.range(1), threads = state.range(2);
+  const bench::Peaks& peaks = bench::peaks(threads);
+  bench::Workers workers(threads);
+  const auto layer = make_layer<Definition>(width);
+  const Definition& definition = layer.definition();
+  ttt::ParameterStore<typename Definition::Parameters> gradients(definition.make_parameters());
+  const ttt::Buffer<float> values = bench::random_values(tokens * width);
+  ttt::Buffer<float> y(tokens * width), d_x(backward ? tokens * width : 0);
+  const MatrixView<const float> x(values.data(), tokens, width);
+  State carried = layer.initial_state(tokens);
+  const ttt::Segment<State> segment{tokens, &carried, true};
   typename Definition::Record record;
-  Context context;
-  for (auto _ : bench) {
-    layer.definition().forward(layer.parameters(), {x.data(), tokens, width}, {&segment, 1}, {y.data(), tokens, width},
-                               context, backward ? &record : nullptr);
-    if (backward)
-      layer.definition().backward(layer.parameters(), record, {y.data(), tokens, width}, {d_x.data(), tokens, width},
-                                  gradients.views(), {}, context);
+
+  const auto call = [&] {
+    definition.forward(layer.parameters(), x, {&segment, 1}, {y.data(), tokens, width}, workers.context(),
+                       backward ? &record : nullptr);
+    if constexpr (backward)
+      definition.backward(layer.parameters(), record, x, {d_x.data(), tokens, width}, gradients.views(), {},
+                          workers.context());
+  };
+  if (tokens <= warm_up_tokens) call();
+  const double seconds = bench::fastest(state, call);
+  const double flops = bench::layer_flops(kind<Definition>, width, width / 64, tokens);
+  bench::count_tokens(state, seconds, tokens, definition.state_bytes(tokens));
+  bench::count_floor(state, seconds, flops * (backward ? 3 : 1), peaks);
+}
+template <class Definition>
+void forward(benchmark::State& state) {
+  sequence<Definition, false>(state);
+}
+template <class Definition>
+void forward_backward(benchmark::State& state) {
+  sequence<Definition, true>(state);
+}
+
+/// One token behind `before` others in each of `depth` layers with weights of their own, 16 tokens in turn: a whole
+/// mini-batch, so that its end is paid for.
+template <class Definition>
+class Decoder {
+ public:
+  static constexpr Index mini_batch = 16;
+
+  Decoder(Index width, Index before, Index depth)
+      : before_(before),
+        layers_(static_cast<std::size_t>(depth), make_layer<Definition>(width)),
+        x_(bench::random_values(mini_batch * width)),
+        y_(width) {
+    for (auto& layer : layers_) {
+      states_.push_back(layer.initial_state(before + mini_batch));
+      bench::move_behind(states_.back(), before, kind<Definition>);
+    }
   }
-  bench.SetItemsProcessed(bench.iterations() * tokens);
-  bench.counters["state_bytes"] = static_cast<double>(layer.definition().state_bytes(tokens));
+
+  void decode_mini_batch(ttt::Context& context) {
+    const Index width = y_.size();
+    for (Index t = 0; t < mini_batch; ++t)
+      for (std::size_t l = 0; l < layers_.size(); ++l)
+        layers_[l].forward(MatrixView<const float>(x_.data() + t * width, 1, width), states_[l],
+                           MatrixView<float>(y_.data(), 1, width), context);
+    for (auto& state : states_) state.position = before_;
+  }
+  void read_weights(ttt::Context& context) {
+    for (auto& layer : layers_) {
+      const auto& weights = layer.store().arena();
+      benchmark::DoNotOptimize(bench::plain_read(weights.data(), weights.size(), context));
+    }
+  }
+  std::size_t weight_bytes() { return layers_.front().store().arena().bytes(); }
+  std::size_t state_bytes() const { return layers_.front().definition().state_bytes(before_ + mini_batch); }
+
+ private:
+  Index before_;
+  std::vector<ttt::Layer<Definition>> layers_;
+  std::vector<typename Definition::State> states_;
+  ttt::Buffer<float> x_, y_;
+};
+
+/// Arguments: width C, tokens before, threads. Times are those of one token in one layer.
+template <class Definition>
+void decode_in(benchmark::State& state, Index depth) {
+  bench::Workers workers(state.range(2));
+  ttt::Context& context = workers.context();
+  Decoder<Definition> decoder(state.range(0), state.range(1), depth);
+  decoder.decode_mini_batch(context);
+  double seconds = std::numeric_limits<double>::infinity(), read = seconds;
+  for (auto _ : state) {
+    const double time = bench::seconds_of([&] { decoder.decode_mini_batch(context); });
+    decoder.read_weights(context);  // the caches are then as one decode leaves them for the next
+    read = std::min(read, bench::seconds_of([&] { decoder.read_weights(context); }));
+    state.SetIterationTime(time);
+    seconds = std::min(seconds, time);
+  }
+  const double per_token = seconds / static_cast<double>(depth * Decoder<Definition>::mini_batch);
+  bench::count_tokens(state, per_token, 1, decoder.state_bytes());
+  bench::count_reads(state, per_token, static_cast<double>(decoder.weight_bytes() + decoder.state_bytes()),
+                     read / static_cast<double>(depth));
 }
 
-void sizes(benchmark::internal::Benchmark* bench) {
-  bench->ArgNames({"C", "T", "backward"})->Unit(benchmark::kMillisecond);
-  for (const Index width : {256, 768})
-    for (const Index tokens : {512, 2048})
-      for (const Index backward : {0, 1}) bench->Args({width, tokens, backward});
+/// One layer, its weights in the cache if they fit.
+template <class Definition>
+void decode(benchmark::State& state) {
+  decode_in<Definition>(state, 1);
+}
+/// As many layers as no cache holds.
+template <class Definition>
+void decode_stack(benchmark::State& state) {
+  constexpr Index more_than_any_cache = Index{256} << 20;
+  const Index width = state.range(0), weight_bytes = 4 * width * width * Index{sizeof(float)};
+  decode_in<Definition>(state, (more_than_any_cache + weight_bytes - 1) / weight_bytes);
 }
 
-BENCHMARK_TEMPLATE(sequence, TttLinear<float>)->Apply(sizes);
-BENCHMARK_TEMPLATE(sequence, TttLinear<float, 64, 16>)->Apply(sizes);
-BENCHMARK_TEMPLATE(sequence, TttMlp<float>)->Apply(sizes);
-BENCHMARK_TEMPLATE(sequence, Attention<float>)->Apply(sizes);
+constexpr std::array<Index, 3> widths{256, 768, 2048};
+
+void lengths(benchmark::internal::Benchmark* cases) {
+  cases->ArgNames({"C", "T", "threads"})->Unit(benchmark::kMillisecond)->UseManualTime();
+  for (const Index width : widths)
+    for (const Index tokens : {512, 2048, 8192, 32768})
+      for (const Index threads : {1, 2}) cases->Args({width, tokens, threads});
+}
+void contexts(benchmark::internal::Benchmark* cases) {
+  cases->ArgNames({"C", "before", "threads"})->Unit(benchmark::kMicrosecond)->UseManualTime();
+  for (const Index width : widths)
+    for (const Index before : {512, 1024, 2048, 8192, 32768})
+      for (const Index threads : {1, 2}) cases->Args({width, before, threads});
+}
+void stacks(benchmark::internal::Benchmark* cases) {
+  cases->ArgNames({"C", "before", "threads"})->Unit(benchmark::kMicrosecond)->UseManualTime();
+  for (const Index width : widths)
+    for (const Index threads : {1, 2}) cases->Args({width, 1024, threads});
+}
+
+#define TTT_LAYER_BENCHMARKS(name, ...)                                                              \
+  BENCHMARK_TEMPLATE(forward, __VA_ARGS__)->Name("forward/" name)->Apply(lengths);                   \
+  BENCHMARK_TEMPLATE(forward_backward, __VA_ARGS__)->Name("forward_backward/" name)->Apply(lengths); \
+  BENCHMARK_TEMPLATE(decode, __VA_ARGS__)->Name("decode/" name)->Apply(contexts);                    \
+  BENCHMARK_TEMPLATE(decode_stack, __VA_ARGS__)->Name("decode_stack/" name)->Apply(stacks)
+
+TTT_LAYER_BENCHMARKS("attention", ttt::Attention<float>);
+TTT_LAYER_BENCHMARKS("ttt-linear", ttt::TttLinear<float, 64, 16>);
+TTT_LAYER_BENCHMARKS("ttt-mlp", ttt::TttMlp<float, 64, 16>);
+// Sizes known at run time only.
+TTT_LAYER_BENCHMARKS("ttt-linear-any-size", ttt::TttLinear<float>);
+TTT_LAYER_BENCHMARKS("ttt-mlp-any-size", ttt::TttMlp<float>);
 
 }  // namespace

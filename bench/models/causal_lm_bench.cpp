@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+// Whole language models: reading a prompt, decoding token by token, a training step.
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "support/bench.hpp"
+#include "ttt/models/model_config.hpp"
+#include "ttt/training/trainer.hpp"
+
+namespace {
+
+using bench::Kind;
+using ttt::Index;
+using Layer = ttt::AnySequenceLayer<float>;
+using Model = ttt::CausalLm<Layer>;
+
+constexpr std::array<const char*, 3> layers{"ttt-linear", "ttt-mlp", "attention"};
+constexpr Index small_width = 64, standard_width = 768;
+
+Kind kind_of(const std::string& layer) {
+  return layer == "attention" ? Kind::attention : layer == "ttt-mlp" ? Kind::ttt_mlp : Kind::ttt_linear;
+}
+
+/// Width 768: the standard size of 125 million parameters in the blocks and embeddings, head not tied. Width 64: the
+/// same in small, for tests.
+ttt::ModelConfig model_config(const std::string& layer, Index width) {
+  ttt::ModelConfig config;
+  config.layer = layer;
+  config.tied = false;
+  config.width = width;
+  config.heads = width / 64;
+  const bool standard = width == standard_width;
+  config.depth = standard ? 12 : 1;
+  config.hidden = standard ? 2048 : 176;
+  config.vocabulary = standard ? 32000 : 256;
+  return ttt::published(config);
+}
+
+struct Lm {
+  explicit Lm(const ttt::ModelConfig& made_from)
+      : config(made_from), model(ttt::make_model<float>(config)), weights(model.make_parameters()) {
+    bench::random_parameters(weights.views());
+  }
+  /// Of all products for `tokens` behind `before`, the head on the last one.
+  double product_flops(Index tokens, Index before) const {
+    const auto c = static_cast<double>(config.width), f = static_cast<double>(config.hidden);
+    const double layer = bench::layer_flops(kind_of(config.layer), config.width, config.heads, tokens, before);
+    return static_cast<double>(config.depth) * (layer + static_cast<double>(tokens) * 6 * c * f) +
+           2 * c * static_cast<double>(config.vocabulary);
+  }
+
+  ttt::ModelConfig config;
+  Model model;
+  ttt::ParameterStore<Model::Parameters> weights;
+};
+
+/// The model of a case; the last one made is kept, for half a gigabyte of weights takes its time.
+const Lm& language_model(const std::string& layer, Index width) {
+  static std::unique_ptr<Lm> last;
+  const ttt::ModelConfig config = model_config(layer, width);
+  if (!last || !(last->config == config)) {
+    last.reset();
+    last = std::make_unique<Lm>(config);
+  }
+  return *last;
+}
+
+/// A sequence that has read `before` tokens and reads `tokens` more in every call.
+class Reader {
+ public:
+  Reader(const Lm& lm, Index tokens, Index before)
+      : lm_(&lm),
+        before_(before),
+        state_(lm.model.initial_state(lm.weights.views(), before + tokens)),
+        ids_(static_cast<std::size_t>(tokens)),
+        logits_(lm.model.vocabulary()) {
+    bench::move_behind(state_, before, kind_of(lm.config.layer));
+    for (std::size_t i = 0; i < ids_.size(); ++i) ids_[i] = static_cast<std::int64_t>(i * 97) % lm.model.vocabulary();
+  }
+
+  /// In pieces of `piece` tokens, each with the logits of its last one; the next call starts behind `before` again.
+  void read(Index piece, ttt::Context& context) {
+    const auto step = static_cast<std::size_t>(piece);
+    const ttt::Segment<Model::State> segment{piece, &state_};
+    for (std::size_t first = 0; first + step <= ids_.size(); first += step)
+      lm_->model.forward(lm_->weights.views(), std::span(ids_).subspan(first, step), {&segment, 1},
+                         ttt::LogitRows::last, {logits_.data(), 1, logits_.size()}, context);
+    ttt::training::detail::set_position(state_, before_);
+  }
+
+ private:
+  const Lm* lm_;
+  Index before_;
+  Model::State state_;
+  std::vector<std::int64_t> ids_;
+  ttt::Buffer<float> logits_;
+};
+
+/// Arguments: width C, tokens T, tokens before, threads.
+void prefill(benchmark::State& state, const std::string& layer) {
+  const Index tokens = state.range(1), before = state.range(2), threads = state.range(3);
+  const bench::Peaks& peaks = bench::peaks(threads);
+  const Lm& lm = language_model(layer, state.range(0));
+  bench::Workers workers(threads);
+  Reader reader(lm, tokens, before);
+  if (tokens <= 512) reader.read(tokens, workers.context());
+  const double seconds = bench::fastest(state, [&] { reader.read(tokens, workers.context()); });
+  bench::count_tokens(state, seconds, tokens, lm.model.state_bytes(before + tokens));
+  bench::count_floor(state, seconds, lm.product_flops(tokens, before), peaks);
+}
+
+/// Arguments: width C, tokens before, threads. Times are those of one token.
+void decode(benchmark::State& state, const std::string& layer) {
+  constexpr Index mini_batch = 16;
+  const Index before = state.range(1), threads = state.range(2);
+  const Lm& lm = language_model(layer, state.range(0));
+  bench::Workers workers(threads);
+  ttt::Context& context = workers.context();
+  Reader reader(lm, mini_batch, before);
+  reader.read(1, context);
+  const double seconds = bench::fastest(state, [&] { reader.read(1, context); }) / mini_batch;
+
+  const auto& weights = lm.weights.arena();
+  const Index embedding = lm.config.vocabulary * lm.config.width;  // comes first; one row of it is read
+  double read = std::numeric_limits<double>::infinity();
+  for (int round = 0; round < 5; ++round)
+    read = std::min(
+        read, bench::seconds_of([&] {
+          benchmark::DoNotOptimize(bench::plain_read(weights.data() + embedding, weights.size() - embedding, context));
+        }));
+  const std::size_t state_bytes = lm.model.state_bytes(before + mini_batch);
+  bench::count_tokens(state, seconds, 1, state_bytes);
+  bench::count_reads(state, seconds,
+                     static_cast<double>(weights.size() - embedding) * sizeof(float) + static_cast<double>(state_bytes),
+                     read);
+}
+
+ttt::training::Corpus corpus(Index context) {
+  std::string text;
+  bench::Uniform next(13);
+  for (int i = 0; i < 1 << 16; ++i) text += static_cast<char>('n' + static_cast<int>(next()));
+  return ttt::training::Corpus::from_documents({{"random text", text}}, context);
+}
+
+/// 4 blocks of width 128, context 256. Arguments: batch, threads. A step is forward, backward, clipping and AdamW.
+void training_step(benchmark::State& state, const std::string& layer) {
+  ttt::ModelConfig config;  // bytes, width 128, 4 blocks, 4 heads
+  config.layer = layer;
+  const ttt::training::Corpus text = corpus(256);
+  ttt::training::TrainerConfig training;
+  training.batch = state.range(0);
+  bench::Workers workers(state.range(1));
+  ttt::training::Trainer<Model> trainer(ttt::make_model<float>(ttt::published(config)), text, training);
+  trainer.train_step(workers.context());
+  const double seconds = bench::fastest(state, [&] { trainer.train_step(workers.context()); });
+  bench::count_tokens(state, seconds, training.batch * text.context(), trainer.model().state_bytes(text.context()));
+}
+
+void register_cases() {
+  for (const std::string layer : layers) {
+    auto* const prompts =
+        benchmark::RegisterBenchmark(("lm_prefill/" + layer).c_str(), [layer](auto& state) { prefill(state, layer); });
+    prompts->ArgNames({"C", "T", "before", "threads"})->Unit(benchmark::kMillisecond)->UseManualTime();
+    prompts->Args({small_width, 64, 0, 1});
+    for (const Index before : {0, 8192})
+      for (const Index tokens : {512, 2048})
+        for (const Index threads : {1, 2}) prompts->Args({standard_width, tokens, before, threads});
+
+    auto* const tokens =
+        benchmark::RegisterBenchmark(("lm_decode/" + layer).c_str(), [layer](auto& state) { decode(state, layer); });
+    tokens->ArgNames({"C", "before", "threads"})->Unit(benchmark::kMillisecond)->UseManualTime();
+    tokens->Args({small_width, 0, 1});
+    for (const Index before : {0, 8192})
+      for (const Index threads : {1, 2}) tokens->Args({standard_width, before, threads});
+
+    auto* const steps = benchmark::RegisterBenchmark(("lm_training_step/" + layer).c_str(),
+                                                     [layer](auto& state) { training_step(state, layer); });
+    steps->ArgNames({"batch", "threads"})->Unit(benchmark::kMillisecond)->UseManualTime();
+    for (const Index batch : {1, 16})
+      for (const Index threads : {1, 2}) steps->Args({batch, threads});
+  }
+}
+[[maybe_unused]] const bool registered = (register_cases(), true);
+
+}  // namespace

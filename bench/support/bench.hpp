@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+/// @file
+/// What every benchmark is made of: the arithmetic that cannot be avoided, one way to time, one set of counters.
+#pragma once
+
+#include <benchmark/benchmark.h>
+
+#include <limits>
+#include <string_view>
+
+#include "support/machine.hpp"
+#include "support/random.hpp"
+#include "ttt/core/state.hpp"
+#include "ttt/training/trainer/restore.hpp"
+
+namespace bench {
+
+enum class Kind { ttt_linear, ttt_mlp, attention };
+
+/// FLOPs of all matrix products of one layer, forward, for `tokens` that follow `before` others; a multiply-add is two.
+/// A backward is exactly twice that: what it computes again is overhead.
+///
+///   TTT-Linear  T (8C² + C(6D + 4K) + 2CH)
+///   TTT-MLP     T (8C² + C(56D + 20K) + 2CH)
+///   attention   T (8C² + 2CT), causal, and 4C for each earlier token
+inline double layer_flops(Kind kind, Index width, Index heads, Index tokens, Index before = 0) {
+  constexpr double mini_batch = 16;
+  const auto c = static_cast<double>(width), h = static_cast<double>(heads), t = static_cast<double>(tokens);
+  const double head_width = c / h;
+  switch (kind) {
+    case Kind::ttt_linear:
+      return t * (8 * c * c + c * (6 * head_width + 4 * mini_batch) + 2 * c * h);
+    case Kind::ttt_mlp:
+      return t * (8 * c * c + c * (56 * head_width + 20 * mini_batch) + 2 * c * h);
+    case Kind::attention:
+      return t * (8 * c * c + 2 * c * t + 4 * c * static_cast<double>(before));
+  }
+  return 0;
+}
+
+/// Seconds of the fastest iteration: these machines are shared, and a neighbour only ever adds.
+template <class Call>
+double fastest(benchmark::State& bench, Call&& call) {
+  double best = std::numeric_limits<double>::infinity();
+  for (auto _ : bench) {
+    const double seconds = seconds_of(call);
+    bench.SetIterationTime(seconds);
+    best = std::min(best, seconds);
+  }
+  return best;
+}
+
+/// Counters of a call that took `seconds` for `tokens`. `xfloor` is the time beside that of its matrix products at the
+/// best rate a large product reaches here.
+inline void count_tokens(benchmark::State& bench, double seconds, Index tokens, std::size_t state_bytes) {
+  bench.counters["seconds"] = seconds;
+  bench.counters["tokens"] = static_cast<double>(tokens);
+  bench.counters["tokens_per_second"] = static_cast<double>(tokens) / seconds;
+  bench.counters["state_bytes"] = static_cast<double>(state_bytes);
+}
+inline void count_floor(benchmark::State& bench, double seconds, double flops, const Peaks& peaks) {
+  bench.counters["product_flops"] = flops;
+  bench.counters["FLOP/s"] = flops / seconds;
+  bench.counters["xfloor"] = seconds / (flops / peaks.product());
+  bench.counters["peak_ours"] = peaks.ours;
+  bench.counters["peak_eigen"] = peaks.eigen;
+  bench.counters["peak_openblas"] = peaks.openblas;
+  bench.counters["peak_fma"] = peaks.fma;
+}
+/// `xread` is the time beside that of one plain read of the weights from where they live.
+inline void count_reads(benchmark::State& bench, double seconds, double bytes, double weight_seconds) {
+  bench.counters["bytes_per_token"] = bytes;
+  bench.counters["read_seconds"] = weight_seconds;
+  bench.counters["xread"] = seconds / weight_seconds;
+}
+
+/// Puts a state behind `position` tokens without reading them; keys and values get numbers, fast weights keep theirs.
+/// `position` is a multiple of the mini-batch, so that none is open.
+template <class State>
+void move_behind(State& state, Index position, Kind kind) {
+  using Scalar = typename State::Scalar;
+  Uniform next(1);
+  if (kind == Kind::attention)
+    state.visit([&](std::string_view, ttt::VectorView<Scalar> values) {
+      for (Scalar& value : values) value = next();
+    });
+  ttt::training::detail::set_position(state, position);
+}
+
+}  // namespace bench
