@@ -5,6 +5,7 @@
 Builds the benchmarks (preset bench), measures in at most ten minutes on two cores, prints each layer against attention by
 context length, and writes results.json, results.csv, table.txt and latency.svg.
 """
+
 import argparse
 import os
 import pathlib
@@ -22,11 +23,21 @@ def options(arguments):
         def error(self, message):
             raise build.Failure(message)
 
-    parser = Parser(prog="bench/run.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-                    usage=argparse.SUPPRESS, allow_abbrev=False)
+    parser = Parser(
+        prog="bench/run.sh",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
     parser.add_argument("--quick", action="store_true", help="a few small cases, to see that everything runs")
-    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "build/bench/results", metavar="FOLDER",
-                        help="where results go (default build/bench/results)")
+    parser.add_argument(
+        "--output",
+        type=pathlib.Path,
+        default=ROOT / "build/bench/results",
+        metavar="FOLDER",
+        help="where results go (default build/bench/results)",
+    )
     parser.add_argument("--peers", type=pathlib.Path, metavar="DIR", help=peers.DIR_HELP)
     parser.add_argument("--compare", metavar="REV", help="measure this tree and revision REV alternately, print ratios")
     chosen = parser.parse_args(arguments)
@@ -77,7 +88,9 @@ def compare(steps, programs, reference, folder):
             there += rows.of_program(reference / step.program, step.filter, step.min_time)
             here += rows.of_program(programs / step.program, step.filter, step.min_time)
     text = table.comparison(here, there)
-    rows.write([dict(row, source="this tree") for row in here] + [dict(row, source="reference") for row in there], folder)
+    rows.write(
+        [dict(row, source="this tree") for row in here] + [dict(row, source="reference") for row in there], folder
+    )
     (folder / "comparison.txt").write_text(text, encoding="utf-8")
     print(text)
     return 0

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The published JAX TTT layers, compiled by jit: forward, and forward + backward."""
+
 import argparse
 import importlib.util
 import pathlib
@@ -20,6 +21,7 @@ import jax.numpy as jnp  # noqa: E402
 
 def load_published(source):
     """The layers' module alone: the packages around it want data loaders, and sharding helpers that one CPU needs not."""
+
     def package(name, path):
         sys.modules[name] = types.ModuleType(name)
         sys.modules[name].__path__ = [str(path)]
@@ -44,9 +46,19 @@ published = load_published(options.source)
 def sequence(request):
     width, tokens = request["width"], request["tokens"]
     kind = {"ttt-linear": published.TTTLinearBase, "ttt-mlp": published.TTTMLPBase}[request["layer"]]
-    layer = kind(config=types.SimpleNamespace(
-        hidden_size=width, num_attention_heads=request["heads"], mini_batch_size=16, max_sequence_length=tokens,
-        rope_theta=10000.0, initializer_range=0.02, ttt_base_lr=1.0, remat_mini_batch_group_size=4, output_ttt_stats=False))
+    layer = kind(
+        config=types.SimpleNamespace(
+            hidden_size=width,
+            num_attention_heads=request["heads"],
+            mini_batch_size=16,
+            max_sequence_length=tokens,
+            rope_theta=10000.0,
+            initializer_range=0.02,
+            ttt_base_lr=1.0,
+            remat_mini_batch_group_size=4,
+            output_ttt_stats=False,
+        )
+    )
     x, position = jax.random.normal(jax.random.PRNGKey(0), (1, tokens, width)), jnp.arange(tokens)[None]
     weights = layer.init(jax.random.PRNGKey(1), x, position_ids=position)
 

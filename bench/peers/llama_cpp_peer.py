@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """llama.cpp's Llama of the 125M size with random weights: prefill and decode, by its own llama-bench."""
+
 import argparse
 import json
 import pathlib
@@ -34,9 +35,16 @@ def write_model(path):
     """Speed does not depend on the values."""
     random = numpy.random.default_rng(0)
     writer = gguf_package().GGUFWriter(path, "llama")
-    for set_size, size in ((writer.add_context_length, LONGEST), (writer.add_embedding_length, WIDTH), (writer.add_block_count, BLOCKS),
-                           (writer.add_feed_forward_length, HIDDEN), (writer.add_head_count, HEADS), (writer.add_head_count_kv, HEADS),
-                           (writer.add_rope_dimension_count, WIDTH // HEADS), (writer.add_vocab_size, VOCABULARY)):
+    for set_size, size in (
+        (writer.add_context_length, LONGEST),
+        (writer.add_embedding_length, WIDTH),
+        (writer.add_block_count, BLOCKS),
+        (writer.add_feed_forward_length, HIDDEN),
+        (writer.add_head_count, HEADS),
+        (writer.add_head_count_kv, HEADS),
+        (writer.add_rope_dimension_count, WIDTH // HEADS),
+        (writer.add_vocab_size, VOCABULARY),
+    ):
         set_size(size)
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_tokenizer_model("no_vocab")
@@ -68,15 +76,34 @@ def measure(request, prompt, generated, behind):
     model = options.work / "llama_125m.gguf"
     if not model.exists():
         write_model(model)
-    command = [options.build / "bin/llama-bench", "-m", model, "-t", request["threads"], "-p", prompt, "-n", generated, "-d", behind,
-               "-r", 2, "-o", "json"]
-    result = json.loads(subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=sys.stderr, check=True, text=True).stdout)
+    command = [
+        options.build / "bin/llama-bench",
+        "-m",
+        model,
+        "-t",
+        request["threads"],
+        "-p",
+        prompt,
+        "-n",
+        generated,
+        "-d",
+        behind,
+        "-r",
+        2,
+        "-o",
+        "json",
+    ]
+    result = json.loads(
+        subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=sys.stderr, check=True, text=True).stdout
+    )
     for found in result:
         tokens, rate = found["n_prompt"] or found["n_gen"], max(found["samples_ts"])
         case = "lm_prefill" if found["n_prompt"] else "lm_decode"
         sizes = {"tokens": tokens} if found["n_prompt"] else {}
         one = 1 if case == "lm_decode" else tokens
-        yield protocol.row({**request, "case": case, "layer": "attention"}, one / rate, one, width=WIDTH, before=behind, **sizes)
+        yield protocol.row(
+            {**request, "case": case, "layer": "attention"}, one / rate, one, width=WIDTH, before=behind, **sizes
+        )
 
 
 def answer(request):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """How the peers talk: each line in is a request as JSON, each line out the list of its rows."""
+
 import json
 import os
 import sys
@@ -26,8 +27,14 @@ def fastest(call, most_seconds=2.0):
 def row(request, seconds, tokens, **more):
     """The row that answers `request`, which took `seconds` for `tokens`."""
     kept = {key: value for key, value in request.items() if key not in ("peer", "heads")}
-    return {**kept, "source": request["peer"], "name": f"{request['case']}/{request['layer']}", "seconds": seconds,
-            "tokens_per_second": tokens / seconds, **more}
+    return {
+        **kept,
+        "source": request["peer"],
+        "name": f"{request['case']}/{request['layer']}",
+        "seconds": seconds,
+        "tokens_per_second": tokens / seconds,
+        **more,
+    }
 
 
 def serve(answer):

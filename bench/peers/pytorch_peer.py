@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The published PyTorch TTT layers, and attention as one writes it in PyTorch: forward, backward, decode, training."""
+
 import argparse
 import sys
 import warnings
@@ -50,9 +51,14 @@ class Attention(torch.nn.Module):
 
 
 def published_config(layer, width, heads, blocks=1, **more):
-    return published.TTTConfig(hidden_size=width, num_attention_heads=heads, num_hidden_layers=blocks,
-                               ttt_layer_type=layer.removeprefix("ttt-"), ttt_base_lr=LEARNING_RATES[layer],
-                               **{"intermediate_size": width * 8 // 3, "vocab_size": 8, **more})
+    return published.TTTConfig(
+        hidden_size=width,
+        num_attention_heads=heads,
+        num_hidden_layers=blocks,
+        ttt_layer_type=layer.removeprefix("ttt-"),
+        ttt_base_lr=LEARNING_RATES[layer],
+        **{"intermediate_size": width * 8 // 3, "vocab_size": 8, **more}
+    )
 
 
 def make_layer(layer, width, heads):
@@ -83,6 +89,7 @@ def decode(request):
 
         def step():
             layer.decode(x, keys, values)
+
     else:
         model = published.TTTForCausalLM(published_config(request["layer"], width, heads)).eval()
         layer, cache = model.model.layers[0].seq_modeling_block, published.TTTCache(model.model, 1)
@@ -105,8 +112,16 @@ def make_model(layer, width, heads):
         return published.TTTForCausalLM(published_config(layer, width, heads, 4, **sizes))
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    return LlamaForCausalLM(LlamaConfig(hidden_size=width, num_hidden_layers=4, num_attention_heads=heads,
-                                        max_position_embeddings=CONTEXT, attn_implementation="sdpa", **sizes))
+    return LlamaForCausalLM(
+        LlamaConfig(
+            hidden_size=width,
+            num_hidden_layers=4,
+            num_attention_heads=heads,
+            max_position_embeddings=CONTEXT,
+            attn_implementation="sdpa",
+            **sizes
+        )
+    )
 
 
 def training_step(request):

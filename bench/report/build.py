@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Builds the benchmarks of this tree, and the library of another revision under the benchmarks of this tree."""
+
 import os
 import pathlib
 import shutil
@@ -13,9 +14,11 @@ class Failure(Exception):
 
 def _build(tree, log, targets, what):
     environment = dict(os.environ, CMAKE_GENERATOR=os.environ.get("CMAKE_GENERATOR", "Ninja"))
-    commands = [["cmake", "--preset", "bench"],
-                ["cmake", "--build", "--preset", "bench", "--parallel", str(os.cpu_count())]
-                + (["--target", *targets] if targets else [])]
+    commands = [
+        ["cmake", "--preset", "bench"],
+        ["cmake", "--build", "--preset", "bench", "--parallel", str(os.cpu_count())]
+        + (["--target", *targets] if targets else []),
+    ]
     with open(log, "w", encoding="utf-8") as out:
         for command in commands:
             if subprocess.run(command, cwd=tree, env=environment, stdout=out, stderr=subprocess.STDOUT).returncode:
@@ -30,8 +33,12 @@ def benchmarks(root, folder):
 
 def revision(root, name):
     """The commit that `name` means."""
-    found = subprocess.run(["git", "rev-parse", "--verify", "--quiet", "--end-of-options", name + "^{commit}"], cwd=root,
-                           stdout=subprocess.PIPE, text=True)
+    found = subprocess.run(
+        ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", name + "^{commit}"],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     if found.returncode:
         raise Failure(f"--compare: no revision '{name}' in this repository")
     return found.stdout.strip()

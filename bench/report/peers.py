@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The programs of bench/peers: started once, asked case by case between our own measurements."""
+
 import json
 import pathlib
 import subprocess
@@ -10,8 +11,8 @@ from .rows import last_line, with_time_per_token
 
 PEERS = pathlib.Path(__file__).resolve().parent.parent / "peers"
 DIR_HELP = """measure what others take as well: DIR holds venv (Python with torch, numpy, transformers 4.44.2, jax, flax,
-einops), ttt-lm-pytorch and ttt-lm-jax (checkouts of github.com/test-time-training/…) and, if wanted, llama.cpp (a build
-folder with bin/llama-bench) with its sources' gguf-py, or the Python package gguf in venv"""
+einops), ttt-lm-pytorch and ttt-lm-jax (checkouts of github.com/test-time-training) and, if wanted, llama.cpp (a build
+folder with bin/llama-bench)"""
 
 
 class NoPeers:
@@ -38,27 +39,35 @@ class Peers:
         return self
 
     def __exit__(self, *_):
-        for process in self.running.values():
-            process.stdin.close()
-            process.wait()
+        for key in list(self.running):
+            self.stop(key)
+
+    def stop(self, key):
+        self.running.pop(key).communicate()  # closes its input, which ends it
 
     def command(self, peer, threads):
-        python = [str(self.folder / "venv/bin/python"), str(PEERS / f"{peer.replace('.', '_')}_peer.py"), "--threads", str(threads)]
-        sources = {"pytorch": ["--source", str(self.folder / "ttt-lm-pytorch")], "jax": ["--source", str(self.folder / "ttt-lm-jax")],
-                   "llama.cpp": ["--build", str(self.folder / "llama.cpp"), "--work", str(self.output)]}
+        python = [
+            str(self.folder / "venv/bin/python"),
+            str(PEERS / f"{peer.replace('.', '_')}_peer.py"),
+            "--threads",
+            str(threads),
+        ]
+        sources = {
+            "pytorch": ["--source", str(self.folder / "ttt-lm-pytorch")],
+            "jax": ["--source", str(self.folder / "ttt-lm-jax")],
+            "llama.cpp": ["--build", str(self.folder / "llama.cpp"), "--work", str(self.output)],
+        }
         return python + sources[peer]
 
     def process(self, peer, threads):
-        for (other, their_threads), process in list(self.running.items()):
-            if their_threads != threads:  # its threads may still be spinning
-                process.stdin.close()
-                process.wait()
-                del self.running[other, their_threads]
+        for key in [key for key in self.running if key[1] != threads]:  # their threads may still be spinning
+            self.stop(key)
         if (peer, threads) not in self.running:
             self.output.mkdir(parents=True, exist_ok=True)
-            errors = open(self.errors_of(peer), "w", encoding="utf-8")
-            self.running[peer, threads] = subprocess.Popen(self.command(peer, threads), stdin=subprocess.PIPE,
-                                                           stdout=subprocess.PIPE, stderr=errors, text=True)
+            with open(self.errors_of(peer), "w", encoding="utf-8") as errors:
+                self.running[peer, threads] = subprocess.Popen(
+                    self.command(peer, threads), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+                )
         return self.running[peer, threads]
 
     def errors_of(self, peer):
@@ -70,17 +79,23 @@ class Peers:
         for request in requests:
             if request["peer"] in self.failures or (request["peer"] == "llama.cpp" and not self.has_llama()):
                 continue
-            process = self.process(request["peer"], request["threads"])
+            line = self.line(request)
+            if line:
+                found += [with_time_per_token(row) for row in json.loads(line)]
+            else:
+                self.stop((request["peer"], request["threads"]))
+                self.failures[request["peer"]] = last_line(self.errors_of(request["peer"]).read_text(encoding="utf-8"))
+        return found
+
+    def line(self, request):
+        """The peer's answer as text, nothing if it has stopped."""
+        process = self.process(request["peer"], request["threads"])
+        try:
             process.stdin.write(json.dumps(request) + "\n")
             process.stdin.flush()
-            line = process.stdout.readline()
-            if not line:
-                process.wait()
-                del self.running[request["peer"], request["threads"]]
-                self.failures[request["peer"]] = last_line(self.errors_of(request["peer"]).read_text(encoding="utf-8"))
-                continue
-            found += [with_time_per_token(row) for row in json.loads(line)]
-        return found
+        except BrokenPipeError:
+            return ""
+        return process.stdout.readline()
 
     def has_llama(self):
         return (self.folder / "llama.cpp/bin/llama-bench").exists()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Which cases a run measures, in which order, and what is asked of the peers right behind each."""
+
 import collections
 
 LAYERS, MODELS = "layers_layers_bench", "models_causal_lm_bench"
@@ -22,8 +23,10 @@ def _layers(cases, width, lengths, threads, kinds=KINDS, requests=()):
 
 
 def _decode(width, contexts, threads, requests=()):
-    pattern = (f"^(decode/{_any_of(KINDS)}/C:{width}/before:{_any_of(contexts)}/threads:{threads}/"
-               f"|decode_stack/{_any_of(KINDS)}/C:{width}/before:1024/threads:{threads}/)")
+    pattern = (
+        f"^(decode/{_any_of(KINDS)}/C:{width}/before:{_any_of(contexts)}/threads:{threads}/"
+        f"|decode_stack/{_any_of(KINDS)}/C:{width}/before:1024/threads:{threads}/)"
+    )
     return Step(f"decode, width {width}, threads {threads}", LAYERS, pattern, 0.2, tuple(requests))
 
 
@@ -69,19 +72,36 @@ def _model_steps(peers):
     threads, requests = 2, []
     if peers:
         requests = [dict(peer="llama.cpp", case="lm", threads=threads)]
-    yield Step("language model of 125 million parameters, threads 2", MODELS, f"^lm_(prefill|decode)/.*/C:768/.*threads:{threads}/",
-               0.3, tuple(requests))
+    yield Step(
+        "language model of 125 million parameters, threads 2",
+        MODELS,
+        f"^lm_(prefill|decode)/.*/C:768/.*threads:{threads}/",
+        0.3,
+        tuple(requests),
+    )
     if peers:
         requests = [_ask("pytorch", "lm_training_step", layer, 128, threads, batch=16) for layer in KINDS]
-    yield Step("training step, 4 blocks of width 128, threads 2", MODELS, f"^lm_training_step/.*/batch:16/threads:{threads}/", 1,
-               tuple(requests))
+    yield Step(
+        "training step, 4 blocks of width 128, threads 2",
+        MODELS,
+        f"^lm_training_step/.*/batch:16/threads:{threads}/",
+        1,
+        tuple(requests),
+    )
 
 
 def _quick(peers):
-    requests = list(_layer_requests(256, 512, 1)) + [_ask("jax", "forward", "ttt-linear", 256, 1, tokens=512)] if peers else ()
+    requests = (
+        list(_layer_requests(256, 512, 1)) + [_ask("jax", "forward", "ttt-linear", 256, 1, tokens=512)] if peers else ()
+    )
     yield _layers(["forward", "forward_backward"], 256, [512, 2048], 1, requests=requests)._replace(min_time=0.05)
     yield Step("decode, width 256", LAYERS, f"^decode/{_any_of(KINDS)}/C:256/before:(512|8192)/threads:1/", 0.05)
-    yield Step("small language model", MODELS, "^(lm_prefill/.*/C:64/|lm_decode/.*/C:64/|lm_training_step/.*/batch:1/threads:1/)", 0.05)
+    yield Step(
+        "small language model",
+        MODELS,
+        "^(lm_prefill/.*/C:64/|lm_decode/.*/C:64/|lm_training_step/.*/batch:1/threads:1/)",
+        0.05,
+    )
 
 
 def steps(others, quick=False, peers=False):
@@ -98,6 +118,14 @@ def compared(quick=False):
         return list(_quick(False))
     both, lengths = ["forward", "forward_backward"], [512, 2048]
     return [_layers(both, width, lengths, 1) for width in (256, 768)] + [
-        _layers(["forward"], 768, [8192], 1), _layers(both, 768, [2048], 2), _decode(768, [1024, 8192], 1),
+        _layers(["forward"], 768, [8192], 1),
+        _layers(both, 768, [2048], 2),
+        _decode(768, [1024, 8192], 1),
         Step("training step", MODELS, "^lm_training_step/.*/batch:16/threads:2/", 1),
-        Step("language model, prefill and decode", MODELS, "^lm_(prefill/.*/C:768/T:512|decode/.*/C:768)/before:0/threads:2/", 0.3)]
+        Step(
+            "language model, prefill and decode",
+            MODELS,
+            "^lm_(prefill/.*/C:768/T:512|decode/.*/C:768)/before:0/threads:2/",
+            0.3,
+        ),
+    ]

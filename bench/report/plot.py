@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: MIT
 """Time per token against context length as SVG: logarithmic axes, a label at the end of each line, no legend."""
+
 import math
 from html import escape
 
 from .rows import select
 
 # Apart for colour-blind eyes (Okabe and Ito) and, by dash and marker, in grey print.
-STYLES = {"attention": ("attention", "#000000", "", "circle"),
-          "ttt-linear": ("TTT-Linear", "#0072b2", "", "square"),
-          "ttt-mlp": ("TTT-MLP", "#d55e00", "7 3", "triangle"),
-          "pytorch attention": ("attention, PyTorch", "#767676", "2 3", "circle")}
-PANEL, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 460, 330, 58, 122, 44, 46
+STYLES = {
+    "attention": ("attention", "#000000", "", "circle"),
+    "ttt-linear": ("TTT-Linear", "#0072b2", "", "square"),
+    "ttt-mlp": ("TTT-MLP", "#d55e00", "7 3", "triangle"),
+    "pytorch attention": ("attention, PyTorch", "#767676", "2 3", "circle"),
+}
+PANEL, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 470, 330, 58, 134, 44, 46
 LABEL_GAP = 14
 
 
@@ -18,7 +21,7 @@ def ticks(low, high):
     """1, 2, 5 in every decade of [low, high], or the decades alone when those would be many."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1, 2, 5) if math.log10(high / low) < 2.2 else (1,)
-    return [step * 10.0 ** decade for decade in decades for step in steps if low <= step * 10.0 ** decade <= high]
+    return [step * 10.0**decade for decade in decades for step in steps if low <= step * 10.0**decade <= high]
 
 
 def length_text(length):
@@ -68,8 +71,11 @@ def panel(title, y_label, x_label, series, offset):
     def y_of(value):
         return bottom - math.log(value / low) / math.log(high / low) * (bottom - TOP)
 
-    parts = [text(offset + LEFT, 22, title, "start", ' font-weight="bold"'), text(offset + LEFT, 37, y_label, "start", ' fill="#555"'),
-             text((offset + LEFT + right) / 2, HEIGHT - 8, x_label)]
+    parts = [
+        text(offset + LEFT, 22, title, "start", ' font-weight="bold"'),
+        text(offset + LEFT, 37, y_label, "start", ' fill="#555"'),
+        text((offset + LEFT + right) / 2, HEIGHT - 8, x_label),
+    ]
     for value in ticks(low, high):
         parts.append(f'<path d="M{offset + LEFT} {y_of(value):.1f} H{right}" stroke="#ddd"/>')
         parts.append(text(offset + LEFT - 7, y_of(value) + 4, time_text(value), "end"))
@@ -77,14 +83,23 @@ def panel(title, y_label, x_label, series, offset):
     for length in lengths:
         parts.append(f'<path d="M{x_of(length):.1f} {bottom} v4" stroke="#444"/>')
         parts.append(text(x_of(length), bottom + 17, length_text(length)))
-    ends = [y_of(points[max(points)]) for points in series.values()]
-    for (style, points), label_y in zip(series.items(), spread(ends, LABEL_GAP)):
+    whole = [style for style, points in series.items() if max(points) == lengths[-1]]
+    label_y = dict(zip(whole, spread([y_of(series[style][lengths[-1]]) for style in whole], LABEL_GAP)))
+    for style, points in series.items():
         name, colour, dash, shape = STYLES[style]
         path = " L".join(f"{x_of(length):.1f} {y_of(points[length]):.1f}" for length in sorted(points))
-        parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.8"'
-                     + (f' stroke-dasharray="{dash}"/>' if dash else "/>"))
+        parts.append(
+            f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.8"'
+            + (f' stroke-dasharray="{dash}"/>' if dash else "/>")
+        )
         parts += [marker(shape, x_of(length), y_of(points[length]), colour) for length in points]
-        parts.append(text(right + 10, label_y + 4, name, "start", f' fill="{colour}"'))
+        last = max(points)
+        where = (
+            (right + 10, label_y[style] + 4, name, "start")
+            if style in label_y
+            else (x_of(last) - 6, y_of(points[last]) - 9, name, "end")
+        )
+        parts.append(text(*where, f' fill="{colour}"'))
     return parts
 
 
@@ -93,8 +108,10 @@ def series_of(rows, case, column, width):
     found = {}
     for style in STYLES:
         source, layer = ("pytorch", "attention") if style.startswith("pytorch") else ("ttt", style)
-        points = {row[column]: row["us_per_token"]
-                  for row in select(rows, source=source, case=case, layer=layer, width=width, threads=1)}
+        points = {
+            row[column]: row["us_per_token"]
+            for row in select(rows, source=source, case=case, layer=layer, width=width, threads=1)
+        }
         if points:
             found[style] = points
     return found
@@ -104,14 +121,21 @@ def latency(rows):
     """Forward and decode beside each other, at width 768, or at the only one measured."""
     widths = sorted({row["width"] for row in select(rows, source="ttt", case="forward", threads=1)})
     width = 768 if 768 in widths else widths[0]
-    panels = [("Forward", "forward", "tokens", "context length (tokens read at once)"),
-              ("Decode", "decode", "before", "context length (tokens before this one)")]
+    panels = [
+        ("Forward", "forward", "tokens", "context length (tokens read at once)"),
+        ("Decode", "decode", "before", "context length (tokens before this one)"),
+    ]
     parts, offset = [], 0
     for title, case, column, x_label in panels:
         series = series_of(rows, case, column, width)
         if series:
-            parts += panel(f"{title}, one layer of width {width}, one thread", "microseconds per token", x_label, series, offset)
+            parts += panel(
+                f"{title}, one layer of width {width}, one thread", "microseconds per token", x_label, series, offset
+            )
             offset += PANEL
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {offset} {HEIGHT}" width="{offset}" height="{HEIGHT}" '
-            'font-family="Helvetica, Arial, sans-serif" font-size="12">\n<rect width="100%" height="100%" fill="#fff"/>\n'
-            + "\n".join(parts) + "\n</svg>\n")
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {offset} {HEIGHT}" width="{offset}" height="{HEIGHT}" '
+        'font-family="Helvetica, Arial, sans-serif" font-size="12">\n<rect width="100%" height="100%" fill="#fff"/>\n'
+        + "\n".join(parts)
+        + "\n</svg>\n"
+    )

@@ -1,24 +1,59 @@
 # SPDX-License-Identifier: MIT
 """Rows of results: a dictionary for each case, from the JSON that Google Benchmark writes."""
+
 import csv
 import json
+import re
 import subprocess
 
 from .build import Failure
 
 SIZES = {"C": "width", "T": "tokens"}
 UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
-COUNTERS = ["seconds", "tokens_per_second", "FLOP/s", "product_flops", "xfloor", "state_bytes", "bytes_per_token",
-            "read_seconds", "xread", "peak_ours", "peak_eigen", "peak_openblas", "peak_fma"]
-COLUMNS = ["source", "case", "layer", "width", "tokens", "before", "batch", "threads", "us_per_token", *COUNTERS, "name"]
+COUNTERS = [
+    "seconds",
+    "tokens_per_second",
+    "FLOP/s",
+    "product_flops",
+    "xfloor",
+    "state_bytes",
+    "bytes_per_token",
+    "read_seconds",
+    "xread",
+    "peak_ours",
+    "peak_eigen",
+    "peak_openblas",
+    "peak_fma",
+]
+COLUMNS = [
+    "source",
+    "case",
+    "layer",
+    "width",
+    "tokens",
+    "before",
+    "batch",
+    "threads",
+    "us_per_token",
+    *COUNTERS,
+    "name",
+]
+
+
+def labels_of(name):
+    """The parts of a benchmark's name that are no sizes: "forward", "ttt-linear"."""
+    return [
+        part
+        for part in name.split("/")
+        if part not in ("manual_time", "real_time") and not re.fullmatch(r"(\w+:)?\d+", part)
+    ]
 
 
 def of_benchmark(result):
     """One row from one entry of "benchmarks": labels of its name are case and layer, `key:value` parts are sizes."""
-    parts = [part for part in result["name"].split("/") if part not in ("manual_time", "real_time")]
-    labels = [part for part in parts if ":" not in part or "<" in part]
+    labels = labels_of(result["name"])
     row = {"source": "ttt", "name": result["name"], "case": labels[0], "layer": labels[1] if len(labels) > 1 else ""}
-    for part in parts:
+    for part in result["name"].split("/"):
         key, colon, value = part.partition(":")
         if colon and value.isdigit():
             row[SIZES.get(key, key)] = int(value)
@@ -33,7 +68,12 @@ def with_time_per_token(row):
 
 def of_program(program, pattern, min_time):
     """Runs the cases of a benchmark program whose names match."""
-    command = [str(program), f"--benchmark_filter={pattern}", f"--benchmark_min_time={min_time}", "--benchmark_format=json"]
+    command = [
+        str(program),
+        f"--benchmark_filter={pattern}",
+        f"--benchmark_min_time={min_time}",
+        "--benchmark_format=json",
+    ]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode or not done.stdout:
         raise Failure(f"{program.name} stopped with code {done.returncode}: {last_line(done.stderr)}")
@@ -61,8 +101,14 @@ def best_products(rows):
 def with_floors(rows):
     """The same rows held against the best rates of the whole run: a process that met a busy machine would flatter."""
     best = best_products(rows)
-    return [dict(row, xfloor=row["seconds"] * best[row["threads"]] / row["product_flops"]) if "product_flops" in row else row
-            for row in rows]
+    return [
+        (
+            dict(row, xfloor=row["seconds"] * best[row["threads"]] / row["product_flops"])
+            if "product_flops" in row
+            else row
+        )
+        for row in rows
+    ]
 
 
 def select(rows, **wanted):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The table: each layer against attention by context length, with the length from which on it is faster."""
+
 from .rows import fastest, select
 
 LAYERS = {"attention": "attention", "ttt-linear": "TTT-Linear", "ttt-mlp": "TTT-MLP"}
@@ -45,23 +46,33 @@ def crossover_text(layer, attention):
 def lines(cells, indent="  "):
     """Rows of equal length as lines, the first column to the left and the others to the right."""
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    return [indent + "  ".join([row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])])
-            for row in cells]
+    return [
+        indent + "  ".join([row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])])
+        for row in cells
+    ]
 
 
 def case_lines(rows, case, where):
     """The part of the table for one case at one width and number of threads; nothing if it was not measured."""
     column = lengths_of(case)
-    times = {layer: {row[column]: row["us_per_token"] for row in select(rows, source="ttt", case=case, layer=layer, **where)}
-             for layer in LAYERS}
+    times = {
+        layer: {row[column]: row["us_per_token"] for row in select(rows, source="ttt", case=case, layer=layer, **where)}
+        for layer in LAYERS
+    }
     lengths = sorted({length for of_layer in times.values() for length in of_layer})
     if not lengths:
         return []
     attention = times["attention"]
     cells = [[CASES[case], *(LAYERS[layer] for layer in LAYERS)]]
     for length in lengths:
-        cells.append([number(length) + " tokens"] + [beside(times[layer].get(length), attention.get(length), layer) for layer in LAYERS])
-    cells.append(["faster than attention", ""] + [crossover_text(times[layer], attention) for layer in LAYERS if layer != "attention"])
+        cells.append(
+            [number(length) + " tokens"]
+            + [beside(times[layer].get(length), attention.get(length), layer) for layer in LAYERS]
+        )
+    cells.append(
+        ["faster than attention", ""]
+        + [crossover_text(times[layer], attention) for layer in LAYERS if layer != "attention"]
+    )
     for counter, label in (("xfloor", "x floor"), ("xread", "x one read of the weights")):
         length = 2048 if 2048 in lengths else lengths[0]
         found = [fastest(rows, source="ttt", case=case, layer=layer, **{column: length}, **where) for layer in LAYERS]
@@ -83,7 +94,10 @@ def layer_lines(rows):
             where = dict(width=width, threads=threads)
             parts = [line for case in CASES for line in case_lines(rows, case, where)]
             if parts:
-                found += ["", f"One layer, width {width}, {plural(threads)}, float: us per token (beside attention)"] + parts
+                found += [
+                    "",
+                    f"One layer, width {width}, {plural(threads)}, float: us per token (beside attention)",
+                ] + parts
     return found
 
 
@@ -96,31 +110,49 @@ def machine_lines(rows):
     for threads in (1, 2):
         peaks = [row for row in rows if "peak_fma" in row and row["threads"] == threads]
         if peaks:
-            best = {name: max(row["peak_" + name] for row in peaks) / 1e9 for name in ("ours", "eigen", "openblas", "fma")}
+            best = {
+                name: max(row["peak_" + name] for row in peaks) / 1e9 for name in ("ours", "eigen", "openblas", "fma")
+            }
             blas = f"OpenBLAS {best['openblas']:.1f}" if best["openblas"] else "OpenBLAS not installed"
-            found.append(f"large product on {plural(threads)}: ours {best['ours']:.1f}, Eigen (AVX2) {best['eigen']:.1f}, {blas} GFLOP/s; "
-                         f"FMA peak {best['fma']:.1f}")
+            found.append(
+                f"large product on {plural(threads)}: ours {best['ours']:.1f}, Eigen (AVX2) {best['eigen']:.1f}, {blas} GFLOP/s; "
+                f"FMA peak {best['fma']:.1f}"
+            )
     return found
 
 
 def stack_lines(rows):
     cells = [["one token in a stack larger than the cache", "us per layer", "MB read", "x one read of the weights"]]
     for row in sorted(select(rows, source="ttt", case="decode_stack"), key=lambda row: (row["threads"], row["width"])):
-        cells.append([f"{LAYERS[row['layer']]}, width {row['width']}, {plural(row['threads'])}", number(row["us_per_token"]),
-                      number(row["bytes_per_token"] / 1e6), f"{row['xread']:.2f}"])
+        cells.append(
+            [
+                f"{LAYERS[row['layer']]}, width {row['width']}, {plural(row['threads'])}",
+                number(row["us_per_token"]),
+                number(row["bytes_per_token"] / 1e6),
+                f"{row['xread']:.2f}",
+            ]
+        )
     return [""] + lines(cells, "") if len(cells) > 1 else []
 
 
+MODELS = {
+    "lm_prefill": "{tokens} tokens behind {before}, width {width}",
+    "lm_decode": "one by one behind {before}, width {width}",
+    "lm_training_step": "training, 4 blocks of width 128, batch {batch}",
+}
+
+
 def model_lines(rows):
-    cells = [["language model, 12 blocks of width 768", *(LAYERS[layer] for layer in LAYERS)]]
-    for case, name in (("lm_prefill", "tokens/s, {tokens} tokens behind {before}"), ("lm_decode", "tokens/s, one by one behind {before}"),
-                       ("lm_training_step", "tokens/s, training, 4 blocks of width 128")):
-        shapes = {(row.get("tokens"), row.get("before"), row["threads"]) for row in select(rows, source="ttt", case=case)}
-        for tokens, before, threads in sorted(shapes, key=str):
-            shape = {key: value for key, value in (("tokens", tokens), ("before", before)) if value is not None}
-            found = [fastest(rows, source="ttt", case=case, layer=layer, threads=threads, **shape) for layer in LAYERS]
-            cells.append([name.format(**{"tokens": tokens, "before": before}) + ", " + plural(threads)]
-                         + [number(row["tokens_per_second"]) if row else "" for row in found])
+    cells = [["language model, tokens/s", *LAYERS.values()]]
+    for case, name in MODELS.items():
+        shapes = {}
+        for row in select(rows, source="ttt", case=case):
+            label = f"{name.format_map(row)}, {plural(row['threads'])}"
+            shapes.setdefault(label, {}).setdefault(row["layer"], row["tokens_per_second"])
+        cells += [
+            [label] + [number(rates[layer]) if layer in rates else "" for layer in LAYERS]
+            for label, rates in shapes.items()
+        ]
     return [""] + lines(cells, "") if len(cells) > 1 else []
 
 
@@ -132,15 +164,24 @@ def peer_lines(rows):
         for layer in LAYERS if peer["layer"] == "attention" else [peer["layer"]]:
             ours = fastest(rows, source="ttt", layer=layer, **shape)
             if ours:
-                cells.append([f"{PEERS[peer['source']]} {LAYERS[peer['layer']]}, {shape_text(shape)}, ours {LAYERS[layer]}",
-                              number(peer["us_per_token"]), number(ours["us_per_token"]),
-                              f"{peer['us_per_token'] / ours['us_per_token']:.2f}"])
+                cells.append(
+                    [
+                        f"{PEERS[peer['source']]} {LAYERS[peer['layer']]}, {shape_text(shape)}, ours {LAYERS[layer]}",
+                        number(peer["us_per_token"]),
+                        number(ours["us_per_token"]),
+                        f"{peer['us_per_token'] / ours['us_per_token']:.2f}",
+                    ]
+                )
     return ["", "Others in the same minutes, us per token"] + lines(cells) if len(cells) > 1 else []
 
 
 def shape_text(shape):
-    case = {"lm_prefill": "language model prefill", "lm_decode": "language model decode", "lm_training_step": "training step",
-            "decode": "decode"}.get(shape["case"], CASES.get(shape["case"]))
+    case = {
+        "lm_prefill": "language model prefill",
+        "lm_decode": "language model decode",
+        "lm_training_step": "training step",
+        "decode": "decode",
+    }.get(shape["case"], CASES.get(shape["case"]))
     sizes = [f"width {shape['width']}"] if "width" in shape else []
     sizes += [f"{number(shape['tokens'])} tokens"] if "tokens" in shape else []
     sizes += [f"behind {number(shape['before'])}"] if "before" in shape else []
@@ -158,6 +199,12 @@ def comparison(here, there):
     for name in dict.fromkeys(row["name"] for row in there):
         before, now = fastest(there, name=name), fastest(here, name=name)
         if now:
-            cells.append([name.removesuffix("/manual_time"), number(before["us_per_token"]), number(now["us_per_token"]),
-                          f"{before['seconds'] / now['seconds']:.2f}"])
+            cells.append(
+                [
+                    name.removesuffix("/manual_time"),
+                    number(before["us_per_token"]),
+                    number(now["us_per_token"]),
+                    f"{before['seconds'] / now['seconds']:.2f}",
+                ]
+            )
     return "\n".join(lines(cells, "")) + "\n"

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: MIT
+"""What bench/run.sh makes of its measurements: rows, crossover, table, plot, command line, plan."""
+
+import contextlib
+import io
+import json
+import pathlib
+import re
+import sys
+import tempfile
+import unittest
+import xml.etree.ElementTree
+
+BENCH = pathlib.Path(__file__).resolve().parents[2] / "bench"
+sys.path[:0] = [str(BENCH), str(BENCH / "peers")]
+import protocol  # noqa: E402
+import run  # noqa: E402
+from report import build, peers, plan, plot, rows, table  # noqa: E402
+
+
+def row(case, layer, time, **more):
+    """A row of ours with `time` microseconds per token."""
+    return dict(
+        dict(source="ttt", case=case, layer=layer, width=768, threads=1, us_per_token=time, seconds=time, name=""),
+        **more
+    )
+
+
+def latencies():
+    """Attention that grows with the length beside layers that do not."""
+    for length in (512, 2048, 8192):
+        yield row("forward", "attention", 50 + length / 64, tokens=length, xfloor=1.5)
+        yield row("forward", "ttt-linear", 66, tokens=length, xfloor=1.1)
+        yield row("forward", "ttt-mlp", 400, tokens=length, xfloor=1.2)
+        yield row("decode", "attention", length / 8, before=length, xread=2.0)
+        yield row("decode", "ttt-linear", 100, before=length, xread=1.05)
+
+
+class Rows(unittest.TestCase):
+    def test_name_and_counters_of_a_benchmark_become_columns(self):
+        made = rows.of_benchmark(
+            {
+                "name": "forward/ttt-linear/C:256/T:512/threads:2/manual_time",
+                "real_time": 3.0,
+                "time_unit": "ms",
+                "seconds": 0.002,
+                "tokens_per_second": 256000.0,
+                "xfloor": 1.5,
+                "cpu_time": 9.0,
+            }
+        )
+        self.assertEqual(made["case"], "forward")
+        self.assertEqual(made["layer"], "ttt-linear")
+        self.assertEqual((made["width"], made["tokens"], made["threads"]), (256, 512, 2))
+        self.assertEqual((made["seconds"], made["xfloor"]), (0.002, 1.5))
+        self.assertAlmostEqual(made["us_per_token"], 1e6 / 256000)
+        self.assertNotIn("cpu_time", made)
+
+    def test_a_benchmark_without_counters_has_its_real_time(self):
+        made = rows.of_benchmark({"name": "matmul<float>/64/768", "real_time": 3.0, "time_unit": "us"})
+        self.assertEqual((made["case"], made["layer"]), ("matmul<float>", ""))
+        self.assertAlmostEqual(made["seconds"], 3e-6)
+        self.assertNotIn("us_per_token", made)
+
+    def test_floors_use_the_best_rate_of_the_whole_run_at_their_threads(self):
+        peaks = [
+            dict(peak_ours=8.0, peak_eigen=9.0, peak_openblas=0.0),
+            dict(peak_ours=10.0, peak_eigen=5.0, peak_openblas=7.0),
+            dict(peak_ours=30.0, peak_eigen=5.0, peak_openblas=7.0),
+        ]
+        made = rows.with_floors(
+            [
+                dict(seconds=2.0, product_flops=10.0, threads=threads, xfloor=0.1, **peak)
+                for threads, peak in zip((1, 1, 2), peaks)
+            ]
+            + [dict(seconds=1.0, threads=1)]
+        )
+        self.assertEqual([found.get("xfloor") for found in made], [2.0, 2.0, 6.0, None])
+
+    def test_files_hold_every_row(self):
+        with tempfile.TemporaryDirectory() as folder:
+            rows.write(list(latencies()), pathlib.Path(folder))
+            csv = (pathlib.Path(folder) / "results.csv").read_text(encoding="utf-8").splitlines()
+            self.assertEqual(len(csv), 1 + len(list(latencies())))
+            self.assertEqual(csv[0].split(","), rows.COLUMNS)
+            self.assertEqual(csv[1].split(",")[:4], ["ttt", "forward", "attention", "768"])
+            self.assertEqual(
+                json.loads((pathlib.Path(folder) / "results.json").read_text(encoding="utf-8")), list(latencies())
+            )
+
+
+class Crossover(unittest.TestCase):
+    def test_is_between_two_lengths_where_straight_lines_meet(self):
+        attention = {512: 50 + 512 / 64, 2048: 50 + 2048 / 64}
+        self.assertAlmostEqual(table.crossover({512: 66, 2048: 66}, attention), 1024)
+
+    def test_is_the_shortest_length_of_a_layer_that_is_always_faster(self):
+        self.assertEqual(table.crossover({512: 1, 2048: 1}, {512: 2, 2048: 2}), 512)
+
+    def test_is_none_for_a_layer_that_is_slower_in_the_end(self):
+        self.assertIsNone(table.crossover({512: 1, 2048: 3}, {512: 2, 2048: 2}))
+        self.assertIsNone(table.crossover({512: 1}, {}))
+
+    def test_counts_from_the_last_length_at_which_attention_was_faster(self):
+        found = table.crossover({512: 1, 1024: 3, 2048: 1}, {512: 2, 1024: 2, 2048: 2})
+        self.assertEqual(found, 1536)
+
+    def test_only_lengths_of_both_count(self):
+        self.assertEqual(table.crossover({2048: 1, 8192: 9}, {512: 1, 2048: 2}), 2048)
+
+
+class Table(unittest.TestCase):
+    def test_shows_times_ratios_and_crossover(self):
+        text = table.report(list(latencies()))
+        lines = [re.sub(r"\s+", " ", line).strip() for line in text.splitlines()]
+        self.assertIn("One layer, width 768, 1 thread, float: us per token (beside attention)", lines)
+        self.assertIn("forward attention TTT-Linear TTT-MLP", lines)
+        self.assertIn("2,048 tokens 82 66 (0.80) 400 (4.88)", lines)
+        self.assertIn("faster than attention from 1,000 not up to 8,192", lines)
+        self.assertIn("x floor, 2,048 1.50 1.10 1.20", lines)
+        self.assertIn("decode of one token behind attention TTT-Linear TTT-MLP", lines)
+        self.assertIn("x one read of the weights, 2,048 2.00 1.05", lines)
+
+    def test_puts_peers_beside_ours(self):
+        peer = [
+            row("forward", "attention", 100, tokens=2048, source="pytorch"),
+            row("forward", "ttt-linear", 132, tokens=2048, source="jax"),
+        ]
+        lines = [re.sub(r"\s+", " ", line).strip() for line in table.report([*latencies(), *peer]).splitlines()]
+        self.assertIn(
+            "PyTorch attention, forward, width 768, 2,048 tokens, 1 thread, ours attention 100 82 1.22", lines
+        )
+        self.assertIn(
+            "PyTorch attention, forward, width 768, 2,048 tokens, 1 thread, ours TTT-Linear 100 66 1.52", lines
+        )
+        self.assertIn("JAX TTT-Linear, forward, width 768, 2,048 tokens, 1 thread, ours TTT-Linear 132 66 2.00", lines)
+
+    def test_compares_the_fastest_of_two_trees(self):
+        there = [dict(name="a/manual_time", us_per_token=t, seconds=t) for t in (4, 3)]
+        here = [dict(name="a/manual_time", us_per_token=t, seconds=t) for t in (2, 5)]
+        self.assertEqual(table.comparison(here, there).split("\n")[1].split(), ["a", "3", "2", "1.50"])
+
+
+class Plot(unittest.TestCase):
+    def test_is_well_formed_and_labels_every_line_once(self):
+        svg = xml.etree.ElementTree.fromstring(plot.latency(list(latencies())))
+        texts = [element.text for element in svg.iter("{http://www.w3.org/2000/svg}text")]
+        self.assertEqual(texts.count("TTT-Linear"), 2)
+        self.assertEqual(texts.count("TTT-MLP"), 1)
+        self.assertEqual(texts.count("attention"), 2)
+        self.assertIn("8k", texts)
+
+    def test_has_logarithmic_axes(self):
+        series = {"attention": {512: 10, 2048: 20, 8192: 40}}
+        path = next(part for part in plot.panel("", "", "", series, 0) if 'fill="none"' in part)
+        (x0, y0), (x1, y1), (x2, y2) = [map(float, point.split()) for point in re.findall(r"[ML]([\d.]+ [\d.]+)", path)]
+        self.assertAlmostEqual(x1 - x0, x2 - x1, delta=0.2)
+        self.assertAlmostEqual(y0 - y1, y1 - y2, delta=0.2)
+
+    def test_labels_keep_their_order_and_distance(self):
+        placed = plot.spread([100, 101, 102, 200], 14)
+        self.assertEqual(placed[3], 200)
+        for low, high in zip(placed, placed[1:]):
+            self.assertGreaterEqual(high - low, 13.9)
+
+    def test_ticks_are_round(self):
+        self.assertEqual(plot.ticks(40, 600), [50, 100, 200, 500])
+        self.assertEqual(plot.ticks(3, 90000), [10, 100, 1000, 10000])
+
+
+class CommandLine(unittest.TestCase):
+    def message(self, *arguments):
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors):
+            sys.argv[1:] = arguments
+            self.assertEqual(run.main(), 2)
+        self.assertEqual(errors.getvalue().count("\n"), 1)
+        return errors.getvalue()
+
+    def test_each_error_is_a_line_that_names_the_option(self):
+        self.assertIn("--fast", self.message("--fast"))
+        self.assertIn("--qui", self.message("--qui"))
+        self.assertIn("--output", self.message("--output"))
+        self.assertIn("--output: cannot make folder", self.message("--output", "/proc/none"))
+        self.assertIn("--compare: no revision 'no-such-name'", self.message("--compare", "no-such-name"))
+        self.assertIn(
+            "--compare: cannot be combined with --peers", self.message("--compare", "HEAD", "--peers", "/tmp")
+        )
+        self.assertIn("--peers: /nowhere/venv/bin/python is not there", self.message("--peers", "/nowhere"))
+
+
+class Peers(unittest.TestCase):
+    def folder_with(self, scripts):
+        """A DIR whose Python runs our own stand-ins for the peers."""
+        folder = pathlib.Path(self.enterContext_(tempfile.TemporaryDirectory()))
+        for name in ("venv/bin/python", "ttt-lm-pytorch/ttt.py", "ttt-lm-jax/ttt/models/ttt_layer.py"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("#!/bin/sh\n" + scripts, encoding="utf-8")
+            (folder / name).chmod(0o755)
+        return folder
+
+    def enterContext_(self, manager):
+        self.addCleanup(manager.__exit__, None, None, None)
+        return manager.__enter__()
+
+    def test_answers_become_rows(self):
+        folder = self.folder_with(
+            """while read line; do echo '[{"case": "forward", "tokens_per_second": 4000}]'; done\n"""
+        )
+        with peers.open_peers(folder, folder / "out") as opened:
+            found = opened.answers(
+                [dict(peer="pytorch", threads=1), dict(peer="jax", threads=1), dict(peer="llama.cpp", threads=1)]
+            )
+            self.assertEqual([answer["us_per_token"] for answer in found], [250, 250])  # there is no llama.cpp
+            self.assertEqual(opened.report_failures(), 0)
+
+    def test_a_peer_that_stops_is_named_and_left_out(self):
+        folder = self.folder_with("read line; echo no module >&2; exit 1\n")
+        with peers.open_peers(folder, folder / "out") as opened:
+            self.assertEqual(opened.answers([dict(peer="jax", threads=1)] * 2), [])
+            errors = io.StringIO()
+            with contextlib.redirect_stderr(errors):
+                self.assertEqual(opened.report_failures(), 1)
+        self.assertIn("jax stopped: no module", errors.getvalue())
+
+    def test_rows_say_who_what_and_how_fast(self):
+        made = protocol.row(
+            dict(peer="jax", case="forward", layer="ttt-mlp", width=256, heads=4, threads=1, tokens=8), 2.0, 8
+        )
+        self.assertEqual(
+            (made["source"], made["layer"], made["tokens_per_second"], made["seconds"]), ("jax", "ttt-mlp", 4.0, 2.0)
+        )
+
+    def test_the_fastest_call_counts(self):
+        calls = []
+        self.assertGreater(protocol.fastest(lambda: calls.append(1), most_seconds=0), 0)
+        self.assertEqual(len(calls), 3)
+
+
+class Plan(unittest.TestCase):
+    def test_peers_are_asked_only_with_peers(self):
+        self.assertFalse(any(step.requests for step in plan.steps([]) + plan.steps([], quick=True)))
+        asked = {request["peer"] for step in plan.steps([], peers=True) for request in step.requests}
+        self.assertEqual(asked, {"pytorch", "jax", "llama.cpp"})
+
+    def test_other_programs_are_measured_whole(self):
+        step = plan.steps(["kernels_matmul_bench"])[-1]
+        self.assertEqual((step.name, step.program, step.filter), ("kernels matmul", "kernels_matmul_bench", "."))
+
+
+if __name__ == "__main__":
+    unittest.main()
