@@ -114,12 +114,12 @@ class Decoder {
   ttt::Buffer<float> x_, y_;
 };
 
-/// Arguments: width C, tokens before, threads. Times are those of one token in one layer.
+/// Times are those of one token in one layer.
 template <class Definition>
-void decode_in(benchmark::State& state, Index depth) {
-  bench::Workers workers(state.range(2));
+void decode_in(benchmark::State& state, Index width, Index before, Index depth, Index threads) {
+  bench::Workers workers(threads);
   ttt::Context& context = workers.context();
-  Decoder<Definition> decoder(state.range(0), state.range(1), depth);
+  Decoder<Definition> decoder(width, before, depth);
   decoder.decode_mini_batch(context);
   double seconds = std::numeric_limits<double>::infinity(), read = seconds;
   for (auto _ : state) {
@@ -135,17 +135,15 @@ void decode_in(benchmark::State& state, Index depth) {
                      read / static_cast<double>(depth));
 }
 
-/// One layer, its weights in the cache if they fit.
+/// One layer, its weights in the cache if they fit. Arguments: width C, tokens before, threads.
 template <class Definition>
 void decode(benchmark::State& state) {
-  decode_in<Definition>(state, 1);
+  decode_in<Definition>(state, state.range(0), state.range(1), 1, state.range(2));
 }
-/// As many layers as no cache holds.
+/// Many layers, 1024 tokens before. Arguments: width C, layers, threads.
 template <class Definition>
 void decode_stack(benchmark::State& state) {
-  constexpr Index more_than_any_cache = Index{256} << 20;
-  const Index width = state.range(0), weight_bytes = 4 * width * width * Index{sizeof(float)};
-  decode_in<Definition>(state, (more_than_any_cache + weight_bytes - 1) / weight_bytes);
+  decode_in<Definition>(state, state.range(0), 1024, state.range(1), state.range(2));
 }
 
 constexpr std::array<Index, 3> widths{256, 768, 2048};
@@ -162,10 +160,12 @@ void contexts(benchmark::internal::Benchmark* cases) {
     for (const Index before : {512, 1024, 2048, 8192, 32768})
       for (const Index threads : {1, 2}) cases->Args({width, before, threads});
 }
+/// First a small one for tests, then such that the weights, 128 MB and more, are in no cache.
 void stacks(benchmark::internal::Benchmark* cases) {
-  cases->ArgNames({"C", "before", "threads"})->Unit(benchmark::kMicrosecond)->UseManualTime();
-  for (const Index width : widths)
-    for (const Index threads : {1, 2}) cases->Args({width, 1024, threads});
+  cases->ArgNames({"C", "layers", "threads"})->Unit(benchmark::kMicrosecond)->UseManualTime();
+  cases->Args({256, 2, 1});
+  for (const Index threads : {1, 2})
+    cases->Args({256, 128, threads})->Args({768, 14, threads})->Args({2048, 2, threads});
 }
 
 #define TTT_LAYER_BENCHMARKS(name, ...)                                                              \

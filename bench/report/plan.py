@@ -5,6 +5,7 @@ import collections
 
 LAYERS, MODELS = "layers_layers_bench", "models_causal_lm_bench"
 PROGRAMS = {LAYERS, MODELS}
+STACKS = {256: 128, 768: 14, 2048: 2}  # layers that no cache holds
 HEADS = {256: 4, 768: 12, 2048: 32}
 KINDS = ["attention", "ttt-linear", "ttt-mlp"]
 CONTEXTS = [512, 1024, 2048, 8192, 32768]
@@ -25,7 +26,7 @@ def _layers(cases, width, lengths, threads, kinds=KINDS, requests=()):
 def _decode(width, contexts, threads, requests=()):
     pattern = (
         f"^(decode/{_any_of(KINDS)}/C:{width}/before:{_any_of(contexts)}/threads:{threads}/"
-        f"|decode_stack/{_any_of(KINDS)}/C:{width}/before:1024/threads:{threads}/)"
+        f"|decode_stack/{_any_of(KINDS)}/C:{width}/layers:{STACKS[width]}/threads:{threads}/)"
     )
     return Step(f"decode, width {width}, threads {threads}", LAYERS, pattern, 0.2, tuple(requests))
 
