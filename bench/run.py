@@ -46,13 +46,18 @@ def options(arguments):
     return chosen
 
 
-def measure(steps, programs, found_peers, output):
-    """All rows of a run, peers asked right after the step they are compared with."""
+def measure(steps, programs, found_peers):
+    """All rows of a run, peers asked right after the step they are compared with. Ctrl-C ends it with those so far."""
     measured, start = [], time.monotonic()
-    for number, step in enumerate(steps, 1):
-        print(f"[{time.monotonic() - start:4.0f} s] {number}/{len(steps)} {step.name}", file=sys.stderr, flush=True)
-        measured += rows.of_program(programs / step.program, step.filter, step.min_time)
-        measured += found_peers.answers(step.requests)
+    try:
+        for number, step in enumerate(steps, 1):
+            print(f"[{time.monotonic() - start:4.0f} s] {number}/{len(steps)} {step.name}", file=sys.stderr, flush=True)
+            measured += rows.of_program(programs / step.program, step.filter, step.min_time)
+            measured += found_peers.answers(step.requests)
+    except KeyboardInterrupt:
+        if not measured:
+            raise build.Failure("interrupted before anything was measured") from None
+        print("bench/run.sh: interrupted; what follows was measured before", file=sys.stderr)
     return measured
 
 
@@ -69,7 +74,7 @@ def run(chosen):
         return compare(plan.compared(chosen.quick), programs, build.benchmarks_of(ROOT, reference, folder), folder)
     steps = plan.steps(build.other_programs(programs, plan.PROGRAMS), chosen.quick, bool(chosen.peers))
     with found_peers:
-        measured = rows.with_floors(measure(steps, programs, found_peers, folder))
+        measured = rows.with_floors(measure(steps, programs, found_peers))
     text = table.report(measured)
     rows.write(measured, folder)
     (folder / "table.txt").write_text(text, encoding="utf-8")

@@ -54,7 +54,7 @@ def _decode_requests(width, threads):
 
 def _layer_steps(peers):
     both = ["forward", "forward_backward"]
-    for width in (256, 768):
+    for width in (768, 256):
         for tokens in (512, 2048, 8192):
             yield _layers(both, width, [tokens], 1, requests=_layer_requests(width, tokens, 1) if peers else ())
         yield _layers(["forward"], width, [32768], 1)
@@ -63,7 +63,7 @@ def _layer_steps(peers):
     yield _layers(both, 2048, [512, 2048], 1)
     yield _layers(["forward"], 2048, [8192], 1)
     yield _decode(2048, [1024, 8192], 1)
-    for width in (256, 768):
+    for width in (768, 256):
         yield _layers(both, width, [2048], 2, requests=_layer_requests(width, 2048, 2) if peers else ())
     yield _layers(both, 2048, [2048], 2)
     yield _decode(768, [1024, 32768], 2)
