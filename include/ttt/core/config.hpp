@@ -41,9 +41,11 @@
 #if defined(__GNUC__)
 #define TTT_INLINE inline __attribute__((always_inline))
 #define TTT_INLINE_LAMBDA __attribute__((always_inline))
+#define TTT_UNROLL _Pragma("GCC unroll 16")
 #else
 #define TTT_INLINE inline
 #define TTT_INLINE_LAMBDA
+#define TTT_UNROLL
 #endif
 
 TTT_NAMESPACE_BEGIN

@@ -9,85 +9,143 @@
 
 #include "ttt/core/storage.hpp"
 #include "ttt/core/tensor.hpp"
-#include "ttt/kernels/simd.hpp"
+#include "ttt/kernels/matmul/tile.hpp"
 
 TTT_NAMESPACE_BEGIN
 
 namespace kernels {
 
-/// Whether a product overwrites its output or adds to it.
-enum class Output { assign, accumulate };
-
-/// A left factor [R × K] read by strides, so that a transpose costs nothing: element (r, k) is
-/// `data[r * row_stride + k * column_stride]`.
-template <class Scalar>
-struct Left {
-  const Scalar* data;
-  Index rows, columns, row_stride, column_stride;
-
-  Left(MatrixView<const Scalar> view)
-      : data(view.data()), rows(view.rows()), columns(view.columns()), row_stride(view.stride()), column_stride(1) {}
-  Left(MatrixView<Scalar> view) : Left(MatrixView<const Scalar>(view)) {}
-  Left(const Scalar* first, Index r, Index k, Index r_stride, Index k_stride)
-      : data(first), rows(r), columns(k), row_stride(r_stride), column_stride(k_stride) {}
-};
-
-/// The transpose of a view as a left factor.
-template <class Scalar>
-auto transposed(MatrixView<Scalar> view) {
-  using Plain = std::remove_const_t<Scalar>;
-  return Left<Plain>(view.data(), view.columns(), view.rows(), 1, view.stride());
-}
-
 namespace detail {
 
-/// Inner dimension per pass: a panel's share stays in the first-level cache. Passes continue the chain from the output.
-inline constexpr Index matmul_block = 384;
+/// Inner dimension per pass: a slice of the right factor (128 bytes a row) stays in the first-level cache beside the
+/// tiles. Passes continue the chain from the output.
+inline constexpr Index inner_block = 192;
+/// Rows per pass: the left factor's block stays in the second-level cache while all slices go by.
+template <class Scalar>
+inline constexpr Index row_block = 384 / static_cast<Index>(sizeof(Scalar));
+/// Fewer rows, or fewer panels, are not worth a copy of the left factor.
+inline constexpr Index packed_rows = 13, packed_panels = 3;
 
-/// C [Rows × Packs·size] (+)= A · B: the accumulators never leave their registers.
-template <class P, int Rows, int Packs, class Scalar>
-TTT_INLINE void tile(const Scalar* a, Index a_row, Index a_column, const Scalar* b, Index b_row, Index inner, Scalar* c,
-                     Index c_row, Output output) {
-  P sum[Rows][Packs];
-  for (int r = 0; r < Rows; ++r)
-    for (int p = 0; p < Packs; ++p)
-      sum[r][p] = output == Output::assign ? P(Scalar(0)) : P::load(c + r * c_row + p * P::size);
-  for (Index k = 0; k < inner; ++k) {
-    P right[Packs];
-    for (int p = 0; p < Packs; ++p) right[p] = P::load(b + k * b_row + p * P::size);
-    for (int r = 0; r < Rows; ++r) {
-      const P left(a[r * a_row + k * a_column]);
-      for (int p = 0; p < Packs; ++p) sum[r][p] = simd::fma(left, right[p], sum[r][p]);
+/// Length of equal blocks of [0, total), at most `most`, in multiples of `unit`.
+inline Index block_length(Index total, Index most, Index unit) {
+  const Index count = std::max<Index>(1, (total + most - 1) / most);
+  return std::max(unit, (total + count * unit - 1) / (count * unit) * unit);
+}
+
+/// A copy of a left factor without gaps: rows of a transposed or power-of-two distant layout share few cache sets.
+template <class Scalar>
+Left<Scalar> packed(const Left<Scalar>& a, Scalar* to) {
+  if (a.row_stride == 1) {
+    for (Index k = 0; k < a.columns; ++k) std::copy_n(a.data + k * a.column_stride, a.rows, to + k * a.rows);
+    return {to, a.rows, a.columns, 1, a.rows};
+  }
+  for (Index r = 0; r < a.rows; ++r)
+    for (Index k = 0; k < a.columns; ++k) to[r * a.columns + k] = a.data[r * a.row_stride + k * a.column_stride];
+  return {to, a.rows, a.columns, a.columns, 1};
+}
+
+/// C (+)= A · B, panels [first, last), for rows [0, R) of one row block and one pass of the inner dimension from `k`.
+template <class Arch, class Scalar>
+void panel_pass(const Left<Scalar>& a, PanelView<const Scalar> b, Index k, MatrixView<Scalar> c, Output output,
+                Index first, Index last) {
+  constexpr Index width = panel_width<Scalar>;
+  for (Index p = first; p < last; ++p) {
+    const Scalar* next = p + 1 < last ? b.panel(p + 1) + k * width : b.panel(first) + (k + a.columns) * width;
+    const Slice<Scalar> slice{b.panel(p) + k * width, width, next, a.columns * width * static_cast<Index>(sizeof(Scalar))};
+    slice_product<Arch>(a, slice, std::min(width, b.columns() - p * width), c.data() + p * width, c.stride(), output);
+  }
+}
+
+template <class Arch, bool Pack, class Scalar>
+void panel_product(const Left<Scalar>& a, PanelView<const Scalar> b, MatrixView<Scalar> c, Output output, Index first,
+                   Index last) {
+  const Index inner = block_length(a.columns, inner_block, 1), rows = block_length(a.rows, row_block<Scalar>, 12);
+  Scalar buffer[Pack ? row_block<Scalar> * inner_block : 1];
+  for (Index r = 0; r < a.rows; r += rows)
+    for (Index k = 0; k == 0 || k < a.columns; k += inner) {
+      const Index count = std::min(rows, a.rows - r);
+      Left<Scalar> part = a.block(r, count, k, std::min(inner, a.columns - k));
+      if constexpr (Pack) part = packed(part, buffer);
+      panel_pass<Arch>(part, b, k, c.rows(r, count), k == 0 ? output : Output::accumulate, first, last);
+    }
+}
+
+/// One row: bound by reading B, and by latency unless two panels go at once.
+template <class Arch, class Scalar>
+void row_product(const Left<Scalar>& a, PanelView<const Scalar> b, Scalar* c, Output output, Index first, Index last) {
+  using P = simd::Pack<Scalar, Arch>;
+  constexpr Index width = panel_width<Scalar>;
+  constexpr int packs = wide_packs<Scalar, Arch>;
+  Index p = first;
+  for (; p + 1 < last && (p + 2) * width <= b.columns(); p += 2)
+    for (Index n = 0; n < width; n += packs * P::size)
+      tile<P, 1, 2 * packs, packs>(a, b.panel(p) + n, width, b.rows() * width, c + p * width + n, 0, output);
+  for (; p < last; ++p)
+    slice_product<Arch>(a, Slice<Scalar>{b.panel(p), width}, std::min(width, b.columns() - p * width), c + p * width, 0,
+                        output);
+}
+
+/// A copy of B [inner × columns], padded with zeros to a panel's width.
+template <class Scalar>
+Slice<Scalar> packed_slice(const Scalar* b, Index b_row, Index inner, Index columns, Scalar* to) {
+  constexpr Index width = panel_width<Scalar>;
+  if (columns == width)
+    for (Index k = 0; k < inner; ++k) std::copy_n(b + k * b_row, width, to + k * width);
+  else
+    for (Index k = 0; k < inner; ++k)
+      std::fill_n(std::copy_n(b + k * b_row, columns, to + k * width), width - columns, Scalar(0));
+  return {to, width};
+}
+
+/// C (+)= A · B, B being copied first: for columns that do not fill packs.
+template <class Arch, class Scalar>
+void packed_slice_product(const Left<Scalar>& a, Slice<Scalar> b, Index columns, Scalar* c, Index c_row,
+                          Output output) {
+  alignas(alignment) Scalar buffer[inner_block * panel_width<Scalar>];
+  slice_product<Arch>(a, packed_slice(b.data, b.row_stride, a.columns, columns, buffer), columns, c, c_row, output);
+}
+
+template <class Arch, class Scalar>
+void plain_product(const Left<Scalar>& a, MatrixView<const Scalar> b, MatrixView<Scalar> c, Output output) {
+  constexpr Index width = panel_width<Scalar>;
+  constexpr Index narrow = wide_packs<Scalar, Arch> / 2 * simd::Pack<Scalar, Arch>::size;
+  const Index inner = block_length(a.columns, inner_block, 1);
+  for (Index k = 0; k == 0 || k < a.columns; k += inner, output = Output::accumulate)
+    for (Index n = 0; n < b.columns(); n += width) {
+      const Left<Scalar> part = a.block(0, a.rows, k, std::min(inner, a.columns - k));
+      const Slice<Scalar> slice{b.row(k) + n, b.stride()};
+      const Index columns = std::min(width, b.columns() - n);
+      if (columns % narrow == 0)
+        slice_product<Arch>(part, slice, columns, c.data() + n, c.stride(), output);
+      else
+        packed_slice_product<Arch>(part, slice, columns, c.data() + n, c.stride(), output);
+    }
+}
+
+/// Panels, and rows of B, that are packed at once for a gradient, and rows of Aᵀ.
+inline constexpr Index gradient_panels = 4, gradient_inner = 128;
+template <class Scalar>
+inline constexpr Index gradient_rows = 192 / static_cast<Index>(sizeof(Scalar));
+
+/// Panels [first, last) of C += A · B, at most `gradient_panels`: both factors are packed, the slices of B once for all rows.
+template <class Arch, class Scalar>
+void gradient_product(const Left<Scalar>& a, MatrixView<const Scalar> b, PanelView<Scalar> c, Index first,
+                      Index last) {
+  constexpr Index width = panel_width<Scalar>;
+  const Index inner = block_length(a.columns, gradient_inner, 1), rows = block_length(a.rows, gradient_rows<Scalar>, 12);
+  alignas(alignment) Scalar slices[gradient_panels][gradient_inner * width], left[gradient_rows<Scalar> * gradient_inner];
+  const auto columns = [&](Index p) { return std::min(width, c.columns() - p * width); };
+  for (Index k = 0; k < a.columns; k += inner) {
+    const Index depth = std::min(inner, a.columns - k);
+    for (Index p = first; p < last; ++p)
+      packed_slice(b.row(k) + p * width, b.stride(), depth, columns(p), slices[p - first]);
+    for (Index r = 0; r < a.rows; r += rows) {
+      const Left<Scalar> part = packed(a.block(r, std::min(rows, a.rows - r), k, depth), left);
+      for (Index p = first; p < last; ++p)
+        slice_product<Arch>(part, Slice<Scalar>{slices[p - first], width}, columns(p), c.panel(p) + r * width, width,
+                            Output::accumulate);
     }
   }
-  for (int r = 0; r < Rows; ++r)
-    for (int p = 0; p < Packs; ++p) sum[r][p].store(c + r * c_row + p * P::size);
-}
-
-/// All rows of one column strip, in tiles of `Rows`, then halves of it.
-template <class P, int Rows, int Packs, class Scalar>
-void strip(const Left<Scalar>& a, const Scalar* b, Index b_row, Scalar* c, Index c_row, Output output, Index first = 0) {
-  Index r = first;
-  for (; r + Rows <= a.rows; r += Rows)
-    tile<P, Rows, Packs>(a.data + r * a.row_stride, a.row_stride, a.column_stride, b, b_row, a.columns, c + r * c_row,
-                         c_row, output);
-  if constexpr (Rows > 1)
-    if (r < a.rows) strip<P, Rows / 2, Packs>(a, b, b_row, c, c_row, output, r);
-}
-
-/// C (+)= A · B for B [K × columns] with `b_row` scalars between its rows: strips of two packs, one pack, single lanes.
-template <class Scalar, class Arch>
-void product(const Left<Scalar>& a, const Scalar* b, Index b_row, Index columns, Scalar* c, Index c_row,
-             Output output) {
-  using Wide = simd::Pack<Scalar, Arch>;
-  using Lane = simd::Pack<Scalar, simd::Generic>;
-  constexpr int rows = simd::registers<Arch> == 32 ? 12 : 6;
-  Index n = 0;
-  if constexpr (Wide::size > 1) {
-    for (; n + 2 * Wide::size <= columns; n += 2 * Wide::size) strip<Wide, rows, 2>(a, b + n, b_row, c + n, c_row, output);
-    for (; n + Wide::size <= columns; n += Wide::size) strip<Wide, rows, 1>(a, b + n, b_row, c + n, c_row, output);
-  }
-  for (; n < columns; ++n) strip<Lane, 4, 1>(a, b + n, b_row, c + n, c_row, output);
 }
 
 }  // namespace detail
@@ -97,12 +155,7 @@ template <class Arch = simd::Native, class Scalar>
 void matmul(Left<Scalar> a, MatrixView<const std::type_identity_t<Scalar>> b,
             MatrixView<std::type_identity_t<Scalar>> c, Output output = Output::assign) {
   TTT_ASSERT(a.columns == b.rows() && a.rows == c.rows() && b.columns() == c.columns(), "shapes of a product disagree");
-  for (Index k = 0; k == 0 || k < a.columns; k += detail::matmul_block) {
-    const Index inner = std::min(detail::matmul_block, a.columns - k);
-    const Left<Scalar> part(a.data + k * a.column_stride, a.rows, inner, a.row_stride, a.column_stride);
-    detail::product<Scalar, Arch>(part, b.row(k), b.stride(), b.columns(), c.data(), c.stride(),
-                                  k == 0 ? output : Output::accumulate);
-  }
+  detail::plain_product<Arch>(a, b, c, output);
 }
 template <class Arch = simd::Native, class Scalar>
 void matmul(MatrixView<Scalar> a, MatrixView<const std::remove_const_t<Scalar>> b,
@@ -118,15 +171,13 @@ void matmul(Left<Scalar> a, PanelView<const std::type_identity_t<Scalar>> b,
             MatrixView<std::type_identity_t<Scalar>> c, Output output = Output::assign, Index first = 0,
             Index count = -1) {
   TTT_ASSERT(a.columns == b.rows() && a.rows == c.rows() && b.columns() == c.columns(), "shapes of a product disagree");
-  constexpr Index width = panel_width<Scalar>;
   const Index last = count < 0 ? b.count() : first + count;
-  for (Index p = first; p < last; ++p)
-    for (Index k = 0; k == 0 || k < a.columns; k += detail::matmul_block) {
-      const Index inner = std::min(detail::matmul_block, a.columns - k);
-      const Left<Scalar> part(a.data + k * a.column_stride, a.rows, inner, a.row_stride, a.column_stride);
-      detail::product<Scalar, Arch>(part, b.panel(p) + k * width, width, std::min(width, b.columns() - p * width),
-                                    c.data() + p * width, c.stride(), k == 0 ? output : Output::accumulate);
-    }
+  if (a.rows == 1)
+    detail::row_product<Arch>(a, b, c.data(), output, first, last);
+  else if (a.rows >= detail::packed_rows && last - first >= detail::packed_panels)
+    detail::panel_product<Arch, true>(a, b, c, output, first, last);
+  else
+    detail::panel_product<Arch, false>(a, b, c, output, first, last);
 }
 
 /// Panels C [K × N] += Aᵀ · B for A [R × K], B [R × N]: the gradient of a weight in its own layout. Padding stays zero.
@@ -135,16 +186,9 @@ void matmul_to_panels(Left<Scalar> a_transposed, MatrixView<const std::type_iden
                       PanelView<std::type_identity_t<Scalar>> c, Index first = 0, Index count = -1) {
   TTT_ASSERT(a_transposed.rows == c.rows() && b.columns() == c.columns() && a_transposed.columns == b.rows(),
              "shapes of a product disagree");
-  constexpr Index width = panel_width<Scalar>;
   const Index last = count < 0 ? c.count() : first + count;
-  for (Index p = first; p < last; ++p)
-    for (Index k = 0; k < a_transposed.columns; k += detail::matmul_block) {
-      const Index inner = std::min(detail::matmul_block, a_transposed.columns - k);
-      const Left<Scalar> part(a_transposed.data + k * a_transposed.column_stride, a_transposed.rows, inner,
-                              a_transposed.row_stride, a_transposed.column_stride);
-      detail::product<Scalar, Arch>(part, b.row(k) + p * width, b.stride(), std::min(width, c.columns() - p * width),
-                                    c.panel(p), width, Output::accumulate);
-    }
+  for (Index p = first; p < last; p += detail::gradient_panels)
+    detail::gradient_product<Arch>(a_transposed, b, c, p, std::min(p + detail::gradient_panels, last));
 }
 
 /// Writes Bᵀ [N × K] of a view B [K × N] into `to`.

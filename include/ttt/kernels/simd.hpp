@@ -120,6 +120,27 @@ TTT_INLINE Pack<Scalar, Arch> fma(Pack<Scalar, Arch> a, Pack<Scalar, Arch> b, Pa
     return a.value * b.value + c.value;
 }
 
+/// The same pack, in a register from here on: left alone, compilers read a pack from memory again at each use of it, and
+/// a product is then bound by its loads.
+template <class Scalar, class Arch>
+TTT_INLINE Pack<Scalar, Arch> in_register(Pack<Scalar, Arch> a) {
+  if constexpr (!std::is_same_v<Arch, Generic>) {
+#if defined(__GNUC__) && defined(__x86_64__)
+    __asm__("" : "+v"(a.value.data));
+#elif defined(__GNUC__) && defined(__aarch64__)
+    __asm__("" : "+w"(a.value.data));
+#endif
+  }
+  return a;
+}
+
+/// Asks for the cache line at `from` (any address, even an invalid one), as far as the second-level cache.
+TTT_INLINE void prefetch([[maybe_unused]] const void* from) {
+#if defined(__GNUC__)
+  __builtin_prefetch(from, 0, 2);
+#endif
+}
+
 template <class Scalar, class Arch>
 TTT_INLINE Pack<Scalar, Arch> sqrt(Pack<Scalar, Arch> a) {
 #if XSIMD_WITH_NEON64

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+/// @file
+/// The inside of a product: tiles of the output that stay in registers while the inner dimension runs.
+#pragma once
+
+#include <algorithm>
+
+#include "ttt/core/tensor.hpp"
+#include "ttt/kernels/simd.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+namespace kernels {
+
+/// Whether a product overwrites its output or adds to it.
+enum class Output { assign, accumulate };
+
+/// A left factor [R × K] read by strides, so that a transpose costs nothing: element (r, k) is
+/// `data[r * row_stride + k * column_stride]`.
+template <class Scalar>
+struct Left {
+  const Scalar* data;
+  Index rows, columns, row_stride, column_stride;
+
+  Left(MatrixView<const Scalar> view)
+      : data(view.data()), rows(view.rows()), columns(view.columns()), row_stride(view.stride()), column_stride(1) {}
+  Left(MatrixView<Scalar> view) : Left(MatrixView<const Scalar>(view)) {}
+  Left(const Scalar* first, Index r, Index k, Index r_stride, Index k_stride)
+      : data(first), rows(r), columns(k), row_stride(r_stride), column_stride(k_stride) {}
+
+  /// Rows [r, r + row_count) of columns [k, k + column_count).
+  Left block(Index r, Index row_count, Index k, Index column_count) const {
+    return {data + r * row_stride + k * column_stride, row_count, column_count, row_stride, column_stride};
+  }
+};
+
+/// The transpose of a view as a left factor.
+template <class Scalar>
+auto transposed(MatrixView<Scalar> view) {
+  using Plain = std::remove_const_t<Scalar>;
+  return Left<Plain>(view.data(), view.columns(), view.rows(), 1, view.stride());
+}
+
+namespace detail {
+
+/// Columns [n, n + panel_width) of a right factor, in memory that holds whole packs: row k is at `data + k * row_stride`.
+/// While it is used, `ahead` bytes behind `next` are fetched: what the next product will read.
+template <class Scalar>
+struct Slice {
+  const Scalar* data;
+  Index row_stride;
+  const Scalar* next = nullptr;
+  Index ahead = 0;
+};
+
+/// Packs side by side in a wide tile: a panel's width, as far as the registers go. A narrow tile has half of them.
+template <class Scalar, class Arch>
+inline constexpr int wide_packs = static_cast<int>(std::min<Index>(4, panel_width<Scalar> / simd::Pack<Scalar, Arch>::size));
+
+/// Rows of a tile: twelve accumulators for sixteen registers hide the latency of the additions.
+template <class Arch, int Packs>
+inline constexpr int tile_rows = std::min(12, simd::registers<Arch> / 16 * 12 / Packs);
+
+/// C [Rows × Packs·size] (+)= A · B: the accumulators never leave their registers. Packs from `Adjacent` on belong to the
+/// next panel, `b_panel` scalars further.
+template <class P, int Rows, int Packs, int Adjacent = Packs, class Scalar>
+TTT_INLINE void tile(const Left<Scalar>& a, const Scalar* b, Index b_row, Index b_panel, Scalar* c, Index c_row,
+                     Output output) {
+  constexpr auto column = [](int p) { return p / Adjacent * panel_width<Scalar> + p % Adjacent * P::size; };
+  P sum[Rows * Packs];
+  TTT_UNROLL for (int r = 0; r < Rows; ++r)
+    TTT_UNROLL for (int p = 0; p < Packs; ++p)
+      sum[r * Packs + p] = output == Output::assign ? P(Scalar(0)) : P::load(c + r * c_row + column(p));
+  const Scalar* left = a.data;
+  const auto load = [&](int p) TTT_INLINE_LAMBDA {
+    return P::load(b + p / Adjacent * b_panel + p % Adjacent * P::size);
+  };
+  for (Index k = 0; k < a.columns; ++k, left += a.column_stride, b += b_row) {
+    if constexpr (Rows > Packs) {
+      P right[Packs];
+      TTT_UNROLL for (int p = 0; p < Packs; ++p) right[p] = simd::in_register(load(p));
+      TTT_UNROLL for (int r = 0; r < Rows; ++r) {
+        const P factor(left[r * a.row_stride]);
+        TTT_UNROLL for (int p = 0; p < Packs; ++p)
+          sum[r * Packs + p] = simd::fma(factor, right[p], sum[r * Packs + p]);
+      }
+    } else {
+      P factor[Rows];
+      TTT_UNROLL for (int r = 0; r < Rows; ++r) factor[r] = simd::in_register(P(left[r * a.row_stride]));
+      TTT_UNROLL for (int p = 0; p < Packs; ++p) {
+        const P right = Rows == 1 ? load(p) : simd::in_register(load(p));
+        TTT_UNROLL for (int r = 0; r < Rows; ++r)
+          sum[r * Packs + p] = simd::fma(factor[r], right, sum[r * Packs + p]);
+      }
+    }
+  }
+  TTT_UNROLL for (int r = 0; r < Rows; ++r)
+    TTT_UNROLL for (int p = 0; p < Packs; ++p) sum[r * Packs + p].store(c + r * c_row + column(p));
+}
+
+/// The tile with as many rows as `a`, at most `Rows`.
+template <class P, int Rows, int Packs, class Scalar>
+TTT_INLINE void tile_of_rows(const Left<Scalar>& a, Slice<Scalar> b, Scalar* c, Index c_row, Output output) {
+  if (a.rows == Rows)
+    tile<P, Rows, Packs>(a, b.data, b.row_stride, 0, c, c_row, output);
+  else if constexpr (Rows > 1)
+    tile_of_rows<P, Rows - 1, Packs>(a, b, c, c_row, output);
+}
+
+/// The same where the output is narrower than the tile: through a buffer.
+template <class P, int Rows, int Packs, class Scalar>
+void edge_tile(const Left<Scalar>& a, Slice<Scalar> b, Index columns, Scalar* c, Index c_row, Output output) {
+  constexpr Index width = Packs * P::size;
+  Scalar whole[Rows * width] = {};
+  const MatrixView<Scalar> buffer(whole, a.rows, columns, width), target(c, a.rows, columns, c_row);
+  if (output == Output::accumulate) copy(target, buffer);
+  tile_of_rows<P, Rows, Packs>(a, b, whole, width, output);
+  copy(buffer, target);
+}
+
+/// Rows of the next tile when `rows` are left: whole tiles, the last two of equal height, because a low tile is no faster.
+template <int Most>
+Index next_tile(Index rows) {
+  return rows >= 2 * Most || rows == Most ? Most : rows > Most ? (rows + 1) / 2 : rows;
+}
+
+/// C [R × columns] (+)= A · B for columns that one tile covers.
+template <class P, int Packs, class Arch, class Scalar>
+void strip(const Left<Scalar>& a, Slice<Scalar> b, Index columns, Scalar* c, Index c_row, Output output) {
+  constexpr int most = tile_rows<Arch, Packs>;
+  constexpr Index line = 64;
+  const char* next = reinterpret_cast<const char*>(b.next);
+  const Index ahead = b.ahead / std::max<Index>(1, a.rows);
+  for (Index r = 0, rows = 0; r < a.rows; r += rows) {
+    rows = next_tile<most>(a.rows - r);
+    for (const char* end = next + ahead * rows; next < end; next += line) simd::prefetch(next);
+    const Left<Scalar> part = a.block(r, rows, 0, a.columns);
+    if (columns == Packs * P::size)
+      tile_of_rows<P, most, Packs>(part, b, c + r * c_row, c_row, output);
+    else
+      edge_tile<P, most, Packs>(part, b, columns, c + r * c_row, c_row, output);
+  }
+}
+
+/// C [R × columns] (+)= A · B for at most a panel's width of columns: wide tiles, and a narrow one for a narrow rest.
+template <class Arch, class Scalar>
+void slice_product(const Left<Scalar>& a, Slice<Scalar> b, Index columns, Scalar* c, Index c_row, Output output) {
+  using P = simd::Pack<Scalar, Arch>;
+  constexpr int packs = wide_packs<Scalar, Arch>;
+  constexpr Index wide = packs * P::size;
+  for (Index n = 0; n < columns; n += wide) {
+    const Slice<Scalar> part{b.data + n, b.row_stride, b.next, n == 0 ? b.ahead : 0};
+    const Index count = std::min(wide, columns - n);
+    if (count > wide / 2)
+      strip<P, packs, Arch>(a, part, count, c + n, c_row, output);
+    else
+      strip<P, packs / 2, Arch>(a, part, count, c + n, c_row, output);
+  }
+}
+
+}  // namespace detail
+}  // namespace kernels
+
+TTT_NAMESPACE_END
