@@ -8,7 +8,7 @@
 ///   x_r W(r) + b(r) = x_r W + b − Σ_{s ≤ r} τ_r η_s (x_r · keys_s + 1) g_s.
 #pragma once
 
-#include "ttt/kernels/matmul.hpp"
+#include "ttt/kernels/block_product.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -39,15 +39,6 @@ struct FastLinear {
 
 namespace detail {
 
-/// z[r] += row for every r.
-template <class Arch, class Scalar>
-void add_row(MatrixView<const Scalar> row, MatrixView<Scalar> z) {
-  for (Index r = 0; r < z.rows(); ++r)
-    simd::for_each_pack<Scalar, Arch>(z.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
-      (P::load(z.row(r) + c) + P::load(row.data() + c)).store(z.row(r) + c);
-    });
-}
-
 /// sum += Σ_r z[r].
 template <class Arch, class Scalar>
 void add_column_sums(MatrixView<const Scalar> z, MatrixView<Scalar> sum) {
@@ -77,42 +68,42 @@ Scalar dot(const Scalar* a, const Scalar* b, Index count) {
       count, [&]<class P>(P, Index c) TTT_INLINE_LAMBDA { return P::load(a + c) * P::load(b + c); });
 }
 
-/// The transpose of `matrix` in scratch.
-template <class Scalar>
-MatrixView<Scalar> transposed_copy(MatrixView<const Scalar> matrix, Arena& scratch) {
-  const auto copy = scratch.matrix<Scalar>(matrix.columns(), matrix.rows());
-  kernels::transpose(matrix, copy);
-  return copy;
+/// to = x, both [n × C].
+template <class Arch, class Scalar>
+void copy_rows(MatrixView<const Scalar> x, MatrixView<Scalar> to) {
+  for (Index r = 0; r < x.rows(); ++r)
+    simd::for_each_pack<Scalar, Arch>(
+        x.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA { P::load(x.row(r) + c).store(to.row(r) + c); });
 }
 
 }  // namespace detail
 
-/// affinity[i][s] = x_i · keys_s + 1 for all tokens s of the mini-batch so far: x [n × I], affinity [n × end].
+/// affinity[i][s] = x_i · keys_s for all tokens s of the mini-batch so far: x [n × I], affinity [n × end].
 template <class Arch, class Scalar>
 void fast_affinity(const FastLinear<Scalar>& map, MiniBatchPart part, MatrixView<const Scalar> x,
                    MatrixView<Scalar> affinity, Arena& scratch) {
-  const Arena::Frame frame(scratch);
-  const MatrixView<const Scalar> keys = map.keys.rows(0, part.end());
-  fill(affinity, Scalar(1));
-  kernels::matmul<Arch>(x, detail::transposed_copy(keys, scratch), affinity, kernels::Output::accumulate);
+  kernels::block_product_transposed<Arch, Scalar>(x, map.keys.rows(0, part.end()), affinity, scratch);
 }
 
-/// coefficients[i][s] = −τ_r η_s affinity[i][s] for s ≤ r = first + i, zero above: what each g_s adds to output r.
-template <class Scalar>
+/// coefficients[i][s] = −τ_r η_s (affinity[i][s] + 1) for s ≤ r = first + i, zero above: what each g_s adds to output r.
+template <class Arch, class Scalar>
 void fast_coefficients(const InnerRates<Scalar>& rates, MiniBatchPart part, MatrixView<const Scalar> affinity,
                        MatrixView<Scalar> coefficients) {
   for (Index i = 0; i < part.count; ++i) {
     const Index r = part.first + i;
-    for (Index s = 0; s <= r; ++s) coefficients(i, s) = -rates.factor[r] * rates.token[s] * affinity(i, s);
-    for (Index s = r + 1; s < part.end(); ++s) coefficients(i, s) = Scalar(0);
+    Scalar* row = coefficients.row(i);
+    simd::for_each_pack<Scalar, Arch>(part.end(), [&]<class P>(P, Index s) TTT_INLINE_LAMBDA {
+      const P rate = P(-rates.factor[r]) * P::load(rates.token.data() + s);
+      simd::fma(rate, P::load(affinity.row(i) + s), rate).store(row + s);
+    });
+    std::fill(row + r + 1, row + part.end(), Scalar(0));
   }
 }
 
 /// z = x W + b: x [n × I], z [n × O], with the weights the mini-batch started with.
 template <class Arch, class Scalar>
 void fast_apply_start(const FastLinear<Scalar>& map, MatrixView<const Scalar> x, MatrixView<Scalar> z) {
-  kernels::matmul<Arch>(x, map.weight, z);
-  detail::add_row<Arch>(MatrixView<const Scalar>(map.bias), z);
+  kernels::block_product_from_row<Arch, Scalar>(map.bias.data(), x, map.weight, z);
 }
 
 /// z_r = x_r W(r) + b(r) for the tokens of `part`, whose keys and gradients are in `map` already: x [n × I], z [n × O].
@@ -122,21 +113,27 @@ void fast_apply(const FastLinear<Scalar>& map, const InnerRates<Scalar>& rates, 
   const Arena::Frame frame(scratch);
   const auto coefficients = scratch.matrix<Scalar>(part.count, part.end());
   fast_affinity<Arch>(map, part, x, coefficients, scratch);
-  fast_coefficients<Scalar>(rates, part, coefficients, coefficients);
+  fast_coefficients<Arch, Scalar>(rates, part, coefficients, coefficients);
   fast_apply_start<Arch>(map, x, z);
-  kernels::matmul<Arch>(coefficients, map.gradients.rows(0, part.end()), z, kernels::Output::accumulate);
+  kernels::block_product_causal<Arch, Scalar>(coefficients, part.first, map.gradients.rows(0, part.end()), z);
 }
 
-/// W ← W(last), b ← b(last) from rows [0, count): the end of a mini-batch.
+/// W′ = W(last), b′ = b(last) from rows [0, count), the end of a mini-batch, into `folded`, which may be `map`.
 template <class Arch, class Scalar>
-void fast_fold(const FastLinear<Scalar>& map, const InnerRates<Scalar>& rates, Index count, Arena& scratch) {
+void fast_fold(const FastLinear<Scalar>& map, const InnerRates<Scalar>& rates, Index count,
+               const FastLinear<Scalar>& folded, Arena& scratch) {
   const Arena::Frame frame(scratch);
   const Scalar factor = rates.factor[count - 1];
-  const auto scaled = scratch.zeros<Scalar>(count, map.gradients.columns());
+  const auto scaled = scratch.matrix<Scalar>(count, map.gradients.columns());
+  detail::copy_rows<Arch, Scalar>(map.bias, folded.bias);
   for (Index s = 0; s < count; ++s)
-    detail::add_scaled<Arch>(-factor * rates.token[s], map.gradients.row(s), scaled.columns(), scaled.row(s));
-  kernels::matmul<Arch>(kernels::transposed(map.keys.rows(0, count)), scaled, map.weight, kernels::Output::accumulate);
-  detail::add_column_sums<Arch>(MatrixView<const Scalar>(scaled), map.bias);
+    simd::for_each_pack<Scalar, Arch>(scaled.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
+      const P step = P(-factor * rates.token[s]) * P::load(map.gradients.row(s) + c);
+      step.store(scaled.row(s) + c);
+      (P::load(folded.bias.data() + c) + step).store(folded.bias.data() + c);
+    });
+  kernels::block_product_from<Arch, Scalar>(map.weight, kernels::transposed(map.keys.rows(0, count)), scaled,
+                                            folded.weight);
 }
 
 /// Gradients that both directions of a part share; all accumulate.
@@ -146,48 +143,59 @@ struct InnerRatesGradient {
   VectorView<Scalar> factor;  ///< dτ [K]
 };
 
-/// Backward of `fast_apply`: adds to the gradients of W, b, keys, gradients (in `d_map`, rows [0, end)) and rates, and
-/// assigns d_x = d_z Wᵀ + …; `weight_transposed` is Wᵀ [O × I]. d_x must not overlap d_z.
+/// d[i][s], the gradient of the coefficients, becomes that of the affinities, −τ_r η_s d[i][s], and zero above the
+/// diagonal; adds −Σ (affinity + 1) d τ_r to dη_s and −Σ (affinity + 1) d η_s to dτ_r.
 template <class Arch, class Scalar>
-void fast_apply_backward(const FastLinear<Scalar>& map, MatrixView<const Scalar> weight_transposed,
-                         const InnerRates<Scalar>& rates, MiniBatchPart part, MatrixView<const Scalar> x,
-                         MatrixView<const Scalar> d_z, MatrixView<Scalar> d_x, const FastLinear<Scalar>& d_map,
-                         const InnerRatesGradient<Scalar>& d_rates, Arena& scratch) {
+void fast_coefficients_backward(const InnerRates<Scalar>& rates, MiniBatchPart part, MatrixView<const Scalar> affinity,
+                                MatrixView<Scalar> d, const InnerRatesGradient<Scalar>& d_rates) {
+  for (Index i = 0; i < part.count; ++i) {
+    const Index r = part.first + i;
+    const Scalar factor = rates.factor[r];
+    std::fill(d.row(i) + r + 1, d.row(i) + part.end(), Scalar(0));
+    d_rates.factor[r] -= simd::sum_packs<Scalar, Arch>(part.end(), [&]<class P>(P, Index s) TTT_INLINE_LAMBDA {
+      const P rate = P::load(rates.token.data() + s), gradient = P::load(d.row(i) + s);
+      const P product = simd::fma(P::load(affinity.row(i) + s), gradient, gradient);
+      simd::fma(P(-factor), product, P::load(d_rates.token.data() + s)).store(d_rates.token.data() + s);
+      (P(-factor) * rate * gradient).store(d.row(i) + s);
+      return rate * product;
+    });
+  }
+}
+
+/// Backward of `fast_apply`: adds to the gradients of W, b, keys, gradients (in `d_map`, rows [0, end)) and rates, and
+/// assigns d_x = d_z Wᵀ + …; d_x must not overlap d_z.
+template <class Arch, class Scalar>
+void fast_apply_backward(const FastLinear<Scalar>& map, const InnerRates<Scalar>& rates, MiniBatchPart part,
+                         MatrixView<const Scalar> x, MatrixView<const Scalar> d_z, MatrixView<Scalar> d_x,
+                         const FastLinear<Scalar>& d_map, const InnerRatesGradient<Scalar>& d_rates, Arena& scratch) {
+  using kernels::Output;
   const Arena::Frame frame(scratch);
   const Index end = part.end();
   const auto affinity = scratch.matrix<Scalar>(part.count, end), coefficients = scratch.matrix<Scalar>(part.count, end);
-  fast_affinity<Arch>(map, part, x, affinity, scratch);
-  fast_coefficients<Scalar>(rates, part, affinity, coefficients);
-
-  const MatrixView<const Scalar> gradients = map.gradients.rows(0, end);
   const auto d_affinity = scratch.matrix<Scalar>(part.count, end);
-  kernels::matmul<Arch>(d_z, detail::transposed_copy(gradients, scratch), d_affinity);
-  for (Index i = 0; i < part.count; ++i) {
-    const Index r = part.first + i;
-    for (Index s = 0; s <= r; ++s) {
-      const Scalar product = -affinity(i, s) * d_affinity(i, s);
-      d_rates.token[s] += rates.factor[r] * product;
-      d_rates.factor[r] += rates.token[s] * product;
-      d_affinity(i, s) *= -rates.factor[r] * rates.token[s];
-    }
-    for (Index s = r + 1; s < end; ++s) d_affinity(i, s) = Scalar(0);
-  }
+  fast_affinity<Arch>(map, part, x, affinity, scratch);
+  fast_coefficients<Arch, Scalar>(rates, part, affinity, coefficients);
 
-  using kernels::Output;
-  kernels::matmul<Arch>(d_z, weight_transposed, d_x);
-  kernels::matmul<Arch>(d_affinity, map.keys.rows(0, end), d_x, Output::accumulate);
-  kernels::matmul<Arch>(kernels::transposed(d_affinity), x, d_map.keys.rows(0, end), Output::accumulate);
-  kernels::matmul<Arch>(kernels::transposed(coefficients), d_z, d_map.gradients.rows(0, end), Output::accumulate);
-  kernels::matmul<Arch>(kernels::transposed(x), d_z, d_map.weight, Output::accumulate);
+  kernels::block_product_transposed<Arch, Scalar>(d_z, map.gradients.rows(0, end), d_affinity, scratch);
+  fast_coefficients_backward<Arch, Scalar>(rates, part, affinity, d_affinity, d_rates);
+
+  kernels::block_product_transposed<Arch, Scalar>(d_z, map.weight, d_x, scratch);
+  kernels::block_product_causal<Arch, Scalar>(d_affinity, part.first, map.keys.rows(0, end), d_x);
+  kernels::block_product<Arch>(kernels::transposed(d_affinity), x, d_map.keys.rows(0, end), Output::accumulate);
+  kernels::block_product<Arch>(kernels::transposed(coefficients), d_z, d_map.gradients.rows(0, end), Output::accumulate);
+  kernels::block_product<Arch>(kernels::transposed(x), d_z, d_map.weight, Output::accumulate);
   detail::add_column_sums<Arch>(d_z, d_map.bias);
 }
 
 /// Backward of `fast_apply_start`: d_x += d_z Wᵀ, dW += xᵀ d_z, db += Σ d_z.
 template <class Arch, class Scalar>
-void fast_apply_start_backward(MatrixView<const Scalar> weight_transposed, MatrixView<const Scalar> x,
-                               MatrixView<const Scalar> d_z, MatrixView<Scalar> d_x, const FastLinear<Scalar>& d_map) {
-  kernels::matmul<Arch>(d_z, weight_transposed, d_x, kernels::Output::accumulate);
-  kernels::matmul<Arch>(kernels::transposed(x), d_z, d_map.weight, kernels::Output::accumulate);
+void fast_apply_start_backward(const FastLinear<Scalar>& map, MatrixView<const Scalar> x, MatrixView<const Scalar> d_z,
+                               MatrixView<Scalar> d_x, const FastLinear<Scalar>& d_map, Arena& scratch) {
+  const Arena::Frame frame(scratch);
+  const auto product = scratch.matrix<Scalar>(x.rows(), x.columns());
+  kernels::block_product_transposed<Arch, Scalar>(d_z, map.weight, product, scratch);
+  detail::add_rows<Arch, Scalar>(product, d_x);
+  kernels::block_product<Arch>(kernels::transposed(x), d_z, d_map.weight, kernels::Output::accumulate);
   detail::add_column_sums<Arch>(d_z, d_map.bias);
 }
 
@@ -200,9 +208,8 @@ void fast_fold_backward(const FastLinear<Scalar>& map, const InnerRates<Scalar>&
   const Index count = map.keys.rows(), inputs = map.keys.columns(), outputs = map.gradients.columns();
   const Scalar factor = rates.factor[count - 1];
   const auto d_gradients = scratch.matrix<Scalar>(count, outputs), d_keys = scratch.matrix<Scalar>(count, inputs);
-  kernels::matmul<Arch>(map.keys, d_map.weight, d_gradients);
-  detail::add_row<Arch>(MatrixView<const Scalar>(d_map.bias), d_gradients);
-  kernels::matmul<Arch>(map.gradients, detail::transposed_copy(MatrixView<const Scalar>(d_map.weight), scratch), d_keys);
+  kernels::block_product_from_row<Arch, Scalar>(d_map.bias.data(), map.keys, d_map.weight, d_gradients);
+  kernels::block_product_transposed<Arch, Scalar>(map.gradients, d_map.weight, d_keys, scratch);
   for (Index s = 0; s < count; ++s) {
     const Scalar product = detail::dot<Arch>(d_gradients.row(s), map.gradients.row(s), outputs);
     d_rates.token[s] -= factor * product;
@@ -215,7 +222,7 @@ void fast_fold_backward(const FastLinear<Scalar>& map, const InnerRates<Scalar>&
 /// Moves rows of the open mini-batch's gradient to the gradient of the inputs they came from, leaving zeros.
 template <class Scalar>
 void take_rows(MiniBatchPart part, MatrixView<Scalar> from, MatrixView<Scalar> to) {
-  copy(from.rows(part.first, part.count), to);
+  detail::copy_rows<simd::Native, Scalar>(from.rows(part.first, part.count), to);
   fill(from.rows(part.first, part.count), Scalar(0));
 }
 template <class Scalar>

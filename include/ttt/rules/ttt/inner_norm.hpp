@@ -2,7 +2,7 @@
 #pragma once
 
 #include "ttt/core/storage.hpp"
-#include "ttt/kernels/layer_norm.hpp"
+#include "ttt/kernels/layer_norm/rows.hpp"
 #include "ttt/rules/ttt/fast_linear.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -42,23 +42,14 @@ void inner_target(const Scalar* key, const Scalar* value, Index width, Scalar* t
 template <class Arch, class Scalar>
 void inner_output(const InnerNorm<Scalar>& norm, MatrixView<const Scalar> x, MatrixView<const Scalar> z,
                   MatrixView<Scalar> out) {
-  for (Index r = 0; r < x.rows(); ++r) {
-    kernels::layer_norm_row<Arch>(z.row(r), norm.weight, norm.bias, norm.width, norm.epsilon, out.row(r));
-    detail::add_scaled<Arch>(Scalar(1), x.row(r), norm.width, out.row(r));
-  }
+  kernels::residual_norm_rows<Arch, Scalar>({norm.weight, norm.bias, norm.epsilon}, x, z, out);
 }
 
-/// g = ∂/∂z ½‖LN(z) − (v − k)‖², row by row; all [n × D].
+/// g = ∂/∂z ½‖LN(z) − (v − k)‖², row by row; all [n × D]. g must not overlap the others.
 template <class Arch, class Scalar>
 void inner_gradient(const InnerNorm<Scalar>& norm, MatrixView<const Scalar> z, MatrixView<const Scalar> keys,
-                    MatrixView<const Scalar> values, MatrixView<Scalar> g, Arena& scratch) {
-  const Arena::Frame frame(scratch);
-  Scalar* target = scratch.allocate<Scalar>(norm.width);
-  for (Index r = 0; r < z.rows(); ++r) {
-    detail::inner_target<Arch>(keys.row(r), values.row(r), norm.width, target);
-    kernels::layer_norm_l2_gradient_row<Arch>(z.row(r), target, norm.weight, norm.bias, norm.width, norm.epsilon,
-                                              g.row(r));
-  }
+                    MatrixView<const Scalar> values, MatrixView<Scalar> g) {
+  kernels::reconstruction_gradient_rows<Arch, Scalar>({norm.weight, norm.bias, norm.epsilon}, z, keys, values, g);
 }
 
 /// Backward of `inner_gradient`: assigns d_z and d_values, subtracts the target's share from d_keys (which it reads).
@@ -66,25 +57,17 @@ template <class Arch, class Scalar>
 void inner_gradient_backward(const InnerNorm<Scalar>& norm, MatrixView<const Scalar> z, MatrixView<const Scalar> keys,
                              MatrixView<const Scalar> values, MatrixView<const Scalar> d_g, MatrixView<Scalar> d_z,
                              MatrixView<Scalar> d_keys, MatrixView<Scalar> d_values,
-                             const InnerNormGradient<Scalar>& d_norm, Arena& scratch) {
-  const Arena::Frame frame(scratch);
-  Scalar* target = scratch.allocate<Scalar>(norm.width);
-  for (Index r = 0; r < z.rows(); ++r) {
-    detail::inner_target<Arch>(keys.row(r), values.row(r), norm.width, target);
-    kernels::layer_norm_l2_gradient_row_backward<Arch>(z.row(r), target, norm.weight, norm.bias, norm.width,
-                                                       norm.epsilon, d_g.row(r), d_z.row(r), d_values.row(r),
-                                                       d_norm.weight, d_norm.bias);
-    detail::add_scaled<Arch>(Scalar(-1), d_values.row(r), norm.width, d_keys.row(r));
-  }
+                             const InnerNormGradient<Scalar>& d_norm) {
+  kernels::reconstruction_gradient_rows_backward<Arch, Scalar>({norm.weight, norm.bias, norm.epsilon}, z, keys, values,
+                                                               d_g, d_z, d_keys, d_values, d_norm.weight, d_norm.bias);
 }
 
 /// Backward of `inner_output` in z: assigns d_z (the gradient of x is d_out itself).
 template <class Arch, class Scalar>
 void inner_output_backward(const InnerNorm<Scalar>& norm, MatrixView<const Scalar> z, MatrixView<const Scalar> d_out,
                            MatrixView<Scalar> d_z, const InnerNormGradient<Scalar>& d_norm) {
-  for (Index r = 0; r < z.rows(); ++r)
-    kernels::layer_norm_row_backward<Arch>(z.row(r), norm.weight, norm.width, norm.epsilon, d_out.row(r), d_z.row(r),
-                                           d_norm.weight, d_norm.bias);
+  kernels::residual_norm_rows_backward<Arch, Scalar>({norm.weight, norm.bias, norm.epsilon}, z, d_out, d_z,
+                                                     d_norm.weight, d_norm.bias);
 }
 
 /// Mean over the rows of ½‖LN(z) − (v − k)‖².

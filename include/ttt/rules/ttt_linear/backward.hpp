@@ -20,8 +20,6 @@ void ttt_linear_backward(const TttHead<Scalar>& head, const TttLinearState<Scala
   const Index width = rows.keys.columns();
   const InnerRates<Scalar> rates{state.rates, head.factors};
   const InnerRatesGradient<Scalar> d_rates{d_state.rates, d_head.factors};
-  const MatrixView<const Scalar> weight_transposed =
-      detail::transposed_copy(MatrixView<const Scalar>(state.map.weight), scratch);
   const auto z = scratch.matrix<Scalar>(part.count, width), d_z = scratch.matrix<Scalar>(part.count, width);
 
   // W(last) of the mini-batch
@@ -30,8 +28,8 @@ void ttt_linear_backward(const TttHead<Scalar>& head, const TttLinearState<Scala
   // out = q + LN(q W(r) + b(r))
   fast_apply<Arch, Scalar>(state.map, rates, part, rows.queries, z, scratch);
   inner_output_backward<Arch, Scalar>(head.norm, z, d_out, d_z, d_head.norm);
-  fast_apply_backward<Arch, Scalar>(state.map, weight_transposed, rates, part, rows.queries, d_z, d_rows.queries,
-                                    d_state.map, d_rates, scratch);
+  fast_apply_backward<Arch, Scalar>(state.map, rates, part, rows.queries, d_z, d_rows.queries, d_state.map, d_rates,
+                                    scratch);
   detail::add_rows<Arch, Scalar>(d_out, d_rows.queries);
 
   // g = ∂/∂z ½‖LN(z) − (v − k)‖², z = k W + b
@@ -39,8 +37,8 @@ void ttt_linear_backward(const TttHead<Scalar>& head, const TttLinearState<Scala
   const auto d_gradients = d_state.map.gradients.rows(part.first, part.count);
   fast_apply_start<Arch, Scalar>(state.map, rows.keys, z);
   inner_gradient_backward<Arch, Scalar>(head.norm, z, rows.keys, rows.values, d_gradients, d_z, d_keys, d_rows.values,
-                                        d_head.norm, scratch);
-  fast_apply_start_backward<Arch, Scalar>(weight_transposed, rows.keys, d_z, d_keys, d_state.map);
+                                        d_head.norm);
+  fast_apply_start_backward<Arch, Scalar>(state.map, rows.keys, d_z, d_keys, d_state.map, scratch);
 
   // The part's own rows leave the state's gradient for the gradient of its inputs.
   take_rows(part, d_state.map.keys, d_rows.keys);

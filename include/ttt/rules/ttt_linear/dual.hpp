@@ -16,11 +16,10 @@ void ttt_linear_learn(const TttHead<Scalar>& head, const TttLinearState<Scalar>&
                       const TttRows<const Scalar>& rows, Arena& scratch) {
   const Arena::Frame frame(scratch);
   const auto z = scratch.matrix<Scalar>(part.count, rows.keys.columns());
-  copy(rows.keys, state.map.keys.rows(part.first, part.count));
+  detail::copy_rows<Arch, Scalar>(rows.keys, state.map.keys.rows(part.first, part.count));
   std::copy(rows.rates.begin(), rows.rates.end(), state.rates.data() + part.first);
   fast_apply_start<Arch>(state.map, rows.keys, z);
-  inner_gradient<Arch, Scalar>(head.norm, z, rows.keys, rows.values, state.map.gradients.rows(part.first, part.count),
-                               scratch);
+  inner_gradient<Arch, Scalar>(head.norm, z, rows.keys, rows.values, state.map.gradients.rows(part.first, part.count));
 }
 
 /// out = q + LN(q W(r) + b(r)) for the tokens of `part`, which have been learned.
@@ -36,7 +35,7 @@ void ttt_linear_apply(const TttHead<Scalar>& head, const TttLinearState<Scalar>&
 /// W, b ← the weights after the first `count` tokens of the mini-batch.
 template <class Arch, class Scalar>
 void ttt_linear_fold(const TttHead<Scalar>& head, const TttLinearState<Scalar>& state, Index count, Arena& scratch) {
-  fast_fold<Arch>(state.map, InnerRates<Scalar>{state.rates, head.factors}, count, scratch);
+  fast_fold<Arch>(state.map, InnerRates<Scalar>{state.rates, head.factors}, count, state.map, scratch);
 }
 
 /// z = x W + b with the weights of the mini-batch's start.

@@ -17,8 +17,6 @@ struct TttMlpBackward {
   const TttMlpState<Scalar>& d_state;
   const TttHeadGradient<Scalar>& d_head;
   MiniBatchPart part;
-  MatrixView<const Scalar> first_transposed;   ///< W1ᵀ [F × D]
-  MatrixView<const Scalar> second_transposed;  ///< W2ᵀ [D × F]
   Arena& scratch;
 };
 
@@ -38,10 +36,10 @@ void ttt_mlp_apply_backward(const TttMlpBackward<Scalar>& b, MatrixView<const Sc
   fast_apply<Arch, Scalar>(b.state.second, rates, b.part, x2, z2, b.scratch);
 
   inner_output_backward<Arch, Scalar>(b.head.norm, z2, d_out, d_z2, b.d_head.norm);
-  fast_apply_backward<Arch, Scalar>(b.state.second, b.second_transposed, rates, b.part, x2, d_z2, d_x2,
+  fast_apply_backward<Arch, Scalar>(b.state.second, rates, b.part, x2, d_z2, d_x2,
                                     b.d_state.second, d_rates, b.scratch);
   gelu_rows_backward<Arch, Scalar>(z1, d_x2, d_x2);
-  fast_apply_backward<Arch, Scalar>(b.state.first, b.first_transposed, rates, b.part, queries, d_x2, d_queries,
+  fast_apply_backward<Arch, Scalar>(b.state.first, rates, b.part, queries, d_x2, d_queries,
                                     b.d_state.first, d_rates, b.scratch);
   add_rows<Arch, Scalar>(d_out, d_queries);
 }
@@ -56,7 +54,7 @@ void ttt_mlp_first_gradient_backward(const TttMlpBackward<Scalar>& b, MatrixView
   const auto d_g1 = b.d_state.first.gradients.rows(b.part.first, count);
   const auto d_g2 = b.d_state.second.gradients.rows(b.part.first, count);
   const auto e = b.scratch.template matrix<Scalar>(count, hidden);
-  kernels::matmul<Arch>(g2, b.second_transposed, e);
+  kernels::block_product_transposed<Arch, Scalar>(g2, b.state.second.weight, e, b.scratch);
   for (Index r = 0; r < count; ++r)
     simd::for_each_pack<Scalar, Arch>(hidden, [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
       const kernels::Gelu gelu(P::load(z1.row(r) + c));
@@ -65,8 +63,8 @@ void ttt_mlp_first_gradient_backward(const TttMlpBackward<Scalar>& b, MatrixView
       (d * gelu.derivative()).store(e.row(r) + c);
     });
   const MatrixView<Scalar> d_e = e;
-  kernels::matmul<Arch>(d_e, b.state.second.weight, d_g2, kernels::Output::accumulate);
-  kernels::matmul<Arch>(kernels::transposed(d_e), g2, b.d_state.second.weight, kernels::Output::accumulate);
+  kernels::block_product<Arch>(kernels::Left<Scalar>(d_e), b.state.second.weight, d_g2, kernels::Output::accumulate);
+  kernels::block_product<Arch>(kernels::transposed(d_e), g2, b.d_state.second.weight, kernels::Output::accumulate);
 }
 
 /// Backward of `ttt_mlp_learn`: from the gradients of the part's rows in d_state to d_keys (there) and d_values.
@@ -86,11 +84,11 @@ void ttt_mlp_learn_backward(const TttMlpBackward<Scalar>& b, const TttRows<const
 
   ttt_mlp_first_gradient_backward<Arch, Scalar>(b, z1, d_z1);
   inner_gradient_backward<Arch, Scalar>(b.head.norm, z2, rows.keys, rows.values, d_g2, d_z2, d_keys, d_values,
-                                        b.d_head.norm, b.scratch);
-  fast_apply_start_backward<Arch, Scalar>(b.second_transposed, x2, d_z2, d_x2, b.d_state.second);
+                                        b.d_head.norm);
+  fast_apply_start_backward<Arch, Scalar>(b.state.second, x2, d_z2, d_x2, b.d_state.second, b.scratch);
   gelu_rows_backward<Arch, Scalar>(z1, d_x2, d_x2);
   add_rows<Arch, Scalar>(d_x2, d_z1);
-  fast_apply_start_backward<Arch, Scalar>(b.first_transposed, rows.keys, d_z1, d_keys, b.d_state.first);
+  fast_apply_start_backward<Arch, Scalar>(b.state.first, rows.keys, d_z1, d_keys, b.d_state.first, b.scratch);
 }
 
 }  // namespace detail
@@ -106,9 +104,7 @@ void ttt_mlp_backward(const TttHead<Scalar>& head, const TttMlpState<Scalar>& st
                       const TttHeadGradient<Scalar>& d_head, Arena& scratch) {
   const Arena::Frame frame(scratch);
   const detail::TttMlpBackward<Scalar> shared{
-      head, state, d_state, d_head, part,
-      detail::transposed_copy(MatrixView<const Scalar>(state.first.weight), scratch),
-      detail::transposed_copy(MatrixView<const Scalar>(state.second.weight), scratch), scratch};
+      head, state, d_state, d_head, part, scratch};
 
   if (part.end() == state.first.keys.rows()) {
     const InnerRates<Scalar> rates{state.rates, head.factors};

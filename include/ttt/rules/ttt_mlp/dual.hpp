@@ -44,14 +44,14 @@ void ttt_mlp_learn(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state
   const auto x2 = state.second.keys.rows(part.first, part.count);
   const auto g2 = state.second.gradients.rows(part.first, part.count);
   const auto g1 = state.first.gradients.rows(part.first, part.count);
-  copy(rows.keys, state.first.keys.rows(part.first, part.count));
+  detail::copy_rows<Arch, Scalar>(rows.keys, state.first.keys.rows(part.first, part.count));
   std::copy(rows.rates.begin(), rows.rates.end(), state.rates.data() + part.first);
 
   fast_apply_start<Arch>(state.first, rows.keys, z1);
   detail::gelu_rows<Arch, Scalar>(z1, x2);
   fast_apply_start<Arch, Scalar>(state.second, x2, z2);
-  inner_gradient<Arch, Scalar>(head.norm, z2, rows.keys, rows.values, g2, scratch);
-  kernels::matmul<Arch>(g2, detail::transposed_copy(MatrixView<const Scalar>(state.second.weight), scratch), g1);
+  inner_gradient<Arch, Scalar>(head.norm, z2, rows.keys, rows.values, g2);
+  kernels::block_product_transposed<Arch, Scalar>(g2, state.second.weight, g1, scratch);
   detail::gelu_rows_backward<Arch, Scalar>(z1, g1, g1);
 }
 
@@ -73,8 +73,8 @@ void ttt_mlp_apply(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state
 template <class Arch, class Scalar>
 void ttt_mlp_fold(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state, Index count, Arena& scratch) {
   const InnerRates<Scalar> rates{state.rates, head.factors};
-  fast_fold<Arch>(state.first, rates, count, scratch);
-  fast_fold<Arch>(state.second, rates, count, scratch);
+  fast_fold<Arch>(state.first, rates, count, state.first, scratch);
+  fast_fold<Arch>(state.second, rates, count, state.second, scratch);
 }
 
 /// z = gelu(x W1 + b1) W2 + b2 with the weights of the mini-batch's start.

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+/// @file
+/// Products of small matrices that lie in the first- and second-level cache: the mini-batches of the TTT rules. As in
+/// `matmul`, element (r, n) is one chain of fused multiply-adds over k = 0, 1, …, whatever the other rows and columns.
+///
+/// What differs from `matmul` is the shape: about sixteen rows, so that they are shared out evenly among tiles, and few
+/// columns, so that nothing is packed. A product with Wᵀ transposes its small factors, never W: (a Wᵀ)ᵀ = W aᵀ.
+#pragma once
+
+#include "ttt/kernels/matmul.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+namespace kernels {
+
+namespace detail {
+
+/// Where the chains of a product start: row r at `data + r * stride`, or at zero when `data` is null.
+template <class Scalar>
+struct ChainStart {
+  const Scalar* data;
+  Index stride;
+
+  ChainStart rows(Index r) const { return {data ? data + r * stride : nullptr, stride}; }
+  ChainStart columns(Index n) const { return {data ? data + n : nullptr, stride}; }
+};
+
+/// Which k a row uses: all, or in a causal product, whose row r ends at k = first + r, those of its tile's last row (the
+/// factors above the diagonal are zeros).
+struct InnerRange {
+  Index inner, first = -1;
+
+  Index of_rows(Index end) const { return first < 0 ? inner : std::min(inner, first + end); }
+};
+
+/// C [Rows × Packs·size] = start + A · B: the accumulators never leave their registers.
+template <class P, int Rows, int Packs, class Scalar>
+TTT_INLINE void block_tile(const Left<Scalar>& a, const Scalar* b, Index b_row, Index inner, ChainStart<Scalar> start,
+                           Scalar* c, Index c_row) {
+  P sum[Rows * Packs];
+  TTT_UNROLL for (int r = 0; r < Rows; ++r)
+    TTT_UNROLL for (int p = 0; p < Packs; ++p)
+      sum[r * Packs + p] = start.data ? P::load(start.data + r * start.stride + p * P::size) : P(Scalar(0));
+  const Scalar* left = a.data;
+  for (Index k = 0; k < inner; ++k, left += a.column_stride, b += b_row) {
+    P right[Packs];
+    TTT_UNROLL for (int p = 0; p < Packs; ++p) {
+      right[p] = P::load(b + p * P::size);
+      if constexpr (Rows > 1) right[p] = simd::in_register(right[p]);
+    }
+    TTT_UNROLL for (int r = 0; r < Rows; ++r) {
+      const P factor(left[r * a.row_stride]);
+      TTT_UNROLL for (int p = 0; p < Packs; ++p) sum[r * Packs + p] = simd::fma(factor, right[p], sum[r * Packs + p]);
+    }
+  }
+  TTT_UNROLL for (int r = 0; r < Rows; ++r)
+    TTT_UNROLL for (int p = 0; p < Packs; ++p) sum[r * Packs + p].store(c + r * c_row + p * P::size);
+}
+
+/// The tile with `rows` rows, at most `Rows`.
+template <class P, int Rows, int Packs, class Scalar>
+TTT_INLINE void block_tile_of(Index rows, const Left<Scalar>& a, const Scalar* b, Index b_row, Index inner,
+                              ChainStart<Scalar> start, Scalar* c, Index c_row) {
+  if (rows == Rows)
+    block_tile<P, Rows, Packs>(a, b, b_row, inner, start, c, c_row);
+  else if constexpr (Rows > 1)
+    block_tile_of<P, Rows - 1, Packs>(rows, a, b, b_row, inner, start, c, c_row);
+}
+
+/// All rows of a strip of columns, in tiles of nearly equal height.
+template <class P, int Rows, int Packs, class Scalar>
+void block_strip(const Left<Scalar>& a, const Scalar* b, Index b_row, InnerRange range, ChainStart<Scalar> start,
+                 Scalar* c, Index c_row) {
+  Index r = 0;
+  for (Index tiles = (a.rows + Rows - 1) / Rows; tiles > 0; --tiles) {
+    const Index rows = (a.rows - r + tiles - 1) / tiles;
+    const Left<Scalar> part(a.data + r * a.row_stride, rows, a.columns, a.row_stride, a.column_stride);
+    block_tile_of<P, Rows, Packs>(rows, part, b, b_row, range.of_rows(r + rows), start.rows(r), c + r * c_row, c_row);
+    r += rows;
+  }
+}
+
+/// C = start + A · B over all columns: the fewer rows, the wider the tiles, so that eight or more chains are open.
+template <class Arch, class Scalar>
+void block_product(const Left<Scalar>& a, MatrixView<const Scalar> b, InnerRange range, ChainStart<Scalar> start,
+                   MatrixView<Scalar> c) {
+  TTT_ASSERT(a.columns == b.rows() && a.rows == c.rows() && b.columns() == c.columns(), "shapes of a product disagree");
+  using Wide = simd::Pack<Scalar, Arch>;
+  const Index columns = c.columns();
+  Index n = 0;
+  const auto strips = [&]<class P, int Rows, int Packs>() TTT_INLINE_LAMBDA {
+    for (; n + Packs * P::size <= columns; n += Packs * P::size)
+      block_strip<P, Rows, Packs>(a, b.data() + n, b.stride(), range, start.columns(n), c.data() + n, c.stride());
+  };
+  if constexpr (Wide::size > 1) {
+    if (a.rows == 1) strips.template operator()<Wide, 1, 8>();
+    if (a.rows <= 3) strips.template operator()<Wide, 3, 4>();
+    strips.template operator()<Wide, 6, 2>();
+    strips.template operator()<Wide, 6, 1>();
+  }
+  strips.template operator()<simd::Pack<Scalar, simd::Generic>, 6, 1>();
+}
+
+}  // namespace detail
+
+/// C [R × N] = (or +=) A [R × K] · B [K × N]. C must not overlap A or B.
+template <class Arch = simd::Native, class Scalar>
+void block_product(Left<Scalar> a, MatrixView<const std::type_identity_t<Scalar>> b,
+                   MatrixView<std::type_identity_t<Scalar>> c, Output output = Output::assign) {
+  const Scalar* start = output == Output::assign ? nullptr : c.data();
+  detail::block_product<Arch, Scalar>(a, b, {a.columns}, {start, c.stride()}, c);
+}
+
+/// C [R × N] = row [N] in every row + A [R × K] · B [K × N]. C must not overlap the others.
+template <class Arch = simd::Native, class Scalar>
+void block_product_from_row(const std::type_identity_t<Scalar>* row, Left<Scalar> a,
+                            MatrixView<const std::type_identity_t<Scalar>> b,
+                            MatrixView<std::type_identity_t<Scalar>> c) {
+  detail::block_product<Arch, Scalar>(a, b, {a.columns}, {row, 0}, c);
+}
+
+/// C [R × N] = start [R × N] + A [R × K] · B [K × N]; start may be C, C must not overlap A or B.
+template <class Arch = simd::Native, class Scalar>
+void block_product_from(MatrixView<const std::type_identity_t<Scalar>> start, Left<Scalar> a,
+                        MatrixView<const std::type_identity_t<Scalar>> b, MatrixView<std::type_identity_t<Scalar>> c) {
+  detail::block_product<Arch, Scalar>(a, b, {a.columns}, {start.data(), start.stride()}, c);
+}
+
+/// C [R × N] += A [R × K] · B [K × N] where A is zero in row r from column first + r + 1 on: most of the zeros are skipped.
+template <class Arch = simd::Native, class Scalar>
+void block_product_causal(MatrixView<const Scalar> a, Index first, MatrixView<const Scalar> b, MatrixView<Scalar> c) {
+  detail::block_product<Arch, Scalar>(Left<Scalar>(a), b, {a.columns(), first}, {c.data(), c.stride()}, c);
+}
+
+/// to [C × R] = fromᵀ, from [R × C].
+template <class Scalar>
+void block_transpose(MatrixView<const Scalar> from, MatrixView<Scalar> to) {
+  constexpr Index size = simd::transpose_size<Scalar>;
+  const Index rows = from.rows() - from.rows() % size, columns = from.columns() - from.columns() % size;
+  for (Index r = 0; r < rows; r += size)
+    for (Index c = 0; c < columns; c += size)
+      simd::transpose_tile(from.row(r) + c, from.stride(), to.row(c) + r, to.stride());
+  for (Index r = 0; r < from.rows(); ++r)
+    for (Index c = r < rows ? columns : 0; c < from.columns(); ++c) to(c, r) = from(r, c);
+}
+
+/// The transpose of `matrix` in scratch.
+template <class Scalar>
+MatrixView<Scalar> transposed_copy(MatrixView<const Scalar> matrix, Arena& scratch) {
+  const auto copy = scratch.matrix<Scalar>(matrix.columns(), matrix.rows());
+  block_transpose<Scalar>(matrix, copy);
+  return copy;
+}
+
+/// C [R × N] = A [R × K] · Bᵀ, B [N × K]. C must not overlap A or B.
+///
+/// With many rows the lanes of a pack are rows: Cᵀ = B · Aᵀ; with few they would be idle, and B is transposed.
+template <class Arch = simd::Native, class Scalar>
+void block_product_transposed(MatrixView<const Scalar> a, MatrixView<const Scalar> b, MatrixView<Scalar> c,
+                              Arena& scratch) {
+  const Arena::Frame frame(scratch);
+  constexpr Index lanes = simd::Pack<Scalar, Arch>::size;
+  if (a.rows() < (lanes + 1) / 2 || b.rows() <= a.rows())
+    return block_product<Arch>(Left<Scalar>(a), transposed_copy<Scalar>(b, scratch), c);
+  const Index padded = (a.rows() + lanes - 1) / lanes * lanes;
+  const auto right = scratch.matrix<Scalar>(a.columns(), padded), product = scratch.matrix<Scalar>(b.rows(), padded);
+  if (padded != a.rows()) fill(right.columns(a.rows(), padded - a.rows()), Scalar(0));
+  block_transpose<Scalar>(a, right.columns(0, a.rows()));
+  block_product<Arch>(Left<Scalar>(b), right, product);
+  block_transpose<Scalar>(product.columns(0, a.rows()), c);
+}
+
+}  // namespace kernels
+
+TTT_NAMESPACE_END
