@@ -3,10 +3,12 @@
 
 #include <atomic>
 #include <chrono>
+#include <latch>
 #include <memory>
 #include <stdexcept>
 #include <string>
 
+#include "support/allocation_hook.hpp"
 #include "support/catch.hpp"
 
 using namespace ttt;
@@ -117,4 +119,94 @@ TEST_CASE("many small runs and pools come and go") {
     for (Index run = 0; run < 100; ++run) pool->run(3, [&](Index index, Index) { sum += index; });
     CHECK(sum == 300);
   }
+}
+
+TEST_CASE("threads that sleep wake up again, and a pool that sleeps comes to an end") {
+  ThreadPool pool(3);
+  for (int round = 0; round < 5; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    std::latch everybody(3);
+    pool.run(3, [&](Index, Index) { everybody.arrive_and_wait(); });
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+}
+
+TEST_CASE("a run inside a task stays on its thread, as the same worker of the same pool, as worker 0 of another") {
+  ThreadPool pool(3), other(2);
+  SerialExecutor serial;
+  std::atomic<Index> same = 0, foreign = 0;
+  std::latch everybody(3);
+  pool.run(3, [&](Index, Index worker) {
+    everybody.arrive_and_wait();  // three threads, so that the pools below cannot be free by luck
+    const auto thread = std::this_thread::get_id();
+    const auto here = [&](Executor& executor, Index expected, std::atomic<Index>& count) {
+      executor.run(20, [&](Index, Index inner) {
+        if (inner == expected && std::this_thread::get_id() == thread) ++count;
+      });
+    };
+    here(pool, worker, same);
+    other.run(4, [&](Index, Index) { here(pool, worker, same); });
+    serial.run(1, [&](Index, Index) { here(pool, worker, same); });
+    here(other, 0, foreign);
+  });
+  CHECK(same == 3 * (20 + 4 * 20 + 20));
+  CHECK(foreign == 3 * 20);
+}
+
+TEST_CASE("a run inside tasks that are not shared is shared itself") {
+  ThreadPool pool(2);
+  SerialExecutor serial;
+  const auto meets = [&](Executor& outer) {
+    outer.run(1, [&](Index, Index) {
+      std::latch both(2);
+      pool.run(2, [&](Index, Index) { both.arrive_and_wait(); });
+    });
+  };
+  meets(serial);
+  meets(pool);
+}
+
+TEST_CASE("an exception leaves a run inside a task and the run around it") {
+  ThreadPool pool(3);
+  for (int round = 0; round < 20; ++round) {
+    CHECK_THROWS_AS(pool.run(30, [&](Index outer, Index) {
+      pool.run(3, [&](Index inner, Index) {
+        if (outer == 7 && inner == 1) throw std::runtime_error("inner");
+      });
+    }), std::runtime_error);
+    std::latch everybody(3);  // nobody still believes to be inside
+    pool.run(3, [&](Index, Index) { everybody.arrive_and_wait(); });
+  }
+}
+
+TEST_CASE("several threads run on one pool at once, each its own tasks, each worker of a run on one thread") {
+  ThreadPool pool(3);
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 4; ++caller)
+    callers.emplace_back([&] {
+      for (int round = 0; round < 200; ++round) {
+        std::vector<int> visits(17);
+        std::vector<Index> per_worker(3 * 16);
+        pool.run(17, [&](Index index, Index worker) {
+          ++visits[static_cast<std::size_t>(index)];
+          ++per_worker[static_cast<std::size_t>(worker * 16)];  // a race, if two threads were one worker
+        });
+        for (const int visit : visits) wrong += visit != 1;
+        wrong += per_worker[0] + per_worker[16] + per_worker[32] != 17;
+      }
+    });
+  for (auto& caller : callers) caller.join();
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("a run allocates nothing") {
+  ThreadPool pool(3);
+  std::latch everybody(3);  // sanitizers allocate on each thread as it starts
+  pool.run(3, [&](Index, Index) { everybody.arrive_and_wait(); });
+  std::atomic<Index> sum = 0;
+  const auto before = testing::allocations();
+  for (Index round = 0; round < 100; ++round) pool.run(10, [&](Index index, Index) { sum += index; });
+  CHECK(testing::allocations() == before);
+  CHECK(sum == 4500);
 }
