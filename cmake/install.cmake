@@ -21,5 +21,5 @@ configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/ttt-config.cmake.in"
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/ttt-config-version.cmake"
   COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
 install(FILES "${PROJECT_BINARY_DIR}/ttt-config.cmake" "${PROJECT_BINARY_DIR}/ttt-config-version.cmake"
-  "${PROJECT_SOURCE_DIR}/cmake/ttt-xsimd.cmake" "${PROJECT_SOURCE_DIR}/cmake/ttt-kernels.cmake"
-  DESTINATION "${ttt_package_directory}")
+  "${PROJECT_SOURCE_DIR}/cmake/ttt-xsimd.cmake" "${PROJECT_SOURCE_DIR}/cmake/ttt-interop.cmake"
+  "${PROJECT_SOURCE_DIR}/cmake/ttt-kernels.cmake" DESTINATION "${ttt_package_directory}")

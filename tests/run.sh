@@ -5,10 +5,11 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 preset="${1:-dev}"
 
-packages=(g++ cmake ninja-build libeigen3-dev libxsimd-dev catch2 libbenchmark-dev libcli11-dev nlohmann-json3-dev python3)
+packages=(g++ cmake ninja-build libeigen3-dev libxsimd-dev catch2 libbenchmark-dev libcli11-dev nlohmann-json3-dev python3
+  libtbb-dev libopenblas-dev)
 case "$preset" in
   dev | asan | tsan) ;;
-  dev-clang) packages+=(clang-16) ;;
+  dev-clang) packages+=(clang-16 libomp-16-dev) ;;
   aarch64) packages+=(g++-12-aarch64-linux-gnu qemu-user) ;;
   *) echo "tests/run.sh: unknown preset '$preset' (expected dev, dev-clang, asan, tsan or aarch64)" >&2; exit 2 ;;
 esac

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <latch>
+#include <thread>
 #include <vector>
 
 #include "support/allocation_hook.hpp"
@@ -70,4 +71,32 @@ TEST_CASE("what the caller holds in scratch survives the tasks of its own thread
     for (Index& value : arena.vector<Index>(100)) value = index;
   });
   for (const Index value : mine) CHECK(value == -1);
+}
+
+TEST_CASE("too little work stays on the calling thread, more is shared") {
+  ThreadPool pool(2);
+  Context context(pool);
+  CHECK(context.shares(Context::worth_sharing - 1) == 1);
+  CHECK(context.shares(Context::worth_sharing) == 2);
+  const auto caller = std::this_thread::get_id();
+  context.parallel(200, Context::worth_sharing - 1, [&](Index, Arena& arena) {
+    CHECK(std::this_thread::get_id() == caller);
+    CHECK(&arena == &context.scratch());
+  });
+  std::latch both(2);  // never opens on one thread
+  context.parallel(2, Context::worth_sharing, [&](Index, Arena&) { both.arrive_and_wait(); });
+}
+
+TEST_CASE("tasks inside a task use the scratch of its worker") {
+  ThreadPool pool(3);
+  Context context(pool);
+  std::atomic<int> foreign = 0;
+  std::latch everybody(3);
+  context.parallel(3, [&](Index, Arena& outer) {
+    everybody.arrive_and_wait();
+    const auto inside = [&](Index, Arena& inner) { foreign += &inner != &outer; };
+    context.parallel(4, inside);
+    context.parallel(4, Index{1}, inside);
+  });
+  CHECK(foreign == 0);
 }

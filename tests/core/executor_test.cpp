@@ -65,22 +65,19 @@ TEST_CASE("the threads of a pool really work at the same time") {
   CHECK_FALSE(late);
 }
 
-TEST_CASE("an exception of a task reaches the caller; the pool works on") {
+TEST_CASE("an exception of a task reaches the caller, tasks not begun are left out; the pool works on") {
   for (const Index workers : {1, 2, 4}) {
     ThreadPool pool(workers);
     for (int round = 0; round < 20; ++round) {
-      std::atomic<int> finished = 0;
       std::string caught;
       try {
-        pool.run(100, [&](Index index, Index) {
+        pool.run(Index{1} << 40, [&](Index index, Index) {  // all of them would take hours
           if (index == 13) throw std::runtime_error("task 13");
-          ++finished;
         });
       } catch (const std::runtime_error& error) {
         caught = error.what();
       }
       CHECK(caught == "task 13");
-      CHECK(finished < 100);
       std::atomic<int> after = 0;
       pool.run(50, [&](Index, Index) { ++after; });
       CHECK(after == 50);
@@ -169,11 +166,13 @@ TEST_CASE("a run inside tasks that are not shared is shared itself") {
 TEST_CASE("an exception leaves a run inside a task and the run around it") {
   ThreadPool pool(3);
   for (int round = 0; round < 20; ++round) {
-    CHECK_THROWS_AS(pool.run(30, [&](Index outer, Index) {
-      pool.run(3, [&](Index inner, Index) {
-        if (outer == 7 && inner == 1) throw std::runtime_error("inner");
-      });
-    }), std::runtime_error);
+    CHECK_THROWS_AS(pool.run(30,
+                             [&](Index outer, Index) {
+                               pool.run(3, [&](Index inner, Index) {
+                                 if (outer == 7 && inner == 1) throw std::runtime_error("inner");
+                               });
+                             }),
+                    std::runtime_error);
     std::latch everybody(3);  // nobody still believes to be inside
     pool.run(3, [&](Index, Index) { everybody.arrive_and_wait(); });
   }

@@ -29,7 +29,7 @@ OWNED = [
     (r"#\s*include\s*<nlohmann/|\bnlohmann::", r"models/loaders/.*|io/tokenizers?(/.*|\.hpp)",
      "only models/loaders and io/tokenizers use nlohmann-json"),
     (r"#\s*include\s*<(CLI|catch2|benchmark)/", r"(?!)", "the library does not use this"),
-    (r"#\s*include\s*<(torch/|mpi\.h|cblas\.h|omp\.h)", r"interop/.*", "only interop uses another library"),
+    (r"#\s*include\s*<(torch/|mpi\.h|cblas\.h|omp\.h|(oneapi/)?tbb/)", r"interop/.*", "only interop uses another library"),
     (r"\bnamespace\s+ttt\b(?!::)\s*\{", r"core/config\.hpp", "open the namespace with TTT_NAMESPACE_BEGIN"),
 ]
 NOISE = (r"(?<![\w.>])(?:std::|::)?(?:abort|exit|quick_exit|_Exit|_exit|terminate)\s*\(|\bstd::(?:cout|cerr|clog)\b"

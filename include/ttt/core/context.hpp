@@ -6,6 +6,7 @@
 
 #include "ttt/core/executor.hpp"
 #include "ttt/core/kernel_table.hpp"
+#include "ttt/core/large_products.hpp"
 #include "ttt/core/statistics.hpp"
 #include "ttt/core/storage.hpp"
 
@@ -19,6 +20,9 @@ class Context {
   /// so that decoding never allocates.
   static constexpr Index initial_scratch_bytes = Index{1} << 20;
 
+  /// Multiply-adds that keep one thread busy for some ten times as long as it takes to share them out.
+  static constexpr Index worth_sharing = Index{1} << 17;
+
   Context() : Context(serial()) {}
   explicit Context(Executor& executor) : executor_(&executor) {
     for (Index worker = 0; worker < executor.workers(); ++worker) scratch_.emplace_back(initial_scratch_bytes);
@@ -27,11 +31,16 @@ class Context {
   /// Runs `task(index, arena)` for each index, the arena being the worker's own scratch inside a Frame.
   template <class Task>
   void parallel(Index count, Task&& task) {
-    executor_->run(count, [&](Index index, Index worker) {
-      Arena& arena = scratch_[static_cast<std::size_t>(worker)];
-      const Arena::Frame frame(arena);
-      task(index, arena);
-    });
+    executor_->run(count, in_frame(task));
+  }
+  /// The same for tasks that together take about `work` multiply-adds, or as many loads of scalars: too little of it
+  /// stays on the calling thread, because waking another would take longer.
+  template <class Task>
+  void parallel(Index count, Index work, Task&& task) {
+    if (work < worth_sharing)
+      detail::run_here(*executor_, count, in_frame(task));
+    else
+      parallel(count, task);
   }
   /// Splits [0, count) into ranges of at most `grain` and runs `task(first, size, arena)` on each.
   template <class Task>
@@ -55,12 +64,16 @@ class Context {
   /// Scratch of the calling thread.
   Arena& scratch() { return scratch_.front(); }
   Index workers() const { return executor_->workers(); }
+  /// Into how many equal shares to cut about `work` multiply-adds: one for each worker, or one if they are too few.
+  Index shares(Index work) const { return work < worth_sharing ? 1 : workers(); }
 
   /// Kernels compiled for an instruction set that is chosen at run time (see ttt/dispatch/unit.hpp); null (the default)
   /// runs those compiled with the caller's own flags.
   const KernelTable* kernels = nullptr;
   /// Receives inner-loop statistics; null (the default) computes none.
   StatisticsSink* statistics = nullptr;
+  /// Takes large products to another library, at the price it names; null (the default) keeps all of them.
+  LargeProducts* large_products = nullptr;
   /// When it becomes true, models and trainers stop between layers or steps by throwing `Cancelled`.
   const std::atomic<bool>* cancellation = nullptr;
   /// Index of the block that is running, set by models, for statistics.
@@ -70,6 +83,15 @@ class Context {
   static Executor& serial() {
     static SerialExecutor executor;  // has no state, so sharing it between threads is safe
     return executor;
+  }
+
+  template <class Task>
+  auto in_frame(Task& task) {
+    return [&](Index index, Index worker) {
+      Arena& arena = scratch_[static_cast<std::size_t>(worker)];
+      const Arena::Frame frame(arena);
+      task(index, arena);
+    };
   }
 
   Executor* executor_;

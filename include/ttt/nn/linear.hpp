@@ -4,6 +4,7 @@
 #include "ttt/core/context.hpp"
 #include "ttt/core/tensor.hpp"
 #include "ttt/kernels/matmul.hpp"
+#include "ttt/nn/linear/large_products.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -29,7 +30,8 @@ void product(MatrixView<const Scalar> x, PanelView<const Scalar> panels, MatrixV
       kernels::matmul(kernels::Left<Scalar>(x.rows(first, count)), panels, y.rows(first, count), output);
     });
   } else {
-    const Index share = (panels.count() + context.workers() - 1) / context.workers();
+    const Index shares = context.shares(x.rows() * panels.rows() * panels.columns());
+    const Index share = (panels.count() + shares - 1) / shares;
     context.parallel_ranges(panels.count(), share, [&](Index first, Index count, Arena&) {
       kernels::matmul(kernels::Left<Scalar>(x), panels, y, output, first, count);
     });
@@ -43,6 +45,7 @@ template <class Scalar>
 void linear_forward(const Tensor<Scalar>& weight, MatrixView<const std::type_identity_t<Scalar>> x,
                     MatrixView<std::type_identity_t<Scalar>> y, Context& context,
                     kernels::Output output = kernels::Output::assign) {
+  if (detail::hand_over_forward<Scalar>(x, weight.panels(), y, output, context)) return;
   detail::product<Scalar>(x, weight.panels(), y, output, context);
 }
 
@@ -53,14 +56,14 @@ void linear_backward(const Tensor<Scalar>& weight, MatrixView<const std::type_id
                      MatrixView<const std::type_identity_t<Scalar>> d_y, MatrixView<std::type_identity_t<Scalar>> d_x,
                      Tensor<Scalar>& d_weight, Context& context, kernels::Output output = kernels::Output::assign) {
   const Index in = weight.panels().rows(), out = weight.panels().columns();
-  if (!d_x.empty()) {
+  if (!d_x.empty() && !detail::hand_over_backward<Scalar>(d_y, weight.panels(), d_x, output, context)) {
     const Arena::Frame frame(context.scratch());
     PanelView<Scalar> transposed(context.scratch().template allocate<Scalar>(PanelView<Scalar>::storage_size(out, in)),
                                  out, in);
     kernels::transpose_panels(weight.panels(), transposed);
     detail::product<Scalar>(d_y, transposed, d_x, output, context);
   }
-  if (!d_weight.empty()) {
+  if (!d_weight.empty() && !detail::hand_over_gradient<Scalar>(x, d_y, d_weight.panels(), context)) {
     const PanelView<Scalar> gradient = d_weight.panels();
     context.parallel(gradient.count(),
                      [&](Index p, Arena&) { kernels::matmul_to_panels(kernels::transposed(x), d_y, gradient, p, 1); });

@@ -15,8 +15,8 @@ namespace detail {
 
 using ExecutorTask = FunctionRef<void(Index index, Index worker)>;
 
-/// What the calling thread is working on together with others: the executor, null outside of any, and which worker of it
-/// the thread is.
+/// What the calling thread is working on together with others: the executor, null outside of any, and which worker of
+/// it the thread is.
 struct Sharing {
   const Executor* executor = nullptr;
   Index worker = 0;
@@ -36,7 +36,8 @@ class SharedRun {
   SharedRun(const Executor& executor, Index count, ExecutorTask task)
       : executor_(&executor), task_(task), count_(count) {}
 
-  /// Whether there is nothing to share: one task, or a thread that shares already, which must not bring in more threads.
+  /// Whether there is nothing to share: one task, or a thread that shares already, which must not bring in more
+  /// threads.
   static bool needless(Index count) { return count <= 1 || sharing.executor != nullptr; }
 
   /// Works until no task is left to take.

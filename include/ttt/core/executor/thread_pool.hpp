@@ -7,14 +7,14 @@
 #include <thread>
 #include <vector>
 
-#include "ttt/core/executor.hpp"
+#include "ttt/core/executor/base.hpp"
 
 TTT_NAMESPACE_BEGIN
 
 /// A fixed set of threads; the caller works along as worker 0. Good for tasks of a few microseconds: a thread that has
-/// run out of work looks out for more for some tens of microseconds before it sleeps, and one that comes too late is not
-/// waited for. With more workers than processors none looks out. While one thread's `run` is shared, another's runs on
-/// that other thread alone.
+/// run out of work looks out for more for some tens of microseconds before it sleeps, and one that comes too late is
+/// not waited for. With more workers than processors none looks out. While one thread's `run` is shared, another's runs
+/// on that other thread alone.
 class ThreadPool final : public Executor {
  public:
   explicit ThreadPool(Index workers) : ThreadPool() {

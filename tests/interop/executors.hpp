@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+/// @file
+/// What every Executor around another library's threads is held to: the contract of Executor, and the bits of layers.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "suites/layer_runs.hpp"
+#include "support/catch.hpp"
+#include "ttt/layers/attention.hpp"
+#include "ttt/layers/ttt_linear.hpp"
+#include "ttt/layers/ttt_mlp.hpp"
+
+namespace ttt::testing {
+
+/// Waits until `count` threads are here at once; false if they never are.
+inline bool meet(std::atomic<Index>& arrived, Index count) {
+  ++arrived;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (arrived < count)
+    if (std::chrono::steady_clock::now() > deadline) return false;
+  return true;
+}
+
+/// Whether all tasks of a run come to the calling thread.
+inline bool stays_here(Executor& executor) {
+  const auto caller = std::this_thread::get_id();
+  std::atomic<int> here = 0;
+  executor.run(50, [&](Index, Index worker) { here += std::this_thread::get_id() == caller && worker == 0; });
+  return here == 50;
+}
+
+/// Every task once, each worker on one thread at a time.
+inline void check_tasks(Executor& executor) {
+  const auto workers = executor.workers();
+  for (const Index count : {0, 1, 2, 7, 500}) {
+    std::vector<std::atomic<int>> visits(static_cast<std::size_t>(count)), inside(static_cast<std::size_t>(workers));
+    std::atomic<bool> wrong = false;
+    executor.run(count, [&](Index index, Index worker) {
+      if (worker < 0 || worker >= workers) {
+        wrong = true;
+        return;
+      }
+      auto& busy = inside[static_cast<std::size_t>(worker)];
+      if (busy.fetch_add(1) != 0) wrong = true;
+      ++visits[static_cast<std::size_t>(index)];
+      --busy;
+    });
+    CHECK_FALSE(wrong);
+    for (const auto& visit : visits) CHECK(visit == 1);
+  }
+}
+
+/// An exception arrives, what is left is not begun (it would take hours), and the executor works on.
+inline void check_exceptions(Executor& executor) {
+  std::string caught;
+  try {
+    executor.run(Index{1} << 40, [&](Index index, Index) {
+      if (index == 13) throw std::runtime_error("task 13");
+    });
+  } catch (const std::runtime_error& error) {
+    caught = error.what();
+  }
+  CHECK(caught == "task 13");
+  check_tasks(executor);
+}
+
+/// A run inside a task of this executor or another's stays on its thread, whichever is the outer one.
+inline void check_nesting(Executor& executor) {
+  ThreadPool pool(2);
+  const auto check_inside = [](Executor& outer, Executor& inner) {
+    std::atomic<Index> arrived = 0;
+    std::atomic<int> inside = 0, met = 0;
+    outer.run(2, [&](Index, Index) {
+      met += meet(arrived, 2);
+      inside += stays_here(inner);
+    });
+    CHECK(met == 2);
+    CHECK(inside == 2);
+  };
+  check_inside(executor, pool);
+  check_inside(pool, executor);
+  std::atomic<Index> arrived = 0, same = 0;
+  executor.run(2, [&](Index, Index worker) {
+    meet(arrived, 2);
+    executor.run(50, [&](Index, Index inner) { same += inner == worker; });
+  });
+  CHECK(same == 100);
+}
+
+/// Several threads run on one executor at once, each its own tasks.
+inline void check_callers(Executor& executor) {
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 3; ++caller)
+    callers.emplace_back([&] {
+      for (int round = 0; round < 50; ++round) {
+        std::vector<std::atomic<int>> visits(17), inside(static_cast<std::size_t>(executor.workers()));
+        executor.run(17, [&](Index index, Index worker) {
+          wrong += inside[static_cast<std::size_t>(worker)].fetch_add(1) != 0;
+          ++visits[static_cast<std::size_t>(index)];
+          --inside[static_cast<std::size_t>(worker)];
+        });
+        for (const auto& visit : visits) wrong += visit != 1;
+      }
+    });
+  for (auto& caller : callers) caller.join();
+  CHECK(wrong == 0);
+}
+
+/// Outputs, states and gradients of a layer: a long sequence, a short one and a single token, which at width 384 is
+/// worth sharing.
+template <class Layer>
+struct LayerBits {
+  suites::LayerRuns<Layer> runs{Layer(config()), {}};
+  typename suites::LayerRuns<Layer>::Matrix x = runs.random(total, 1), d_y = runs.random(total, 2);
+
+  static constexpr Index lengths[] = {131, 21, 1}, total = 153;
+
+  static typename Layer::Config config() {
+    typename Layer::Config result;
+    result.width = 384;
+    result.heads = 6;
+    return result;
+  }
+
+  suites::Outcome<Layer> outcome(Context& context) const {
+    std::vector<suites::Start<typename Layer::State>> starts;
+    for (const Index length : lengths)
+      starts.push_back({length, runs.layer().initial_state(runs.parameters(), total), false});
+    auto out = runs.together(starts, x.view(), d_y.view(), context);
+    runs.forward(x.view().rows(0, 1), {{1, &out.states[0]}}, out.y.view().rows(0, 1), context);  // decode
+    return out;
+  }
+
+  void check(Context& context, const suites::Outcome<Layer>& expected) const {
+    Report report{"the bits of one thread", 0, {}};
+    const auto actual = outcome(context);
+    report.same_bits("y", parts_of(actual.y.view(), "y"), parts_of(expected.y.view(), "y"));
+    report.same_bits("d_x", parts_of(actual.d_x.view(), "d_x"), parts_of(expected.d_x.view(), "d_x"));
+    report.same_bits("gradients", parts_of_parameters(actual.gradients.views()),
+                     parts_of_parameters(expected.gradients.views()));
+    report.expect(actual.states == expected.states, "states");
+    report.expect(actual.d_states == expected.d_states, "gradients of states");
+    INFO(report.text());
+    CHECK(report.failures.empty());
+  }
+};
+
+/// The same bits as on one thread, for each of the executors and a pool of two and three.
+template <class Layer>
+void check_layer_bits(const std::vector<Executor*>& executors) {
+  const LayerBits<Layer> bits;
+  Context serial;
+  const auto expected = bits.outcome(serial);
+  ThreadPool two(2), three(3);
+  std::vector<Executor*> all{&two, &three};
+  all.insert(all.end(), executors.begin(), executors.end());
+  for (Executor* const executor : all) {
+    Context context(*executor);
+    bits.check(context, expected);
+  }
+}
+
+}  // namespace ttt::testing
