@@ -13,7 +13,8 @@ void TttLayer<Rule, Arch>::backward(const Parameters& parameters, const Record& 
   Arena& scratch = context.scratch();
   const Arena::Frame frame(scratch);
   if (d_x.empty()) d_x = scratch.matrix<Scalar>(a.x.rows(), width());
-  fill(d_x, Scalar(0));
+  context.parallel_ranges(d_x.rows(), 64,
+                          [&](Index first, Index count, Arena&) { fill(d_x.rows(first, count), Scalar(0)); });
 
   Activations d;
   for (auto* part : {&d.queries, &d.keys, &d.values}) *part = scratch.matrix<Scalar>(a.x.rows(), width());
@@ -92,31 +93,34 @@ void TttLayer<Rule, Arch>::backward_inner_loop(const Parameters& parameters, con
     }
     if (Scalar* target = wanted(run.first)) std::copy_n(d_state.data(), state_size, target);
   });
-  sum_inner_gradients(a, sums, gradients);
+  sum_inner_gradients(a, sums, gradients, context);
 }
 
-/// Adds the tasks' sums to the gradients of W₀, the inner norm and the position factors (clamped ones get none).
+/// Adds the tasks' sums to the gradients of W₀, the inner norm and the position factors (clamped ones get none): heads
+/// in parallel, the sequences of each in order.
 template <class Rule, class Arch>
 void TttLayer<Rule, Arch>::sum_inner_gradients(const Activations& a, MatrixView<const Scalar> sums,
-                                               Parameters& gradients) const {
+                                               Parameters& gradients, Context& context) const {
   const Index heads = config_.heads, width = rule_.head_width();
   const auto add = [](const Scalar* from, Index count, Scalar* to) {
     rules::detail::add_scaled<Arch>(Scalar(1), from, count, to);
   };
-  for (Index task = 0; task < sums.rows(); ++task) {
-    const Index h = task % heads;
-    const Scalar* from = sums.row(task);
-    for (auto& tensor : gradients.fast) {
-      const Index size = tensor.size() / heads;
-      if (!tensor.empty()) add(from, size, tensor.data() + h * size);
-      from += size;
+  context.parallel(heads, sums.rows() * sums.columns(), [&](Index h, Arena&) {
+    for (Index task = h; task < sums.rows(); task += heads) {
+      const Scalar* from = sums.row(task);
+      for (auto& tensor : gradients.fast) {
+        const Index size = tensor.size() / heads;
+        if (!tensor.empty()) add(from, size, tensor.data() + h * size);
+        from += size;
+      }
+      if (!gradients.norm_weight.empty()) add(from, width, gradients.norm_weight.data() + h * width);
+      if (!gradients.norm_bias.empty()) add(from + width, width, gradients.norm_bias.data() + h * width);
     }
-    if (!gradients.norm_weight.empty()) add(from, width, gradients.norm_weight.data() + h * width);
-    if (!gradients.norm_bias.empty()) add(from + width, width, gradients.norm_bias.data() + h * width);
-    if (gradients.position.empty()) continue;
+  });
+  if (gradients.position.empty()) return;
+  for (Index task = 0; task < sums.rows(); ++task)
     for (Index r = 0; r < rule_.mini_batch(); ++r)
-      if (a.factors[r] > Scalar(0)) gradients.position[r] += from[2 * width + r];
-  }
+      if (a.factors[r] > Scalar(0)) gradients.position[r] += sums(task, rule_.weight_size() + 2 * width + r);
 }
 
 /// η = base / D · sigmoid(x w_hᵀ + b_h): adds to d_x.
@@ -127,11 +131,12 @@ void TttLayer<Rule, Arch>::backward_learning_rates(const Parameters& parameters,
   const Arena::Frame frame(context.scratch());
   const auto d_logits = context.scratch().template matrix<Scalar>(a.x.rows(), config_.heads);
   const auto base = static_cast<Scalar>(base_rate());
-  for (Index h = 0; h < config_.heads; ++h)
+  context.parallel(config_.heads, steps_per_rate * d_logits.rows() * config_.heads, [&](Index h, Arena&) {
     for (Index n = 0; n < d_logits.rows(); ++n) {
       d_logits(n, h) = base == Scalar(0) ? Scalar(0) : d.rates(h, n) * a.rates(h, n) * (Scalar(1) - a.rates(h, n) / base);
       if (!gradients.rate_bias.empty()) gradients.rate_bias[h] += d_logits(n, h);
     }
+  });
   nn::linear_backward(parameters.rate_weight, a.x, d_logits, d_x, gradients.rate_weight, context,
                       kernels::Output::accumulate);
 }

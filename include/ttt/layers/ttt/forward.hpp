@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+
 #include "ttt/layers/ttt/ttt_layer.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -101,14 +103,17 @@ void TttLayer<Rule, Arch>::project(const Parameters& parameters, Segments segmen
 /// Rotates every head of `rows` [N × C] in place by its token's position in the mini-batch, or back.
 template <class Rule, class Arch>
 void TttLayer<Rule, Arch>::rotate(const Activations& a, MatrixView<Scalar> rows, bool back, Context& context) const {
-  context.parallel(static_cast<Index>(a.segments.size()), [&](Index s, Arena&) {
-    const TttSegment& segment = a.segments[static_cast<std::size_t>(s)];
-    for (Index t = 0; t < segment.length; ++t) {
-      const Index phase = (segment.phase(rule_.mini_batch()) + t) % rule_.mini_batch();
+  context.parallel_ranges(rows.rows(), 64, [&](Index first, Index count, Arena&) {
+    auto segment = std::upper_bound(a.segments.begin(), a.segments.end(), first,
+                                    [](Index row, const TttSegment& next) { return row < next.row; }) -
+                   1;
+    for (Index r = first; r < first + count; ++r) {
+      while (r >= segment->row + segment->length) ++segment;
+      const Index phase = (segment->phase(rule_.mini_batch()) + r - segment->row) % rule_.mini_batch();
       const Scalar* cosines = rotary_.cosines(phase);
       const Scalar* sines = rotary_.sines(phase);
       for (Index h = 0; h < config_.heads; ++h) {
-        Scalar* row = rows.row(segment.row + t) + h * rule_.head_width();
+        Scalar* row = rows.row(r) + h * rule_.head_width();
         if (back)
           kernels::rotate_back<Arch>(cosines, sines, kernels::RotaryPairs::interleaved, rule_.head_width(), row, row);
         else
@@ -126,11 +131,11 @@ void TttLayer<Rule, Arch>::learning_rates(const Parameters& parameters, const Ac
   const Arena::Frame frame(context.scratch());
   const auto logits = context.scratch().template matrix<Scalar>(a.x.rows(), config_.heads);
   nn::linear_forward<Scalar>(parameters.rate_weight, a.x, logits, context);
-  for (Index h = 0; h < config_.heads; ++h) {
+  context.parallel(config_.heads, steps_per_rate * logits.rows() * config_.heads, [&](Index h, Arena&) {
     using Lane = simd::Pack<Scalar, simd::Generic>;
     for (Index n = 0; n < logits.rows(); ++n)
       a.rates(h, n) = static_cast<Scalar>(base_rate()) * kernels::sigmoid(Lane(logits(n, h) + parameters.rate_bias[h])).value;
-  }
+  });
 }
 
 /// z = rule(q, k, v; η, τ): one task per sequence and head.
@@ -148,7 +153,8 @@ void TttLayer<Rule, Arch>::inner_loop(const Parameters& parameters, Segments seg
       losses[i] = scratch.allocate<rules::PartLoss>(parts(a.segments[i / static_cast<std::size_t>(heads)]).size());
   }
 
-  context.parallel(static_cast<Index>(runs.size()) * heads, [&](Index task, Arena& arena) {
+  const Index tasks = static_cast<Index>(runs.size()) * heads, work = a.x.rows() * heads * rule_.weight_size();
+  context.parallel(tasks, work, [&](Index task, Arena& arena) {
     const SegmentRange run = runs[static_cast<std::size_t>(task / heads)];
     const Index h = task % heads;
     const auto shared = head(parameters, a, h);

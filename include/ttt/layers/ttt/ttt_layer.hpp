@@ -66,6 +66,8 @@ class TttLayer {
   using Activations = TttActivations<Scalar>;
   using ConvSegments = std::span<const nn::ConvSegment<Scalar>>;
 
+  static constexpr Index steps_per_rate = 16;  // what a learning rate costs in multiply-adds, on one lane
+
   Index tail_rows() const { return config_.share_query_key ? config_.conv_taps - 1 : 0; }
   Index state_size() const { return config_.heads * rule_.state_size() + tail_rows() * config_.width; }
   MatrixView<Scalar> tail(State& state) const {
@@ -104,7 +106,8 @@ class TttLayer {
   void backward_inner_loop(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_inner,
                            const Activations& d, Parameters& gradients, std::span<State* const> d_states,
                            Context& context) const;
-  void sum_inner_gradients(const Activations& a, MatrixView<const Scalar> sums, Parameters& gradients) const;
+  void sum_inner_gradients(const Activations& a, MatrixView<const Scalar> sums, Parameters& gradients,
+                           Context& context) const;
   void backward_learning_rates(const Parameters& parameters, const Activations& a, const Activations& d,
                                MatrixView<Scalar> d_x, Parameters& gradients, Context& context) const;
   void backward_projections(const Parameters& parameters, const Record& record, const Activations& d,
