@@ -178,6 +178,26 @@ TEST_CASE("an exception leaves a run inside a task and the run around it") {
   }
 }
 
+TEST_CASE("while a pool works for one thread, another's run is its own affair and ends first") {
+  ThreadPool pool(2);
+  std::latch both(2), busy(1), finished(1);
+  std::thread first([&] {
+    pool.run(2, [&](Index, Index worker) {
+      both.arrive_and_wait();
+      if (worker == 0) busy.count_down();
+      finished.wait();
+    });
+  });
+  busy.wait();
+  const auto caller = std::this_thread::get_id();
+  pool.run(20, [&](Index, Index worker) {
+    CHECK(worker == 0);
+    CHECK(std::this_thread::get_id() == caller);
+  });
+  finished.count_down();
+  first.join();
+}
+
 TEST_CASE("several threads run on one pool at once, each its own tasks, each worker of a run on one thread") {
   ThreadPool pool(3);
   std::atomic<int> wrong = 0;
