@@ -154,14 +154,16 @@ TEMPLATE_TEST_CASE("a product into panels accumulates, has the bits of the plain
                    float, double) {
   for (const auto& [rows, inner, columns] : sizes) {
     const Matrix<TestType> a(inner, rows, "a"), b(inner, columns, "b"), before(rows, columns, "c");
+    const Panels<TestType> packed(b);
     if (rows == 0) continue;
     Matrix<TestType> expected = before;
     kernels::matmul(kernels::transposed(a.view()), b.view(), expected.view(), Output::accumulate);
     Panels<TestType> all(before), shares(before), generic(before);
-    kernels::matmul_to_panels(kernels::transposed(a.view()), b.view(), all.view());
-    kernels::matmul_to_panels<simd::Generic>(kernels::transposed(a.view()), b.view(), generic.view());
-    for (Index p = 0; p < shares.view().count(); ++p)
-      kernels::matmul_to_panels(kernels::transposed(a.view()), b.view(), shares.view(), p, 1);
+    kernels::matmul_to_panels(kernels::transposed(a.view()), packed.view(), all.view());
+    kernels::matmul_to_panels<simd::Generic>(kernels::transposed(a.view()), packed.view(), generic.view());
+    for (Index r = 0; r < rows; r += 2)
+      kernels::matmul_to_panels(kernels::transposed(a.view()), packed.view(), shares.view(), r,
+                                std::min<Index>(2, rows - r));
     CHECK(numbers::same_bits(all.unpacked(), expected));
     CHECK(all.values == shares.values);
     CHECK(all.values == generic.values);
@@ -169,16 +171,25 @@ TEMPLATE_TEST_CASE("a product into panels accumulates, has the bits of the plain
   }
 }
 
-TEMPLATE_TEST_CASE("transposed panels hold the transpose and zero padding, over stale memory too", "", float, double) {
+TEMPLATE_TEST_CASE("transposed and packed panels hold their matrix and zero padding, over stale memory too", "", float,
+                   double) {
   for (const auto& [inner, columns] : {std::pair<Index, Index>{1, 1}, {5, 9}, {16, 32}, {33, 17}, {70, 41}}) {
     const Matrix<TestType> b(inner, columns, "b");
-    Matrix<TestType> expected(columns, inner);
-    kernels::transpose(b.view(), expected.view());
+    Matrix<TestType> expected(columns, inner), transpose(columns, inner);
+    for (Index k = 0; k < inner; ++k)
+      for (Index n = 0; n < columns; ++n) expected(n, k) = b(k, n);
+    kernels::transpose(b.view(), transpose.view());
+    CHECK(numbers::same_bits(transpose, expected));
+    CHECK(transpose.gaps_untouched());
     const Panels<TestType> panels(b);
     Panels<TestType> transposed(columns, inner);
     for (Index i = 0; i < transposed.values.size(); ++i) transposed.values[i] = -1;
     kernels::transpose_panels(panels.view(), transposed.view());
     CHECK(numbers::same_bits(transposed.unpacked(), expected));
     CHECK(transposed.padding_is_zero());
+    Panels<TestType> packed(inner, columns);
+    for (Index i = 0; i < packed.values.size(); ++i) packed.values[i] = -1;
+    for (Index p = 0; p < packed.view().count(); ++p) kernels::pack_panels(b.view(), packed.view(), p, 1);
+    CHECK(packed.values == panels.values);
   }
 }

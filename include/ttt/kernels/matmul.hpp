@@ -9,6 +9,7 @@
 
 #include "ttt/core/storage.hpp"
 #include "ttt/core/tensor.hpp"
+#include "ttt/kernels/matmul/pack.hpp"
 #include "ttt/kernels/matmul/tile.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -32,32 +33,52 @@ inline Index block_length(Index total, Index most, Index unit) {
   return std::max(unit, (total + count * unit - 1) / (count * unit) * unit);
 }
 
-/// A copy of a left factor without gaps: rows of a transposed or power-of-two distant layout share few cache sets.
+/// A copy of a left factor, row after row without gaps: rows of a transposed or power-of-two distant layout share few
+/// cache sets. The block of the next columns, which will be packed next, is fetched meanwhile. One stride must be 1.
 template <class Scalar>
 Left<Scalar> packed(const Left<Scalar>& a, Scalar* to) {
+  constexpr Index line = 64 / static_cast<Index>(sizeof(Scalar));
+  const Scalar* next = a.data + a.columns * a.column_stride;
   if (a.row_stride == 1) {
-    for (Index k = 0; k < a.columns; ++k) std::copy_n(a.data + k * a.column_stride, a.rows, to + k * a.rows);
-    return {to, a.rows, a.columns, 1, a.rows};
+    transpose(MatrixView<const Scalar>(a.data, a.columns, a.rows, a.column_stride), {to, a.rows, a.columns});
+    for (Index k = 0; k < a.columns; ++k)
+      for (Index r = 0; r < a.rows; r += line) simd::prefetch(next + k * a.column_stride + r);
+  } else {
+    copy(MatrixView<const Scalar>(a.data, a.rows, a.columns, a.row_stride), {to, a.rows, a.columns});
+    for (Index r = 0; r < a.rows; ++r)
+      for (Index k = 0; k < a.columns; k += line) simd::prefetch(next + r * a.row_stride + k);
   }
-  for (Index r = 0; r < a.rows; ++r)
-    for (Index k = 0; k < a.columns; ++k) to[r * a.columns + k] = a.data[r * a.row_stride + k * a.column_stride];
   return {to, a.rows, a.columns, a.columns, 1};
 }
 
+/// An output by panels of columns: a plain view's panels lie side by side, those of a PanelView one after another.
+template <class Scalar>
+struct Panels {
+  Scalar* data;
+  Index panel_stride, row_stride;
+
+  Panels(MatrixView<Scalar> c) : Panels(c.data(), panel_width<Scalar>, c.stride()) {}
+  Panels(PanelView<Scalar> c) : Panels(c.data(), c.rows() * panel_width<Scalar>, panel_width<Scalar>) {}
+  Panels(Scalar* first, Index panel, Index row) : data(first), panel_stride(panel), row_stride(row) {}
+  Panels rows(Index first) const { return {data + first * row_stride, panel_stride, row_stride}; }
+};
+
 /// C (+)= A · B, panels [first, last), for rows [0, R) of one row block and one pass of the inner dimension from `k`.
 template <class Arch, class Scalar>
-void panel_pass(const Left<Scalar>& a, PanelView<const Scalar> b, Index k, MatrixView<Scalar> c, Output output,
-                Index first, Index last) {
+void panel_pass(const Left<Scalar>& a, PanelView<const Scalar> b, Index k, Panels<Scalar> c, Output output, Index first,
+                Index last) {
   constexpr Index width = panel_width<Scalar>;
   for (Index p = first; p < last; ++p) {
     const Scalar* next = p + 1 < last ? b.panel(p + 1) + k * width : b.panel(first) + (k + a.columns) * width;
-    const Slice<Scalar> slice{b.panel(p) + k * width, width, next, a.columns * width * static_cast<Index>(sizeof(Scalar))};
-    slice_product<Arch>(a, slice, std::min(width, b.columns() - p * width), c.data() + p * width, c.stride(), output);
+    const Slice<Scalar> slice{b.panel(p) + k * width, width, next,
+                              a.columns * width * static_cast<Index>(sizeof(Scalar))};
+    slice_product<Arch>(a, slice, std::min(width, b.columns() - p * width), c.data + p * c.panel_stride, c.row_stride,
+                        output);
   }
 }
 
 template <class Arch, bool Pack, class Scalar>
-void panel_product(const Left<Scalar>& a, PanelView<const Scalar> b, MatrixView<Scalar> c, Output output, Index first,
+void panel_product(const Left<Scalar>& a, PanelView<const Scalar> b, Panels<Scalar> c, Output output, Index first,
                    Index last) {
   const Index inner = block_length(a.columns, inner_block, 1), rows = block_length(a.rows, row_block<Scalar>, 12);
   Scalar buffer[Pack ? row_block<Scalar> * inner_block : 1];
@@ -66,7 +87,7 @@ void panel_product(const Left<Scalar>& a, PanelView<const Scalar> b, MatrixView<
       const Index count = std::min(rows, a.rows - r);
       Left<Scalar> part = a.block(r, count, k, std::min(inner, a.columns - k));
       if constexpr (Pack) part = packed(part, buffer);
-      panel_pass<Arch>(part, b, k, c.rows(r, count), k == 0 ? output : Output::accumulate, first, last);
+      panel_pass<Arch>(part, b, k, c.rows(r), k == 0 ? output : Output::accumulate, first, last);
     }
 }
 
@@ -122,32 +143,6 @@ void plain_product(const Left<Scalar>& a, MatrixView<const Scalar> b, MatrixView
     }
 }
 
-/// Panels, and rows of B, that are packed at once for a gradient, and rows of Aᵀ.
-inline constexpr Index gradient_panels = 4, gradient_inner = 128;
-template <class Scalar>
-inline constexpr Index gradient_rows = 192 / static_cast<Index>(sizeof(Scalar));
-
-/// Panels [first, last) of C += A · B, at most `gradient_panels`: both factors are packed, the slices of B once for all rows.
-template <class Arch, class Scalar>
-void gradient_product(const Left<Scalar>& a, MatrixView<const Scalar> b, PanelView<Scalar> c, Index first,
-                      Index last) {
-  constexpr Index width = panel_width<Scalar>;
-  const Index inner = block_length(a.columns, gradient_inner, 1), rows = block_length(a.rows, gradient_rows<Scalar>, 12);
-  alignas(alignment) Scalar slices[gradient_panels][gradient_inner * width], left[gradient_rows<Scalar> * gradient_inner];
-  const auto columns = [&](Index p) { return std::min(width, c.columns() - p * width); };
-  for (Index k = 0; k < a.columns; k += inner) {
-    const Index depth = std::min(inner, a.columns - k);
-    for (Index p = first; p < last; ++p)
-      packed_slice(b.row(k) + p * width, b.stride(), depth, columns(p), slices[p - first]);
-    for (Index r = 0; r < a.rows; r += rows) {
-      const Left<Scalar> part = packed(a.block(r, std::min(rows, a.rows - r), k, depth), left);
-      for (Index p = first; p < last; ++p)
-        slice_product<Arch>(part, Slice<Scalar>{slices[p - first], width}, columns(p), c.panel(p) + r * width, width,
-                            Output::accumulate);
-    }
-  }
-}
-
 }  // namespace detail
 
 /// C [R × N] = (or +=) A [R × K] · B [K × N], all plain views. C must not overlap A or B. K = 0 assigns zeros.
@@ -167,50 +162,31 @@ void matmul(MatrixView<Scalar> a, MatrixView<const std::remove_const_t<Scalar>> 
 ///
 /// Only panels [first, first + count) are computed: what a thread does of a product with few rows.
 template <class Arch = simd::Native, class Scalar>
-void matmul(Left<Scalar> a, PanelView<const std::type_identity_t<Scalar>> b,
-            MatrixView<std::type_identity_t<Scalar>> c, Output output = Output::assign, Index first = 0,
-            Index count = -1) {
+void matmul(Left<Scalar> a, PanelView<const std::type_identity_t<Scalar>> b, MatrixView<std::type_identity_t<Scalar>> c,
+            Output output = Output::assign, Index first = 0, Index count = -1) {
   TTT_ASSERT(a.columns == b.rows() && a.rows == c.rows() && b.columns() == c.columns(), "shapes of a product disagree");
   const Index last = count < 0 ? b.count() : first + count;
   if (a.rows == 1)
     detail::row_product<Arch>(a, b, c.data(), output, first, last);
-  else if (a.rows >= detail::packed_rows && last - first >= detail::packed_panels)
-    detail::panel_product<Arch, true>(a, b, c, output, first, last);
+  else if (a.rows >= detail::packed_rows && last - first >= detail::packed_panels && a.has_unit_stride())
+    detail::panel_product<Arch, true>(a, b, detail::Panels<Scalar>(c), output, first, last);
   else
-    detail::panel_product<Arch, false>(a, b, c, output, first, last);
+    detail::panel_product<Arch, false>(a, b, detail::Panels<Scalar>(c), output, first, last);
 }
 
-/// Panels C [K × N] += Aᵀ · B for A [R × K], B [R × N]: the gradient of a weight in its own layout. Padding stays zero.
+/// Panels C [K × N] += Aᵀ · B for A [R × K], B [R × N] in panels: the gradient of a weight in its own layout. Padding
+/// stays zero. Only rows [first, first + count) of C are computed: what a thread does.
 template <class Arch = simd::Native, class Scalar>
-void matmul_to_panels(Left<Scalar> a_transposed, MatrixView<const std::type_identity_t<Scalar>> b,
+void matmul_to_panels(Left<Scalar> a_transposed, PanelView<const std::type_identity_t<Scalar>> b,
                       PanelView<std::type_identity_t<Scalar>> c, Index first = 0, Index count = -1) {
   TTT_ASSERT(a_transposed.rows == c.rows() && b.columns() == c.columns() && a_transposed.columns == b.rows(),
              "shapes of a product disagree");
-  const Index last = count < 0 ? c.count() : first + count;
-  for (Index p = first; p < last; p += detail::gradient_panels)
-    detail::gradient_product<Arch>(a_transposed, b, c, p, std::min(p + detail::gradient_panels, last));
-}
-
-/// Writes Bᵀ [N × K] of a view B [K × N] into `to`.
-template <class Scalar>
-void transpose(MatrixView<const Scalar> from, MatrixView<std::type_identity_t<Scalar>> to) {
-  for (Index k = 0; k < from.rows(); ++k)
-    for (Index n = 0; n < from.columns(); ++n) to(n, k) = from(k, n);
-}
-
-/// Packs the transpose: panels `to` [N × K] from panels `from` [K × N], as the backward `dx = dy · W` needs them.
-template <class Scalar>
-void transpose_panels(PanelView<const Scalar> from, PanelView<std::type_identity_t<Scalar>> to) {
-  TTT_ASSERT(from.rows() == to.columns() && from.columns() == to.rows(), "a transpose swaps rows and columns");
-  constexpr Index width = panel_width<Scalar>;
-  for (Index p = 0; p < to.count(); ++p)
-    for (Index n = 0; n < to.rows(); ++n) {
-      const Scalar* source = from.panel(n / width) + p * width * width + n % width;
-      Scalar* target = to.panel(p) + n * width;
-      const Index columns = std::min(width, to.columns() - p * width);
-      for (Index j = 0; j < columns; ++j) target[j] = source[j * width];
-      for (Index j = columns; j < width; ++j) target[j] = Scalar(0);
-    }
+  const Left<Scalar> part = a_transposed.block(first, count < 0 ? c.rows() : count, 0, a_transposed.columns);
+  const auto target = detail::Panels<Scalar>(c).rows(first);
+  if (part.has_unit_stride())
+    detail::panel_product<Arch, true>(part, b, target, Output::accumulate, 0, c.count());
+  else
+    detail::panel_product<Arch, false>(part, b, target, Output::accumulate, 0, c.count());
 }
 
 }  // namespace kernels

@@ -78,6 +78,15 @@ struct Pack<Scalar, Generic> {
   friend TTT_INLINE Mask operator<(Pack a, Pack b) { return a.value < b.value; }
 };
 
+/// 128-bit registers, whose lanes every version of xsimd interleaves alike.
+#if XSIMD_WITH_SSE2
+using Short = xsimd::sse2;
+#elif XSIMD_WITH_NEON64
+using Short = xsimd::neon64;
+#else
+using Short = Generic;
+#endif
+
 /// Number of vector registers, which bounds the tile of a product.
 template <class Arch>
 inline constexpr int registers = 16;
@@ -133,6 +142,24 @@ TTT_INLINE Pack<Scalar, Arch> in_register(Pack<Scalar, Arch> a) {
 #endif
   }
   return a;
+}
+
+/// Writes the transpose of a square as wide as a pack; the rows are `from_row` and `to_row` scalars apart.
+template <class Scalar, class Arch>
+TTT_INLINE void transpose_square(const Scalar* from, Index from_row, Scalar* to, Index to_row) {
+  using P = Pack<Scalar, Arch>;
+  constexpr Index size = P::size;
+  P rows[size], mixed[size];
+  TTT_UNROLL for (Index i = 0; i < size; ++i) rows[i] = P::load(from + i * from_row);
+  if constexpr (size > 1)
+    TTT_UNROLL for (Index distance = 1; distance < size; distance *= 2) {
+      TTT_UNROLL for (Index i = 0; i < size / 2; ++i) {
+        mixed[2 * i] = xsimd::zip_lo(rows[i].value, rows[i + size / 2].value);
+        mixed[2 * i + 1] = xsimd::zip_hi(rows[i].value, rows[i + size / 2].value);
+      }
+      TTT_UNROLL for (Index i = 0; i < size; ++i) rows[i] = mixed[i];
+    }
+  TTT_UNROLL for (Index i = 0; i < size; ++i) rows[i].store(to + i * to_row);
 }
 
 /// Asks for the cache line at `from` (any address, even an invalid one), as far as the second-level cache.

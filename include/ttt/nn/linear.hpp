@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+
 #include "ttt/core/context.hpp"
 #include "ttt/core/tensor.hpp"
 #include "ttt/kernels/matmul.hpp"
@@ -21,21 +23,39 @@ namespace detail {
 /// Rows per task of a product: small enough to share out, large enough to reuse a panel from cache.
 inline constexpr Index rows_per_task = 96;
 
+/// Length of equal shares of [0, total), none longer than `most`: equally many for each worker that the product of
+/// `total`, `rows` and `columns` is worth sharing with.
+inline Index share(Index total, Index most, Index rows, Index columns, const Context& context) {
+  const Index workers = context.shares(total * rows * columns);
+  const Index shares = std::max<Index>(1, (total + most * workers - 1) / (most * workers)) * workers;
+  return std::max<Index>(1, (total + shares - 1) / shares);
+}
+
 /// y (+)= x · B, shared out over rows, or over panels when there are few rows. No element's chain depends on the split.
 template <class Scalar>
 void product(MatrixView<const Scalar> x, PanelView<const Scalar> panels, MatrixView<Scalar> y, kernels::Output output,
              Context& context) {
   if (x.rows() > rows_per_task) {
-    context.parallel_ranges(x.rows(), rows_per_task, [&](Index first, Index count, Arena&) {
+    const Index each = share(x.rows(), rows_per_task, panels.rows(), panels.columns(), context);
+    context.parallel_ranges(x.rows(), each, [&](Index first, Index count, Arena&) {
       kernels::matmul(kernels::Left<Scalar>(x.rows(first, count)), panels, y.rows(first, count), output);
     });
   } else {
-    const Index shares = context.shares(x.rows() * panels.rows() * panels.columns());
-    const Index share = (panels.count() + shares - 1) / shares;
-    context.parallel_ranges(panels.count(), share, [&](Index first, Index count, Arena&) {
+    const Index each = share(panels.count(), panels.count(), x.rows() * panels.width, panels.rows(), context);
+    context.parallel_ranges(panels.count(), each, [&](Index first, Index count, Arena&) {
       kernels::matmul(kernels::Left<Scalar>(x), panels, y, output, first, count);
     });
   }
+}
+
+/// Panels [rows × columns] in scratch, which `fill(panels, first, count)` writes in parallel.
+template <class Scalar, class Fill>
+PanelView<const Scalar> panels_of(Index rows, Index columns, Context& context, Fill&& fill) {
+  const Index size = PanelView<Scalar>::storage_size(rows, columns);
+  const PanelView<Scalar> panels(context.scratch().template allocate<Scalar>(size), rows, columns);
+  const Index each = share(panels.count(), panels.count(), panels.width, rows, context);
+  context.parallel_ranges(panels.count(), each, [&](Index first, Index count, Arena&) { fill(panels, first, count); });
+  return panels;
 }
 
 }  // namespace detail
@@ -49,8 +69,8 @@ void linear_forward(const Tensor<Scalar>& weight, MatrixView<const std::type_ide
   detail::product<Scalar>(x, weight.panels(), y, output, context);
 }
 
-/// d_x = d_y · W and d_W += d_yᵀ · x. An empty `d_x` or `d_weight` is not wanted and costs nothing; `d_x` is assigned or
-/// accumulated as `output` says, `d_weight` always accumulates.
+/// d_x = d_y · W and d_W += d_yᵀ · x. An empty `d_x` or `d_weight` is not wanted and costs nothing; `d_x` is assigned
+/// or accumulated as `output` says, `d_weight` always accumulates.
 template <class Scalar>
 void linear_backward(const Tensor<Scalar>& weight, MatrixView<const std::type_identity_t<Scalar>> x,
                      MatrixView<const std::type_identity_t<Scalar>> d_y, MatrixView<std::type_identity_t<Scalar>> d_x,
@@ -58,15 +78,21 @@ void linear_backward(const Tensor<Scalar>& weight, MatrixView<const std::type_id
   const Index in = weight.panels().rows(), out = weight.panels().columns();
   if (!d_x.empty() && !detail::hand_over_backward<Scalar>(d_y, weight.panels(), d_x, output, context)) {
     const Arena::Frame frame(context.scratch());
-    PanelView<Scalar> transposed(context.scratch().template allocate<Scalar>(PanelView<Scalar>::storage_size(out, in)),
-                                 out, in);
-    kernels::transpose_panels(weight.panels(), transposed);
+    const auto transposed = detail::panels_of<Scalar>(out, in, context, [&](auto panels, Index first, Index count) {
+      kernels::transpose_panels(weight.panels(), panels, first, count);
+    });
     detail::product<Scalar>(d_y, transposed, d_x, output, context);
   }
   if (!d_weight.empty() && !detail::hand_over_gradient<Scalar>(x, d_y, d_weight.panels(), context)) {
+    const Arena::Frame frame(context.scratch());
+    const auto packed = detail::panels_of<Scalar>(d_y.rows(), out, context, [&](auto panels, Index first, Index count) {
+      kernels::pack_panels(d_y, panels, first, count);
+    });
     const PanelView<Scalar> gradient = d_weight.panels();
-    context.parallel(gradient.count(),
-                     [&](Index p, Arena&) { kernels::matmul_to_panels(kernels::transposed(x), d_y, gradient, p, 1); });
+    const Index each = detail::share(in, detail::rows_per_task, d_y.rows(), out, context);
+    context.parallel_ranges(in, each, [&](Index first, Index count, Arena&) {
+      kernels::matmul_to_panels(kernels::transposed(x), packed, gradient, first, count);
+    });
   }
 }
 

@@ -32,6 +32,7 @@ struct Left {
   Left block(Index r, Index row_count, Index k, Index column_count) const {
     return {data + r * row_stride + k * column_stride, row_count, column_count, row_stride, column_stride};
   }
+  bool has_unit_stride() const { return row_stride == 1 || column_stride == 1; }
 };
 
 /// The transpose of a view as a left factor.
@@ -43,8 +44,8 @@ auto transposed(MatrixView<Scalar> view) {
 
 namespace detail {
 
-/// Columns [n, n + panel_width) of a right factor, in memory that holds whole packs: row k is at `data + k * row_stride`.
-/// While it is used, `ahead` bytes behind `next` are fetched: what the next product will read.
+/// Columns [n, n + panel_width) of a right factor, in memory that holds whole packs: row k is at `data + k *
+/// row_stride`. While it is used, `ahead` bytes behind `next` are fetched: what the next product will read.
 template <class Scalar>
 struct Slice {
   const Scalar* data;
@@ -55,47 +56,44 @@ struct Slice {
 
 /// Packs side by side in a wide tile: a panel's width, as far as the registers go. A narrow tile has half of them.
 template <class Scalar, class Arch>
-inline constexpr int wide_packs = static_cast<int>(std::min<Index>(4, panel_width<Scalar> / simd::Pack<Scalar, Arch>::size));
+inline constexpr int wide_packs = static_cast<int>(std::min<Index>(4, panel_width<Scalar> /
+                                                                          simd::Pack<Scalar, Arch>::size));
 
 /// Rows of a tile: twelve accumulators for sixteen registers hide the latency of the additions.
 template <class Arch, int Packs>
 inline constexpr int tile_rows = std::min(12, simd::registers<Arch> / 16 * 12 / Packs);
 
-/// C [Rows × Packs·size] (+)= A · B: the accumulators never leave their registers. Packs from `Adjacent` on belong to the
-/// next panel, `b_panel` scalars further.
+/// C [Rows × Packs·size] (+)= A · B: the accumulators never leave their registers. Packs from `Adjacent` on belong to
+/// the next panel, `b_panel` scalars further.
 template <class P, int Rows, int Packs, int Adjacent = Packs, class Scalar>
 TTT_INLINE void tile(const Left<Scalar>& a, const Scalar* b, Index b_row, Index b_panel, Scalar* c, Index c_row,
                      Output output) {
   constexpr auto column = [](int p) { return p / Adjacent * panel_width<Scalar> + p % Adjacent * P::size; };
   P sum[Rows * Packs];
-  TTT_UNROLL for (int r = 0; r < Rows; ++r)
-    TTT_UNROLL for (int p = 0; p < Packs; ++p)
-      sum[r * Packs + p] = output == Output::assign ? P(Scalar(0)) : P::load(c + r * c_row + column(p));
+  TTT_UNROLL for (int r = 0; r < Rows; ++r) TTT_UNROLL for (int p = 0; p < Packs; ++p) sum[r * Packs + p] =
+      output == Output::assign ? P(Scalar(0)) : P::load(c + r * c_row + column(p));
   const Scalar* left = a.data;
-  const auto load = [&](int p) TTT_INLINE_LAMBDA {
-    return P::load(b + p / Adjacent * b_panel + p % Adjacent * P::size);
-  };
+  const auto load = [&](int p)
+                        TTT_INLINE_LAMBDA { return P::load(b + p / Adjacent * b_panel + p % Adjacent * P::size); };
   for (Index k = 0; k < a.columns; ++k, left += a.column_stride, b += b_row) {
     if constexpr (Rows > Packs) {
       P right[Packs];
       TTT_UNROLL for (int p = 0; p < Packs; ++p) right[p] = simd::in_register(load(p));
       TTT_UNROLL for (int r = 0; r < Rows; ++r) {
         const P factor(left[r * a.row_stride]);
-        TTT_UNROLL for (int p = 0; p < Packs; ++p)
-          sum[r * Packs + p] = simd::fma(factor, right[p], sum[r * Packs + p]);
+        TTT_UNROLL for (int p = 0; p < Packs; ++p) sum[r * Packs + p] = simd::fma(factor, right[p], sum[r * Packs + p]);
       }
     } else {
       P factor[Rows];
       TTT_UNROLL for (int r = 0; r < Rows; ++r) factor[r] = simd::in_register(P(left[r * a.row_stride]));
       TTT_UNROLL for (int p = 0; p < Packs; ++p) {
         const P right = Rows == 1 ? load(p) : simd::in_register(load(p));
-        TTT_UNROLL for (int r = 0; r < Rows; ++r)
-          sum[r * Packs + p] = simd::fma(factor[r], right, sum[r * Packs + p]);
+        TTT_UNROLL for (int r = 0; r < Rows; ++r) sum[r * Packs + p] = simd::fma(factor[r], right, sum[r * Packs + p]);
       }
     }
   }
-  TTT_UNROLL for (int r = 0; r < Rows; ++r)
-    TTT_UNROLL for (int p = 0; p < Packs; ++p) sum[r * Packs + p].store(c + r * c_row + column(p));
+  TTT_UNROLL for (int r = 0; r < Rows; ++r) TTT_UNROLL for (int p = 0; p < Packs; ++p) sum[r * Packs + p].store(
+      c + r * c_row + column(p));
 }
 
 /// The tile with as many rows as `a`, at most `Rows`.
@@ -118,7 +116,8 @@ void edge_tile(const Left<Scalar>& a, Slice<Scalar> b, Index columns, Scalar* c,
   copy(buffer, target);
 }
 
-/// Rows of the next tile when `rows` are left: whole tiles, the last two of equal height, because a low tile is no faster.
+/// Rows of the next tile when `rows` are left: whole tiles, the last two of equal height, because a low tile is no
+/// faster.
 template <int Most>
 Index next_tile(Index rows) {
   return rows >= 2 * Most || rows == Most ? Most : rows > Most ? (rows + 1) / 2 : rows;
