@@ -130,6 +130,7 @@ endmacro()
 macro(ttt_require_python)
   find_package(Python3 COMPONENTS Interpreter QUIET)
   if(NOT Python3_FOUND)
-    ttt_missing("Python 3 for its structural tests" python3 "which is not installed")
+    message(FATAL_ERROR "The tests of ttt need Python 3, which is not installed. Install the Debian package python3 "
+                        "(sudo apt-get install python3), or configure with -DTTT_BUILD_TESTS=OFF.")
   endif()
 endmacro()

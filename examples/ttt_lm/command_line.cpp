@@ -58,7 +58,8 @@ class Formatter : public CLI::Formatter {
   std::string make_option_opts(const CLI::Option* option) const override {
     if (option->get_type_size() == 0) return {};
     std::string text = option->get_type_name().empty() ? "" : " " + option->get_type_name();
-    if (!option->get_default_str().empty() && option->get_default_str() != "[]") text += " [" + option->get_default_str() + "]";
+    const std::string standard = option->get_default_str();
+    if (!standard.empty() && standard != "[]") text += standard.front() == '[' ? " " + standard : " [" + standard + "]";
     return text + (option->get_expected_max() > 1 ? " ..." : "");
   }
 
@@ -81,12 +82,18 @@ const CLI::Validator number_from_zero(
     },
     "");
 
-CLI::Validator whole_number(std::int64_t smallest) {
-  return {[smallest](std::string& text) {
+// Far above what anybody trains, and no product of two or three of them overflows.
+constexpr std::int64_t largest_size = 1'000'000, largest_context = 1'000'000'000, largest_count = 1'000'000'000'000;
+
+CLI::Validator whole_number(std::int64_t smallest, std::int64_t largest = largest_count) {
+  return {[=](std::string& text) {
             std::int64_t value = 0;
-            const bool fits = CLI::detail::lexical_cast(text, value) && value >= smallest && value <= 1'000'000'000'000;
-            return fits ? std::string()
-                        : "expected a whole number of at least " + std::to_string(smallest) + ", found " + text;
+            const bool is_number = CLI::detail::lexical_cast(text, value);
+            if (is_number && value >= smallest && value <= largest) return std::string();
+            const bool too_large = is_number && value > largest;
+            return "expected a whole number of at " +
+                   (too_large ? "most " + std::to_string(largest) : "least " + std::to_string(smallest)) + ", found " +
+                   text;
           },
           ""};
 }
@@ -96,6 +103,13 @@ const CLI::Validator share(
       double value = 0;
       const bool fits = CLI::detail::lexical_cast(text, value) && value >= 0 && value <= 1;
       return fits ? std::string() : "expected a number from 0 to 1, found " + text;
+    },
+    "");
+
+// The parser would read nothing as 0.
+const CLI::Validator not_empty(
+    [](std::string& text) {
+      return text.empty() ? std::string("expected something, found an empty text") : std::string();
     },
     "");
 
@@ -120,7 +134,10 @@ CLI::App* add_command(CLI::App& app, const char* name, const char* description, 
   command->option_defaults()->always_capture_default();
   auto& common = invocation.common;
   const char* const group = "Common";
-  command->add_option("--seed", common.seed, "Of weights, order of the data, and sampling")->type_name("N")->group(group);
+  command->add_option("--seed", common.seed, "Of weights, order of the data, and sampling")
+      ->check(whole_number(0))
+      ->type_name("N")
+      ->group(group);
   command->add_option("--threads", common.threads, "Results do not depend on it")
       ->check(whole_number(1))->type_name("N")->group(group)->default_str("all of the machine");
   command->add_flag("--quiet", common.quiet, "Nothing on stderr but errors")->group(group);
@@ -129,12 +146,14 @@ CLI::App* add_command(CLI::App& app, const char* name, const char* description, 
   return command;
 }
 
-CLI::Option* count_option(CLI::App* command, const char* name, std::int64_t& value, const char* text, std::int64_t least) {
-  return command->add_option(name, value, text)->check(whole_number(least))->type_name("N");
+CLI::Option* count_option(CLI::App* command, const char* name, std::int64_t& value, const char* text,
+                          std::int64_t largest = largest_count) {
+  return command->add_option(name, value, text)->check(whole_number(1, largest))->type_name("N");
 }
 
 CLI::Option* data_option(CLI::App* command, std::vector<std::string>& data) {
   return command->add_option("--data", data, "Text files and folders; without: the headers of Eigen and xsimd")
+      ->check(not_empty)
       ->type_name("PATH");
 }
 
@@ -142,14 +161,19 @@ void add_model_options(CLI::App* command, TrainingOptions& options) {
   const char* const group = "Model";
   command->add_option("--backbone", options.backbone, "transformer, or mamba (a temporal convolution in front)")
       ->check(one_of({"transformer", "mamba"}))->type_name("NAME")->group(group);
-  count_option(command, "--width", options.width, "Channels", 1)->group(group);
-  count_option(command, "--depth", options.depth, "Blocks", 1)->group(group);
-  count_option(command, "--heads", options.heads, "Heads of a layer", 1)->group(group);
-  count_option(command, "--kv-heads", options.key_value_heads, "Key/value heads of attention", 1)
-      ->group(group)->default_str("as many as heads");
-  count_option(command, "--mini-batch", options.mini_batch, "Tokens per inner update of TTT", 1)->group(group);
-  count_option(command, "--window", options.window, "Tokens that sliding-window attention sees", 1)->group(group);
-  count_option(command, "--hidden", options.hidden, "Width inside the SwiGLU", 1)->group(group)->default_str("8/3 of the width");
+  count_option(command, "--width", options.width, "Channels", largest_size)->group(group);
+  count_option(command, "--depth", options.depth, "Blocks", largest_size)->group(group);
+  count_option(command, "--heads", options.heads, "Heads of a layer", largest_size)->group(group);
+  count_option(command, "--kv-heads", options.key_value_heads, "Key/value heads of attention", largest_size)
+      ->group(group)
+      ->default_str("as many as heads");
+  count_option(command, "--mini-batch", options.mini_batch, "Tokens per inner update of TTT", largest_size)
+      ->group(group);
+  count_option(command, "--window", options.window, "Tokens that sliding-window attention sees", largest_size)
+      ->group(group);
+  count_option(command, "--hidden", options.hidden, "Width inside the SwiGLU", largest_size)
+      ->group(group)
+      ->default_str("8/3 of the width");
   command->add_option("--inner-rate", options.inner_rate, "Base learning rate of the inner loop")
       ->check(positive_number)->type_name("RATE")->group(group)->default_str("the published one");
   command->add_flag("--untied", options.untied, "A head of its own instead of the embedding again")->group(group);
@@ -157,14 +181,14 @@ void add_model_options(CLI::App* command, TrainingOptions& options) {
 
 void add_run_options(CLI::App* command, TrainingOptions& options) {
   const char* const group = "Training";
-  auto* steps = count_option(command, "--steps", options.steps, "Updates", 1)->group(group)->default_str("1000");
+  auto* steps = count_option(command, "--steps", options.steps, "Updates")->group(group)->default_str("1000");
   command->add_option("--minutes", options.minutes, "Minutes of training instead, evaluation not counted")
       ->check(positive_number)->type_name("M")->group(group)->default_str("")->excludes(steps);
-  count_option(command, "--context", options.context, "Tokens of a training window", 1)->group(group);
-  count_option(command, "--batch", options.batch, "Windows per call", 1)->group(group);
-  count_option(command, "--accumulate", options.accumulate, "Calls per update", 1)->group(group);
+  count_option(command, "--context", options.context, "Tokens of a training window", largest_context)->group(group);
+  count_option(command, "--batch", options.batch, "Windows per call")->group(group);
+  count_option(command, "--accumulate", options.accumulate, "Calls per update")->group(group);
   count_option(command, "--carry-state", options.carry_state,
-               "Consecutive windows that share a state: truncated backpropagation (1: windows at random places)", 1)
+               "Consecutive windows that share a state: truncated backpropagation (1: windows at random places)")
       ->group(group);
   command->add_option("--lr", options.learning_rate, "Highest learning rate")->check(positive_number)->type_name("RATE")
       ->group(group);
@@ -176,11 +200,13 @@ void add_run_options(CLI::App* command, TrainingOptions& options) {
       ->check(number_from_zero)->type_name("RATE")->group(group);
   command->add_option("--clip", options.clip, "Largest norm of the gradients (0: any)")
       ->check(number_from_zero)->type_name("NORM")->group(group);
-  count_option(command, "--eval-every", options.eval_every, "Updates between validations", 1)
-      ->group(group)->default_str("24 in all, denser early");
-  count_option(command, "--eval-windows", options.eval_windows, "Windows of a validation on the way", 1)->group(group);
-  count_option(command, "--final-windows", options.final_windows, "Windows of the last validation", 1)
-      ->group(group)->default_str("all");
+  count_option(command, "--eval-every", options.eval_every, "Updates between validations")
+      ->group(group)
+      ->default_str("24 in all, denser early");
+  count_option(command, "--eval-windows", options.eval_windows, "Windows of a validation on the way")->group(group);
+  count_option(command, "--final-windows", options.final_windows, "Windows of the last validation")
+      ->group(group)
+      ->default_str("all");
 }
 
 void add_output_options(CLI::App* command, TrainingOptions& options, const char* what) {
@@ -202,8 +228,9 @@ void add_train(CLI::App& app, Invocation& invocation) {
       ->type_name("PATTERN")->group("Training");
   command->add_option("--lr-factor", options.rate_factors, "Learning rate of some parameters, as a multiple")
       ->type_name("PATTERN=FACTOR")->group("Training");
-  count_option(command, "--save-every", options.save_every, "Updates between checkpoints", 1)
-      ->group("Training")->default_str("one a minute");
+  count_option(command, "--save-every", options.save_every, "Updates between checkpoints")
+      ->group("Training")
+      ->default_str("one a minute");
 }
 
 void add_compare(CLI::App& app, Invocation& invocation) {
@@ -228,9 +255,10 @@ void add_evaluate(CLI::App& app, Invocation& invocation) {
                               evaluate_examples, invocation);
   add_model_folder(command, options.model);
   data_option(command, options.data);
-  count_option(command, "--context", options.context, "Tokens of a window; may be longer than in training", 1);
-  count_option(command, "--batch", options.batch, "Windows per call; changes speed and memory only", 1);
-  count_option(command, "--windows", options.windows, "Windows, spread evenly", 1)->default_str("all");
+  count_option(command, "--context", options.context, "Tokens of a window; may be longer than in training",
+               largest_context);
+  count_option(command, "--batch", options.batch, "Windows per call; changes speed and memory only");
+  count_option(command, "--windows", options.windows, "Windows, spread evenly")->default_str("all");
   command->add_flag("--csv", options.csv, "The loss at every position on stdout, as CSV")->excludes("--json");
 }
 
@@ -242,8 +270,12 @@ void add_generate(CLI::App& app, Invocation& invocation) {
   auto* file = command->add_option("--prompt-file", options.prompt_file, "File with the text to continue")
       ->type_name("FILE")->excludes(prompt);
   command->add_option("--prompt-ids", options.prompt_ids, "Token ids to continue; prints ids")
-      ->delimiter(',')->type_name("IDS")->excludes(prompt)->excludes(file);
-  count_option(command, "--tokens", options.tokens, "Tokens to write", 1);
+      ->delimiter(',')
+      ->check(not_empty)
+      ->type_name("IDS")
+      ->excludes(prompt)
+      ->excludes(file);
+  count_option(command, "--tokens", options.tokens, "Tokens to write");
   command->add_option("--temperature", options.temperature, "0: always the most likely token")->check(number_from_zero)
       ->type_name("T");
   command->add_option("--top-p", options.top_p, "Draw among the most likely tokens of this total probability")
@@ -268,7 +300,8 @@ void add_info(CLI::App& app, Invocation& invocation) {
   auto& options = invocation.info;
   auto* command = add_command(app, "info", "What a model is and what it costs", info_examples, invocation);
   add_model_folder(command, options.model);
-  count_option(command, "--context", options.context, "Tokens of context at which growing states are measured", 1);
+  count_option(command, "--context", options.context, "Tokens of context at which growing states are measured",
+               largest_context);
 }
 
 bool has_command(CLI::App& app, const std::string& name) {

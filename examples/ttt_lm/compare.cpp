@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <fstream>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "command_line.hpp"
@@ -21,24 +21,33 @@ class Comparison {
   Comparison(CompareOptions options, const CommonOptions& common, const std::set<std::string>& given)
       : options_(std::move(options)), common_(common), terminal_(common.quiet), out_(options_.out), machine_(common) {
     check_layer_options(options_.layers, given);
+    check_layers_differ();
     if (options_.steps == 0 && options_.minutes == 0) options_.steps = 1000;
     if (!options_.force && fs::exists(out_ / "compare.json"))
       throw ttt::Error(out_.string() + ": holds a comparison already; --force overwrites it");
     if (has_model(out_)) throw ttt::Error(out_.string() + ": is the folder of a model; choose another for a comparison");
-    models_ = matched_models(options_);
-    for (const auto& model : models_) settings_.push_back(run_settings(options_, model, common_.seed));
-    for (const auto& settings : settings_) check_run(settings, options_.context);
+    for (const auto& layer : options_.layers)
+      check_run(run_settings(options_, model_config(options_, layer, backbone_of(options_, layer)), common_.seed),
+                options_.context);
+    for (const auto& model : matched_models(options_)) settings_.push_back(run_settings(options_, model, common_.seed));
     corpus_ = std::make_unique<ttt::training::Corpus>(load_corpus(data_paths(options_.data), options_.context, terminal_));
   }
 
   int run() {
+    make_folder(out_);
     catch_interrupts();
     std::vector<ComparedRun> runs;
-    for (const auto& settings : settings_) {
-      runs.push_back(train(settings));
-      // After each, so that whoever stops early has what was done.
-      write_comparison(out_, runs, options_.minutes > 0, caption());
-      print_json(runs.back());
+    try {
+      for (const auto& settings : settings_) {
+        runs.push_back(train(settings));
+        // After each, so that whoever stops early has what was done.
+        write_comparison(out_, runs, options_.minutes > 0, caption());
+        print_json(runs.back());
+      }
+    } catch (const ttt::Cancelled&) {
+      terminal_.message("stopped; " + std::to_string(runs.size()) + " of " + std::to_string(settings_.size()) +
+                        " trainings are complete" + (runs.empty() ? "" : ", in " + out_.string()));
+      return interrupted;
     }
     if (!common_.json) write_output(comparison_table(runs));
     terminal_.message("curves in " + (out_ / "compare.svg").string() + ", numbers in compare.json, loss.csv and position.csv there");
@@ -46,6 +55,12 @@ class Comparison {
   }
 
  private:
+  void check_layers_differ() const {
+    for (const auto& layer : options_.layers)
+      if (std::count(options_.layers.begin(), options_.layers.end(), layer) > 1)
+        throw UsageError("--layers: expected each layer once, found '" + layer + "' more often");
+  }
+
   ComparedRun train(const RunSettings& settings) {
     ComparedRun result;
     result.config = settings.model;
@@ -105,7 +120,6 @@ class Comparison {
   Terminal terminal_;
   fs::path out_;
   Machine machine_;
-  std::vector<ttt::ModelConfig> models_;
   std::vector<RunSettings> settings_;
   std::unique_ptr<ttt::training::Corpus> corpus_;
 };

@@ -129,13 +129,25 @@ RunSettings run_settings(const TrainingOptions& options, const ttt::ModelConfig&
 }
 
 void check_run(const RunSettings& settings, Index context) {
-  const Model model = make_model(settings.model);
-  const auto rows = static_cast<double>(settings.trainer.batch);
-  const double needed = rows * static_cast<double>(model.record_bytes(context) + model.state_bytes(context));
+  // The blocks are alike, so one and two of them tell what any number takes; a model of all of them might not fit
+  // itself.
+  const auto bytes_with = [&](Index depth) {
+    ttt::ModelConfig config = settings.model;
+    config.depth = depth;
+    const Model model = make_model(config);
+    constexpr double copies = 4;  // weights, their gradients and two moments
+    return copies * sizeof(float) * static_cast<double>(parameter_count(model)) +
+           static_cast<double>(settings.trainer.batch) *
+               static_cast<double>(model.record_bytes(context) + model.state_bytes(context));
+  };
+  const double one = bytes_with(1),
+               needed = one + static_cast<double>(settings.model.depth - 1) * (bytes_with(2) - one);
   const double present = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
   if (needed > present)
-    ttt::throw_unexpected("--batch " + std::to_string(settings.trainer.batch) + " and --context " + std::to_string(context),
-                          "a call that fits into the " + bytes_text(present) + " of this machine",
+    ttt::throw_unexpected("--width " + std::to_string(settings.model.width) + ", --depth " +
+                              std::to_string(settings.model.depth) + ", --batch " +
+                              std::to_string(settings.trainer.batch) + " and --context " + std::to_string(context),
+                          "a training that fits into the " + bytes_text(present) + " of this machine",
                           "one that needs " + bytes_text(needed) + "; --accumulate makes large batches of small calls");
 }
 

@@ -25,8 +25,8 @@ ttt::ModelConfig model_config(const TrainingOptions& options, const std::string&
 ttt::Backbone backbone_of(const TrainingOptions& options, const std::string& layer);
 RunSettings run_settings(const TrainingOptions& options, const ttt::ModelConfig& model, std::uint64_t seed);
 
-/// Makes the model and throws ttt::Error when it cannot be made, or when one call of the run needs more memory than there is:
-/// both should be said before the text is read.
+/// Throws ttt::Error when the model cannot be made, or when training it needs more memory than there is: both should be
+/// said before the text is read.
 void check_run(const RunSettings& settings, Index context);
 
 /// One point of a loss curve.
