@@ -7,7 +7,8 @@
 ///     ttt::Context context(pool);
 ///     context.kernels = ttt::best_kernels();               // null on a processor that has none of them
 ///
-/// The program itself needs no -march. Results are those of a program compiled for the chosen instruction set: contract 4
+/// The program itself needs no -march. Results are those of a program compiled for the chosen instruction set: contract
+/// 4
 /// ("one answer") holds for each of them, not between them.
 #pragma once
 
@@ -24,8 +25,8 @@ struct AvailableKernels {
   bool runs = false;
 };
 
-/// The units that `ttt_add_kernels` compiled into the program, weakest first; `size` of them. Defined by the file that it
-/// writes.
+/// The units that `ttt_add_kernels` compiled into the program, weakest first; `size` of them. Defined by the file that
+/// it writes.
 const AvailableKernels* available_kernels(std::size_t& size);
 
 }  // namespace ttt::dispatch
@@ -42,12 +43,14 @@ inline const KernelTable* best_kernels() {
   return best;
 }
 
-/// Those of one instruction set, spelled as for `ttt_add_kernels`; null when they were not compiled in or do not run here.
+/// Those of one instruction set, spelled as for `ttt_add_kernels`; null when they were not compiled in or do not run
+/// here.
 inline const KernelTable* kernels_for(std::string_view instruction_set) {
   std::size_t size = 0;
   const auto* all = dispatch::available_kernels(size);
   for (std::size_t i = 0; i < size; ++i)
-    if (all[i].runs && all[i].table->version == dispatch::table_version && all[i].table->instruction_set == instruction_set)
+    if (all[i].runs && all[i].table->version == dispatch::table_version &&
+        all[i].table->instruction_set == instruction_set)
       return all[i].table;
   return nullptr;
 }

@@ -9,6 +9,7 @@
 #include "ttt/kernels/cross_entropy.hpp"
 #include "ttt/kernels/gelu_gate.hpp"
 #include "ttt/kernels/layer_norm.hpp"
+#include "ttt/kernels/matmul.hpp"
 #include "ttt/kernels/rms_norm.hpp"
 #include "ttt/kernels/swiglu.hpp"
 
@@ -31,6 +32,8 @@ class KernelTableBuilder {
 
   template <class Scalar>
   consteval void add_kernels() {
+    add<Scalar, KernelId::panel_matmul, kernels::panel_matmul<Arch, Scalar>>();
+    add<Scalar, KernelId::matmul_to_panels, &kernels::matmul_to_panels<Arch, Scalar>>();
     add<Scalar, KernelId::layer_norm, &kernels::layer_norm<Arch, Scalar>>();
     add<Scalar, KernelId::layer_norm_row_backward, &kernels::layer_norm_row_backward<Arch, Scalar>>();
     add<Scalar, KernelId::rms_norm, &kernels::rms_norm<Arch, Scalar>>();

@@ -174,6 +174,11 @@ void matmul(Left<Scalar> a, PanelView<const std::type_identity_t<Scalar>> b, Mat
     detail::panel_product<Arch, false>(a, b, detail::Panels<Scalar>(c), output, first, last);
 }
 
+/// The product with panels as one function, which a table of kernels can hold.
+template <class Arch, class Scalar>
+inline constexpr void (*panel_matmul)(Left<Scalar>, PanelView<const Scalar>, MatrixView<Scalar>, Output, Index,
+                                      Index) = &matmul<Arch, Scalar>;
+
 /// Panels C [K × N] += Aᵀ · B for A [R × K], B [R × N] in panels: the gradient of a weight in its own layout. Padding
 /// stays zero. Only rows [first, first + count) of C are computed: what a thread does.
 template <class Arch = simd::Native, class Scalar>

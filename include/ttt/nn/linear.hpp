@@ -38,12 +38,14 @@ void product(MatrixView<const Scalar> x, PanelView<const Scalar> panels, MatrixV
   if (x.rows() > rows_per_task) {
     const Index each = share(x.rows(), rows_per_task, panels.rows(), panels.columns(), context);
     context.parallel_ranges(x.rows(), each, [&](Index first, Index count, Arena&) {
-      kernels::matmul(kernels::Left<Scalar>(x.rows(first, count)), panels, y.rows(first, count), output);
+      context.call<KernelId::panel_matmul, Scalar, kernels::panel_matmul<simd::Native, Scalar>>(
+          x.rows(first, count), panels, y.rows(first, count), output, Index{0}, panels.count());
     });
   } else {
     const Index each = share(panels.count(), panels.count(), x.rows() * panels.width, panels.rows(), context);
     context.parallel_ranges(panels.count(), each, [&](Index first, Index count, Arena&) {
-      kernels::matmul(kernels::Left<Scalar>(x), panels, y, output, first, count);
+      context.call<KernelId::panel_matmul, Scalar, kernels::panel_matmul<simd::Native, Scalar>>(x, panels, y, output,
+                                                                                                first, count);
     });
   }
 }
@@ -91,7 +93,8 @@ void linear_backward(const Tensor<Scalar>& weight, MatrixView<const std::type_id
     const PanelView<Scalar> gradient = d_weight.panels();
     const Index each = detail::share(in, detail::rows_per_task, d_y.rows(), out, context);
     context.parallel_ranges(in, each, [&](Index first, Index count, Arena&) {
-      kernels::matmul_to_panels(kernels::transposed(x), packed, gradient, first, count);
+      context.call<KernelId::matmul_to_panels, Scalar, &kernels::matmul_to_panels<simd::Native, Scalar>>(
+          kernels::transposed(x), packed, gradient, first, count);
     });
   }
 }
