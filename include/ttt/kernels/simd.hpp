@@ -7,6 +7,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <concepts>
 #include <cstdint>
 #include <type_traits>
 #include <xsimd/xsimd.hpp>
@@ -304,7 +305,7 @@ TTT_INLINE Pack<Scalar, Arch> scale_by_power_of_two(Pack<Scalar, Arch> a, Pack<S
     using Integers = xsimd::batch<Integer<Scalar>, Arch>;
     using Reals = xsimd::batch<Scalar, Arch>;
     // xsimd 8 names the target batch in bitwise_cast, later versions its scalar.
-    if constexpr (requires { xsimd::bitwise_cast<Integers>(a.value); })
+    if constexpr (requires { { xsimd::bitwise_cast<Integers>(a.value) } -> std::same_as<Integers>; })
       return xsimd::bitwise_cast<Reals>(xsimd::bitwise_cast<Integers>(a.value) +
                                         (xsimd::bitwise_cast<Integers>(shifted.value) << mantissa_bits));
     else
