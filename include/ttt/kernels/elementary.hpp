@@ -37,18 +37,32 @@ struct ExpConstants<double> {
 };
 }  // namespace detail
 
+namespace detail {
+/// eˣ for arguments within the limits of ExpConstants, or NaN.
+template <class Scalar, class Arch>
+TTT_INLINE simd::Pack<Scalar, Arch> exp_in_range(simd::Pack<Scalar, Arch> x) {
+  using Constants = ExpConstants<Scalar>;
+  using P = simd::Pack<Scalar, Arch>;
+  const P shifted = simd::fma(x, P(Scalar(1.4426950408889634)), P(Constants::magic));
+  const P n = shifted - P(Constants::magic);
+  const P r = simd::fma(n, P(-Constants::low), simd::fma(n, P(-Constants::high), x));
+  P sum(Constants::taylor[0]);
+  for (std::size_t k = 1; k < Constants::taylor.size(); ++k) sum = simd::fma(sum, r, P(Constants::taylor[k]));
+  return simd::scale_by_power_of_two(sum, shifted);
+}
+/// x where it is within the limits, else the nearest of them; NaN stays NaN.
+template <class Scalar, class Arch>
+TTT_INLINE simd::Pack<Scalar, Arch> clamp(Scalar smallest, Scalar largest, simd::Pack<Scalar, Arch> x) {
+  using P = simd::Pack<Scalar, Arch>;
+  return simd::min(P(largest), simd::max(P(smallest), x));
+}
+}  // namespace detail
+
 /// eˣ, relative error below 2 ulp; arguments are clamped to where the result is finite and normal, NaN stays NaN.
 template <class Scalar, class Arch>
 TTT_INLINE simd::Pack<Scalar, Arch> exp(simd::Pack<Scalar, Arch> x) {
   using Constants = detail::ExpConstants<Scalar>;
-  using P = simd::Pack<Scalar, Arch>;
-  const P clamped = simd::min(P(Constants::largest), simd::max(P(Constants::smallest), x));
-  const P shifted = simd::fma(clamped, P(Scalar(1.4426950408889634)), P(Constants::magic));
-  const P n = shifted - P(Constants::magic);
-  const P r = simd::fma(n, P(-Constants::low), simd::fma(n, P(-Constants::high), clamped));
-  P sum(Constants::taylor[0]);
-  for (std::size_t k = 1; k < Constants::taylor.size(); ++k) sum = simd::fma(sum, r, P(Constants::taylor[k]));
-  return simd::scale_by_power_of_two(sum, shifted);
+  return detail::exp_in_range(detail::clamp(Constants::smallest, Constants::largest, x));
 }
 
 /// Logistic function 1 / (1 + e⁻ˣ).
@@ -79,30 +93,37 @@ TTT_INLINE simd::Pack<Scalar, Arch> silu_derivative(simd::Pack<Scalar, Arch> x) 
   return s * simd::fma(x, P(Scalar(1)) - s, P(Scalar(1)));
 }
 
-/// Value and the first two derivatives of the tanh-GELU ½x(1 + tanh u), u = √(2/π)(x + 0.044715x³).
+/// Value and the first two derivatives of the tanh-GELU ½x(1 + tanh u) = x σ(v), v = 2u = √(8/π)(x + 0.044715x³): one
+/// exponential and one division for all of them.
 template <class Scalar, class Arch>
 struct Gelu {
   using P = simd::Pack<Scalar, Arch>;
-  static constexpr Scalar root = Scalar(0.79788456080286535588);  // sqrt(2 / pi)
-  static constexpr Scalar cubic = Scalar(0.044715);
+  static constexpr Scalar root = Scalar(1.5957691216057307117);  // sqrt(8 / pi)
+  static constexpr Scalar cubic = root * Scalar(0.044715);
 
-  TTT_INLINE explicit Gelu(P argument)
-      : x(argument),
-        tanh_u(kernels::tanh(x * simd::fma(x * x, P(root * cubic), P(root)))),
-        one_minus_square(P(Scalar(1)) - tanh_u * tanh_u),
-        du(simd::fma(x * x, P(3 * root * cubic), P(root))) {}
-
-  TTT_INLINE P value() const { return P(Scalar(0.5)) * x * (P(Scalar(1)) + tanh_u); }
-  TTT_INLINE P derivative() const {
-    return P(Scalar(0.5)) * simd::fma(x * one_minus_square, du, P(Scalar(1)) + tanh_u);
+  TTT_INLINE explicit Gelu(P argument) : x(argument), square(x * x) {
+    // e⁻ᵛ, at most the reciprocal of a normal number, so that σ is one too.
+    constexpr Scalar limit = -detail::ExpConstants<Scalar>::smallest;
+    const P negative_v = x * simd::fma(square, P(-cubic), P(-root));
+    exponential = detail::exp_in_range(detail::clamp(-limit, limit, negative_v));
+    sigma = P(Scalar(1)) / (P(Scalar(1)) + exponential);
   }
-  /// (1 − t²)(u′ + ½x u″ − x t u′²), t = tanh u.
+
+  TTT_INLINE P value() const { return x * sigma; }
+  /// σ + x σ′, σ′ = σ (1 − σ) v′.
+  TTT_INLINE P derivative() const { return simd::fma(x * slope(), dv(), sigma); }
+  /// 2σ′ + x σ″ = σ (1 − σ) (2v′ + x v″ + x (1 − 2σ) v′²).
   TTT_INLINE P second_derivative() const {
-    const P half_x_ddu = x * x * P(3 * root * cubic);
-    return one_minus_square * (du + half_x_ddu - x * tanh_u * du * du);
+    const P x_ddv = square * P(6 * cubic), tilt = x * (P(Scalar(1)) - (sigma + sigma));
+    return slope() * simd::fma(tilt * dv(), dv(), simd::fma(P(Scalar(2)), dv(), x_ddv));
   }
 
-  P x, tanh_u, one_minus_square, du;
+ private:
+  /// σ (1 − σ), and 1 − σ = σ e⁻ᵛ.
+  TTT_INLINE P slope() const { return exponential * sigma * sigma; }
+  TTT_INLINE P dv() const { return simd::fma(square, P(3 * cubic), P(root)); }
+
+  P x, square, exponential, sigma;
 };
 
 template <class Scalar, class Arch>

@@ -106,16 +106,30 @@ void fast_apply_start(const FastLinear<Scalar>& map, MatrixView<const Scalar> x,
   kernels::block_product_from_row<Arch, Scalar>(map.bias.data(), x, map.weight, z);
 }
 
+/// What applying a map to a part computes on the way and its backward uses again, in scratch.
+template <class Scalar>
+struct FastApplied {
+  MatrixView<Scalar> affinity, coefficients;  ///< [n × end]
+
+  FastApplied(MiniBatchPart part, Arena& scratch)
+      : affinity(scratch.matrix<Scalar>(part.count, part.end())),
+        coefficients(scratch.matrix<Scalar>(part.count, part.end())) {}
+};
+
 /// z_r = x_r W(r) + b(r) for the tokens of `part`, whose keys and gradients are in `map` already: x [n × I], z [n × O].
+template <class Arch, class Scalar>
+void fast_apply(const FastLinear<Scalar>& map, const InnerRates<Scalar>& rates, MiniBatchPart part,
+                MatrixView<const Scalar> x, MatrixView<Scalar> z, const FastApplied<Scalar>& applied, Arena& scratch) {
+  fast_affinity<Arch>(map, part, x, applied.affinity, scratch);
+  fast_coefficients<Arch, Scalar>(rates, part, applied.affinity, applied.coefficients);
+  fast_apply_start<Arch>(map, x, z);
+  kernels::block_product_causal<Arch, Scalar>(applied.coefficients, part.first, map.gradients.rows(0, part.end()), z);
+}
 template <class Arch, class Scalar>
 void fast_apply(const FastLinear<Scalar>& map, const InnerRates<Scalar>& rates, MiniBatchPart part,
                 MatrixView<const Scalar> x, MatrixView<Scalar> z, Arena& scratch) {
   const Arena::Frame frame(scratch);
-  const auto coefficients = scratch.matrix<Scalar>(part.count, part.end());
-  fast_affinity<Arch>(map, part, x, coefficients, scratch);
-  fast_coefficients<Arch, Scalar>(rates, part, coefficients, coefficients);
-  fast_apply_start<Arch>(map, x, z);
-  kernels::block_product_causal<Arch, Scalar>(coefficients, part.first, map.gradients.rows(0, part.end()), z);
+  fast_apply<Arch>(map, rates, part, x, z, FastApplied<Scalar>(part, scratch), scratch);
 }
 
 /// W′ = W(last), b′ = b(last) from rows [0, count), the end of a mini-batch, into `folded`, which may be `map`.
@@ -162,41 +176,51 @@ void fast_coefficients_backward(const InnerRates<Scalar>& rates, MiniBatchPart p
   }
 }
 
-/// Backward of `fast_apply`: adds to the gradients of W, b, keys, gradients (in `d_map`, rows [0, end)) and rates, and
-/// assigns d_x = d_z Wᵀ + …; d_x must not overlap d_z.
+/// Rows whose outer products a part adds to the gradient of W: left [n × I], right [n × O], in scratch.
+template <class Scalar>
+struct FastOuter {
+  MatrixView<Scalar> left, right;
+
+  FastOuter(Index rows, Index inputs, Index outputs, Arena& scratch)
+      : left(scratch.matrix<Scalar>(rows, inputs)), right(scratch.matrix<Scalar>(rows, outputs)) {}
+};
+
+/// dW += leftᵀ right, in one pass over dW; db += Σ of the first `biased` rows of right.
+template <class Arch, class Scalar>
+void fast_weight_backward(const FastOuter<Scalar>& outer, Index biased, const FastLinear<Scalar>& d_map) {
+  kernels::block_product<Arch>(kernels::transposed(outer.left), outer.right, d_map.weight, kernels::Output::accumulate);
+  detail::add_column_sums<Arch, Scalar>(outer.right.rows(0, biased), d_map.bias);
+}
+
+/// Backward of `fast_apply` but for W and b, which x and d_z reach by `fast_weight_backward`: adds to the gradients of
+/// keys, gradients (in `d_map`, rows [0, end)) and rates, and assigns d_x = d_z Wᵀ + …; d_x must not overlap d_z.
 template <class Arch, class Scalar>
 void fast_apply_backward(const FastLinear<Scalar>& map, const InnerRates<Scalar>& rates, MiniBatchPart part,
-                         MatrixView<const Scalar> x, MatrixView<const Scalar> d_z, MatrixView<Scalar> d_x,
-                         const FastLinear<Scalar>& d_map, const InnerRatesGradient<Scalar>& d_rates, Arena& scratch) {
+                         const FastApplied<Scalar>& applied, MatrixView<const Scalar> x, MatrixView<const Scalar> d_z,
+                         MatrixView<Scalar> d_x, const FastLinear<Scalar>& d_map,
+                         const InnerRatesGradient<Scalar>& d_rates, Arena& scratch) {
   using kernels::Output;
+  using kernels::transposed;
   const Arena::Frame frame(scratch);
   const Index end = part.end();
-  const auto affinity = scratch.matrix<Scalar>(part.count, end), coefficients = scratch.matrix<Scalar>(part.count, end);
   const auto d_affinity = scratch.matrix<Scalar>(part.count, end);
-  fast_affinity<Arch>(map, part, x, affinity, scratch);
-  fast_coefficients<Arch, Scalar>(rates, part, affinity, coefficients);
-
   kernels::block_product_transposed<Arch, Scalar>(d_z, map.gradients.rows(0, end), d_affinity, scratch);
-  fast_coefficients_backward<Arch, Scalar>(rates, part, affinity, d_affinity, d_rates);
+  fast_coefficients_backward<Arch, Scalar>(rates, part, applied.affinity, d_affinity, d_rates);
 
   kernels::block_product_transposed<Arch, Scalar>(d_z, map.weight, d_x, scratch);
   kernels::block_product_causal<Arch, Scalar>(d_affinity, part.first, map.keys.rows(0, end), d_x);
-  kernels::block_product<Arch>(kernels::transposed(d_affinity), x, d_map.keys.rows(0, end), Output::accumulate);
-  kernels::block_product<Arch>(kernels::transposed(coefficients), d_z, d_map.gradients.rows(0, end), Output::accumulate);
-  kernels::block_product<Arch>(kernels::transposed(x), d_z, d_map.weight, Output::accumulate);
-  detail::add_column_sums<Arch>(d_z, d_map.bias);
+  kernels::block_product<Arch>(transposed(d_affinity), x, d_map.keys.rows(0, end), Output::accumulate);
+  kernels::block_product<Arch>(transposed(applied.coefficients), d_z, d_map.gradients.rows(0, end), Output::accumulate);
 }
 
-/// Backward of `fast_apply_start`: d_x += d_z Wᵀ, dW += xᵀ d_z, db += Σ d_z.
+/// Backward of `fast_apply_start` but for W and b: d_x += d_z Wᵀ.
 template <class Arch, class Scalar>
-void fast_apply_start_backward(const FastLinear<Scalar>& map, MatrixView<const Scalar> x, MatrixView<const Scalar> d_z,
-                               MatrixView<Scalar> d_x, const FastLinear<Scalar>& d_map, Arena& scratch) {
+void fast_apply_start_backward(const FastLinear<Scalar>& map, MatrixView<const Scalar> d_z, MatrixView<Scalar> d_x,
+                               Arena& scratch) {
   const Arena::Frame frame(scratch);
-  const auto product = scratch.matrix<Scalar>(x.rows(), x.columns());
+  const auto product = scratch.matrix<Scalar>(d_x.rows(), d_x.columns());
   kernels::block_product_transposed<Arch, Scalar>(d_z, map.weight, product, scratch);
   detail::add_rows<Arch, Scalar>(product, d_x);
-  kernels::block_product<Arch>(kernels::transposed(x), d_z, d_map.weight, kernels::Output::accumulate);
-  detail::add_column_sums<Arch>(d_z, d_map.bias);
 }
 
 /// Backward of `fast_fold` over all K rows: `d_map.weight` and `d_map.bias` are the gradients of the folded weights and,
@@ -220,9 +244,9 @@ void fast_fold_backward(const FastLinear<Scalar>& map, const InnerRates<Scalar>&
 }
 
 /// Moves rows of the open mini-batch's gradient to the gradient of the inputs they came from, leaving zeros.
-template <class Scalar>
+template <class Arch, class Scalar>
 void take_rows(MiniBatchPart part, MatrixView<Scalar> from, MatrixView<Scalar> to) {
-  detail::copy_rows<simd::Native, Scalar>(from.rows(part.first, part.count), to);
+  detail::copy_rows<Arch, Scalar>(from.rows(part.first, part.count), to);
   fill(from.rows(part.first, part.count), Scalar(0));
 }
 template <class Scalar>

@@ -68,8 +68,9 @@ PartLoss part_loss(const Rule& rule, const TttHead<Scalar>& head, const Scalar* 
   PartLoss result;
   result.before_update = loss(before);
   std::copy_n(before, rule.state_size(), copy_of_state);
-  rule.template learn<Arch>(head, rule.state(copy_of_state), part, rows, scratch);
-  rule.template fold<Arch>(head, rule.state(copy_of_state), part.end(), scratch);
+  const auto after = rule.state(copy_of_state);
+  rule.template learn<Arch>(head, after, part, rows, {}, scratch);
+  rule.template fold<Arch>(head, after, part.end(), after, scratch);
   result.after_update = loss(copy_of_state);
   std::copy_n(initial, rule.weight_size(), copy_of_state);
   result.at_initial = loss(copy_of_state);
@@ -81,15 +82,10 @@ template <class Arch, class Rule, class Scalar = typename Rule::Scalar>
 void forward_part(const Rule& rule, TttForm form, const TttHead<Scalar>& head,
                   const typename Rule::State& state, MiniBatchPart part, const TttRows<const Scalar>& rows,
                   MatrixView<Scalar> out, Arena& scratch) {
-  const bool ends = part.end() == rule.mini_batch();
-  if (form == TttForm::primal) {
-    rule.template primal<Arch>(head, state, part, rows, out, scratch);
-  } else {
-    rule.template learn<Arch>(head, state, part, rows, scratch);
-    rule.template apply<Arch>(head, state, part, rows.queries, out, scratch);
-    if (ends) rule.template fold<Arch>(head, state, rule.mini_batch(), scratch);
-  }
-  if (ends) state.close();
+  if (form == TttForm::primal) return rule.template primal<Arch>(head, state, part, rows, out, scratch);
+  rule.template learn<Arch>(head, state, part, rows, {}, scratch);
+  rule.template apply<Arch>(head, state, part, rows.queries, out, scratch);
+  if (part.end() == rule.mini_batch()) rule.template fold<Arch>(head, state, rule.mini_batch(), state, scratch);
 }
 
 /// Reads a piece of T tokens: `state_data` holds the head's state and is advanced, rows and out are [T × D]. Fills
@@ -106,43 +102,47 @@ void forward_sequence(const Rule& rule, TttForm form, const TttHead<Scalar>& hea
       std::copy_n(state_data, i == 0 ? rule.state_size() : rule.weight_size(), checkpoints.at(i / checkpoints.interval));
     if (losses) losses[i] = part_loss<Arch>(rule, head, initial, state_data, part, part_rows, scratch);
     forward_part<Arch>(rule, form, head, state, part, part_rows, out.rows(parts.row(i), part.count), scratch);
+    const bool all_rows_follow = i + 1 < parts.size() && parts[i + 1].count == rule.mini_batch();
+    if (part.end() == rule.mini_batch() && !all_rows_follow) state.close();
   }
 }
 
 /// Backward of `forward_sequence`, from the checkpoints it left. `d_state_data` goes from the gradient of the final state
-/// to that of the initial one; `d_rows` [T × D] are assigned, `d_head` accumulates. Fast weights between checkpoints are
-/// computed again.
+/// to that of the initial one; `d_rows` [T × D] are assigned, `d_head` accumulates. What lies between checkpoints is
+/// computed again, once: the states of their parts, rows learned, and what the learning leaves are held for the way back.
 template <class Arch, class Rule, class Scalar = typename Rule::Scalar>
 void backward_sequence(const Rule& rule, const TttHead<Scalar>& head, const PartList& parts,
                        const TttRows<const Scalar>& rows, MatrixView<const Scalar> d_out,
                        TttCheckpoints<Scalar> checkpoints, Scalar* d_state_data, const TttRows<Scalar>& d_rows,
                        const TttHeadGradient<Scalar>& d_head, Arena& scratch) {
   const Arena::Frame frame(scratch);
-  const Index weight_size = rule.weight_size(), interval = checkpoints.interval;
-  Scalar* work = scratch.allocate<Scalar>(rule.state_size());
-  Scalar* starts = scratch.allocate<Scalar>(interval * weight_size);
-  const auto state = rule.state(work), d_state = rule.state(d_state_data);
-
-  // The state in which part i starts: its weights, and before the first part the rows that were open already.
-  const auto learn = [&](Index i, const Scalar* weights) {
-    std::copy_n(i == 0 ? checkpoints.at(0) : weights, i == 0 ? rule.state_size() : weight_size, work);
-    if (i > 0) state.close();
-    rule.template learn<Arch>(head, state, parts[i], rows.part(parts.row(i), parts[i].count), scratch);
-  };
+  const auto d_state = rule.state(d_state_data);
+  const Index most = std::min(checkpoints.interval, parts.size());
+  auto* states = scratch.allocate<typename Rule::State>(most);
+  auto* kept = scratch.allocate<typename Rule::Kept>(most);
+  auto* memory = scratch.allocate<Scalar*>(most);
+  for (Index i = 0; i < most; ++i) {
+    memory[i] = scratch.allocate<Scalar>(rule.state_size());
+    states[i] = rule.state(memory[i]);
+    kept[i] = rule.keep(scratch);
+  }
+  const auto rows_of = [&](Index i) { return rows.part(parts.row(i), parts[i].count); };
 
   for (Index group = checkpoints.count(parts.size()) - 1; group >= 0; --group) {
-    const Index first = group * interval, last = std::min(first + interval, parts.size());
-    std::copy_n(checkpoints.at(group), weight_size, starts);
-    for (Index i = first; i + 1 < last; ++i) {
-      learn(i, starts + (i - first) * weight_size);
-      rule.template fold<Arch>(head, state, rule.mini_batch(), scratch);
-      std::copy_n(work, weight_size, starts + (i + 1 - first) * weight_size);
+    const Index first = group * checkpoints.interval, last = std::min(first + checkpoints.interval, parts.size());
+    // Before the first part the checkpoint also has the rows that were open already.
+    std::copy_n(checkpoints.at(group), group == 0 ? rule.state_size() : rule.weight_size(), memory[0]);
+    for (Index i = first; i < last; ++i) {
+      const Index place = i - first;
+      rule.template learn<Arch>(head, states[place], parts[i], rows_of(i), kept[place], scratch);
+      if (i + 1 < last) rule.template fold<Arch>(head, states[place], rule.mini_batch(), states[place + 1], scratch);
     }
     for (Index i = last - 1; i >= first; --i) {
       const MiniBatchPart part = parts[i];
-      learn(i, starts + (i - first) * weight_size);
-      if (part.end() == rule.mini_batch()) d_state.close();  // a closed mini-batch's rows are constant zeros
-      rule.template backward<Arch>(head, state, part, rows.part(parts.row(i), part.count),
+      // A closed mini-batch's rows are constant zeros; the backward of a whole one leaves them so.
+      const bool ends = part.end() == rule.mini_batch();
+      if (ends && (i + 1 == parts.size() || parts[i + 1].end() != rule.mini_batch())) d_state.close();
+      rule.template backward<Arch>(head, states[i - first], kept[i - first], part, rows_of(i),
                                    d_out.rows(parts.row(i), part.count), d_state,
                                    d_rows.part(parts.row(i), part.count), d_head, scratch);
     }

@@ -10,12 +10,12 @@ TTT_NAMESPACE_BEGIN
 namespace rules {
 
 /// Takes the keys of `part` into the state and computes their inner gradients at the weights of the mini-batch's start:
-/// g = ∂/∂z ½‖LN(z) − (v − k)‖², z = k W + b.
+/// g = ∂/∂z ½‖LN(z) − (v − k)‖², z = k W + b. `kept` gets what a backward needs, unless it is empty.
 template <class Arch, class Scalar>
 void ttt_linear_learn(const TttHead<Scalar>& head, const TttLinearState<Scalar>& state, MiniBatchPart part,
-                      const TttRows<const Scalar>& rows, Arena& scratch) {
+                      const TttRows<const Scalar>& rows, const TttLinearKept<Scalar>& kept, Arena& scratch) {
   const Arena::Frame frame(scratch);
-  const auto z = scratch.matrix<Scalar>(part.count, rows.keys.columns());
+  const auto z = kept.z.empty() ? scratch.matrix<Scalar>(part.count, rows.keys.columns()) : kept.z.rows(0, part.count);
   detail::copy_rows<Arch, Scalar>(rows.keys, state.map.keys.rows(part.first, part.count));
   std::copy(rows.rates.begin(), rows.rates.end(), state.rates.data() + part.first);
   fast_apply_start<Arch>(state.map, rows.keys, z);
@@ -32,10 +32,11 @@ void ttt_linear_apply(const TttHead<Scalar>& head, const TttLinearState<Scalar>&
   inner_output<Arch, Scalar>(head.norm, queries, z, out);
 }
 
-/// W, b ← the weights after the first `count` tokens of the mini-batch.
+/// W, b of `folded`, which may be `state`, ← the weights after the first `count` tokens of the mini-batch.
 template <class Arch, class Scalar>
-void ttt_linear_fold(const TttHead<Scalar>& head, const TttLinearState<Scalar>& state, Index count, Arena& scratch) {
-  fast_fold<Arch>(state.map, InnerRates<Scalar>{state.rates, head.factors}, count, state.map, scratch);
+void ttt_linear_fold(const TttHead<Scalar>& head, const TttLinearState<Scalar>& state, Index count,
+                     const TttLinearState<Scalar>& folded, Arena& scratch) {
+  fast_fold<Arch>(state.map, InnerRates<Scalar>{state.rates, head.factors}, count, folded.map, scratch);
 }
 
 /// z = x W + b with the weights of the mini-batch's start.

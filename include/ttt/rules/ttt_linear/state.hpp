@@ -38,6 +38,12 @@ struct TttLinearState {
   }
 };
 
+/// What `learn` leaves for a backward: z = k W + b [K × D] of a part's keys; empty when it is not wanted.
+template <class Scalar>
+struct TttLinearKept {
+  MatrixView<Scalar> z;
+};
+
 }  // namespace rules
 
 TTT_NAMESPACE_END

@@ -17,6 +17,7 @@ class TttLinear {
  public:
   using Scalar = Element;
   using State = TttLinearState<Scalar>;
+  using Kept = TttLinearKept<Scalar>;
   using Head = TttHead<Scalar>;
   static constexpr double base_learning_rate = 1.0;  ///< of the published layer
 
@@ -27,6 +28,10 @@ class TttLinear {
   Index weight_size() const { return State::weight_size(head_width_); }
   Index state_size() const { return State::size(head_width_, mini_batch_); }
   State state(Scalar* data) const { return State::at(data, head_width_, mini_batch_); }
+  /// Memory for what `learn` leaves for `backward`.
+  Kept keep(Arena& scratch) const {
+    return {scratch.matrix<Scalar>(mini_batch_, head_width_)};
+  }
 
   /// W₀ and b₀ in the order in which a state holds them.
   std::array<FastWeight, 2> fast_weights(Index heads) const {
@@ -36,8 +41,8 @@ class TttLinear {
 
   template <class Arch>
   void learn(const Head& head, const State& state, MiniBatchPart part, const TttRows<const Scalar>& rows,
-             Arena& scratch) const {
-    ttt_linear_learn<Arch>(head, state, part, rows, scratch);
+             const Kept& kept, Arena& scratch) const {
+    ttt_linear_learn<Arch>(head, state, part, rows, kept, scratch);
   }
   template <class Arch>
   void apply(const Head& head, const State& state, MiniBatchPart part, MatrixView<const Scalar> queries,
@@ -45,8 +50,8 @@ class TttLinear {
     ttt_linear_apply<Arch>(head, state, part, queries, out, scratch);
   }
   template <class Arch>
-  void fold(const Head& head, const State& state, Index count, Arena& scratch) const {
-    ttt_linear_fold<Arch>(head, state, count, scratch);
+  void fold(const Head& head, const State& state, Index count, const State& folded, Arena& scratch) const {
+    ttt_linear_fold<Arch>(head, state, count, folded, scratch);
   }
   template <class Arch>
   void model(const State& state, MatrixView<const Scalar> x, MatrixView<Scalar> z, Arena& scratch) const {
@@ -58,10 +63,10 @@ class TttLinear {
     ttt_linear_primal<Arch>(head, state, part, rows, out, scratch);
   }
   template <class Arch>
-  void backward(const Head& head, const State& state, MiniBatchPart part, const TttRows<const Scalar>& rows,
-                MatrixView<const Scalar> d_out, const State& d_state, const TttRows<Scalar>& d_rows,
-                const TttHeadGradient<Scalar>& d_head, Arena& scratch) const {
-    ttt_linear_backward<Arch>(head, state, part, rows, d_out, d_state, d_rows, d_head, scratch);
+  void backward(const Head& head, const State& state, const Kept& kept, MiniBatchPart part,
+                const TttRows<const Scalar>& rows, MatrixView<const Scalar> d_out, const State& d_state,
+                const TttRows<Scalar>& d_rows, const TttHeadGradient<Scalar>& d_head, Arena& scratch) const {
+    ttt_linear_backward<Arch>(head, state, kept, part, rows, d_out, d_state, d_rows, d_head, scratch);
   }
 
  private:

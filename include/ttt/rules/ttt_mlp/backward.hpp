@@ -9,15 +9,23 @@ namespace rules {
 
 namespace detail {
 
-/// What the two directions of a part of TTT-MLP share: the transposes and the pre-activations.
+/// What the two directions of a part of TTT-MLP share.
 template <class Scalar>
 struct TttMlpBackward {
   const TttHead<Scalar>& head;
   const TttMlpState<Scalar>& state;
+  const TttMlpKept<Scalar>& kept;
   const TttMlpState<Scalar>& d_state;
   const TttHeadGradient<Scalar>& d_head;
   MiniBatchPart part;
+  FastOuter<Scalar> first;   ///< q with d_z1 of apply, k with d_z1 of learn
+  FastOuter<Scalar> second;  ///< x2 with d_z2 of apply, x2 with d_z2 of learn, d_e with g2
   Arena& scratch;
+
+  /// The rows of the n-th of them.
+  MatrixView<Scalar> of(Index n, MatrixView<Scalar> rows) const { return rows.rows(n * part.count, part.count); }
+  InnerRates<Scalar> rates() const { return {state.rates, head.factors}; }
+  InnerRatesGradient<Scalar> d_rates() const { return {d_state.rates, d_head.factors}; }
 };
 
 /// Backward of `ttt_mlp_apply`: assigns d_queries.
@@ -25,97 +33,84 @@ template <class Arch, class Scalar>
 void ttt_mlp_apply_backward(const TttMlpBackward<Scalar>& b, MatrixView<const Scalar> queries,
                             MatrixView<const Scalar> d_out, MatrixView<Scalar> d_queries) {
   const Arena::Frame frame(b.scratch);
-  const InnerRates<Scalar> rates{b.state.rates, b.head.factors};
-  const InnerRatesGradient<Scalar> d_rates{b.d_state.rates, b.d_head.factors};
-  const Index count = b.part.count, hidden = b.state.first.weight.columns(), width = queries.columns();
-  const auto z1 = b.scratch.template matrix<Scalar>(count, hidden), x2 = b.scratch.template matrix<Scalar>(count, hidden);
-  const auto z2 = b.scratch.template matrix<Scalar>(count, width), d_z2 = b.scratch.template matrix<Scalar>(count, width);
-  const auto d_x2 = b.scratch.template matrix<Scalar>(count, hidden);
-  fast_apply<Arch>(b.state.first, rates, b.part, queries, z1, b.scratch);
-  gelu_rows<Arch, Scalar>(z1, x2);
-  fast_apply<Arch, Scalar>(b.state.second, rates, b.part, x2, z2, b.scratch);
+  const FastApplied<Scalar> first(b.part, b.scratch), second(b.part, b.scratch);
+  const auto z1 = b.scratch.template matrix<Scalar>(b.part.count, b.state.first.weight.columns()), slope = z1;
+  const auto z2 = b.scratch.template matrix<Scalar>(b.part.count, queries.columns());
+  const auto x2 = b.of(0, b.second.left), d_z2 = b.of(0, b.second.right), d_z1 = b.of(0, b.first.right);
+  copy_rows<Arch, Scalar>(queries, b.of(0, b.first.left));
+  fast_apply<Arch>(b.state.first, b.rates(), b.part, queries, z1, first, b.scratch);
+  gelu_rows_with_slope<Arch, Scalar>(z1, x2, slope, {});
+  fast_apply<Arch, Scalar>(b.state.second, b.rates(), b.part, x2, z2, second, b.scratch);
 
   inner_output_backward<Arch, Scalar>(b.head.norm, z2, d_out, d_z2, b.d_head.norm);
-  fast_apply_backward<Arch, Scalar>(b.state.second, rates, b.part, x2, d_z2, d_x2,
-                                    b.d_state.second, d_rates, b.scratch);
-  gelu_rows_backward<Arch, Scalar>(z1, d_x2, d_x2);
-  fast_apply_backward<Arch, Scalar>(b.state.first, rates, b.part, queries, d_x2, d_queries,
-                                    b.d_state.first, d_rates, b.scratch);
+  fast_apply_backward<Arch, Scalar>(b.state.second, b.rates(), b.part, second, x2, d_z2, d_z1, b.d_state.second,
+                                    b.d_rates(), b.scratch);
+  multiply_rows<Arch, Scalar>(d_z1, slope, d_z1);
+  fast_apply_backward<Arch, Scalar>(b.state.first, b.rates(), b.part, first, queries, d_z1, d_queries, b.d_state.first,
+                                    b.d_rates(), b.scratch);
   add_rows<Arch, Scalar>(d_out, d_queries);
 }
 
-/// d_g1 → gradients of g1 = e ∘ gelu′(z1), e = g2 W2ᵀ: assigns d_z1, adds to d_g2 and dW2.
+/// d_g1 → gradients of g1 = e ∘ gelu′(z1), e = g2 W2ᵀ: d_e = d_g1 ∘ gelu′(z1), d_z1 = d_g1 ∘ e ∘ gelu″(z1), d_g2 += d_e W2.
 template <class Arch, class Scalar>
-void ttt_mlp_first_gradient_backward(const TttMlpBackward<Scalar>& b, MatrixView<const Scalar> z1,
-                                     MatrixView<Scalar> d_z1) {
-  const Arena::Frame frame(b.scratch);
-  const Index count = b.part.count, hidden = z1.columns();
-  const auto g2 = b.state.second.gradients.rows(b.part.first, count);
-  const auto d_g1 = b.d_state.first.gradients.rows(b.part.first, count);
-  const auto d_g2 = b.d_state.second.gradients.rows(b.part.first, count);
-  const auto e = b.scratch.template matrix<Scalar>(count, hidden);
-  kernels::block_product_transposed<Arch, Scalar>(g2, b.state.second.weight, e, b.scratch);
-  for (Index r = 0; r < count; ++r)
-    simd::for_each_pack<Scalar, Arch>(hidden, [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
-      const kernels::Gelu gelu(P::load(z1.row(r) + c));
-      const P d = P::load(d_g1.row(r) + c);
-      (d * P::load(e.row(r) + c) * gelu.second_derivative()).store(d_z1.row(r) + c);
-      (d * gelu.derivative()).store(e.row(r) + c);
-    });
-  const MatrixView<Scalar> d_e = e;
+void ttt_mlp_first_gradient_backward(const TttMlpBackward<Scalar>& b) {
+  const auto d_g1 = b.d_state.first.gradients.rows(b.part.first, b.part.count);
+  const auto d_g2 = b.d_state.second.gradients.rows(b.part.first, b.part.count);
+  const auto d_e = b.of(2, b.second.left), d_z1 = b.of(1, b.first.right);
+  multiply_rows<Arch, Scalar>(d_g1, b.kept.slope, d_e);
+  multiply_rows<Arch, Scalar>(d_g1, b.kept.errors, d_z1);
+  multiply_rows<Arch, Scalar>(d_z1, b.kept.curvature, d_z1);
+  copy_rows<Arch, Scalar>(b.state.second.gradients.rows(b.part.first, b.part.count), b.of(2, b.second.right));
   kernels::block_product<Arch>(kernels::Left<Scalar>(d_e), b.state.second.weight, d_g2, kernels::Output::accumulate);
-  kernels::block_product<Arch>(kernels::transposed(d_e), g2, b.d_state.second.weight, kernels::Output::accumulate);
 }
 
 /// Backward of `ttt_mlp_learn`: from the gradients of the part's rows in d_state to d_keys (there) and d_values.
 template <class Arch, class Scalar>
 void ttt_mlp_learn_backward(const TttMlpBackward<Scalar>& b, const TttRows<const Scalar>& rows,
                             MatrixView<Scalar> d_values) {
-  const Arena::Frame frame(b.scratch);
-  const Index count = b.part.count, hidden = b.state.first.weight.columns(), width = rows.keys.columns();
-  const auto z1 = b.scratch.template matrix<Scalar>(count, hidden), d_z1 = b.scratch.template matrix<Scalar>(count, hidden);
-  const auto z2 = b.scratch.template matrix<Scalar>(count, width), d_z2 = b.scratch.template matrix<Scalar>(count, width);
-  const auto x2 = b.state.second.keys.rows(b.part.first, count);
+  const Index count = b.part.count;
   const auto d_keys = b.d_state.first.keys.rows(b.part.first, count);
   const auto d_x2 = b.d_state.second.keys.rows(b.part.first, count);
   const auto d_g2 = b.d_state.second.gradients.rows(b.part.first, count);
-  fast_apply_start<Arch>(b.state.first, rows.keys, z1);
-  fast_apply_start<Arch, Scalar>(b.state.second, x2, z2);
+  const auto d_z1 = b.of(1, b.first.right), d_z2 = b.of(1, b.second.right);
+  copy_rows<Arch, Scalar>(rows.keys, b.of(1, b.first.left));
+  copy_rows<Arch, Scalar>(b.state.second.keys.rows(b.part.first, count), b.of(1, b.second.left));
 
-  ttt_mlp_first_gradient_backward<Arch, Scalar>(b, z1, d_z1);
-  inner_gradient_backward<Arch, Scalar>(b.head.norm, z2, rows.keys, rows.values, d_g2, d_z2, d_keys, d_values,
-                                        b.d_head.norm);
-  fast_apply_start_backward<Arch, Scalar>(b.state.second, x2, d_z2, d_x2, b.d_state.second, b.scratch);
-  gelu_rows_backward<Arch, Scalar>(z1, d_x2, d_x2);
+  ttt_mlp_first_gradient_backward<Arch, Scalar>(b);
+  inner_gradient_backward<Arch, Scalar>(b.head.norm, b.kept.z2.rows(0, count), rows.keys, rows.values, d_g2, d_z2,
+                                        d_keys, d_values, b.d_head.norm);
+  fast_apply_start_backward<Arch, Scalar>(b.state.second, d_z2, d_x2, b.scratch);
+  multiply_rows<Arch, Scalar>(d_x2, b.kept.slope, d_x2);
   add_rows<Arch, Scalar>(d_x2, d_z1);
-  fast_apply_start_backward<Arch, Scalar>(b.state.first, rows.keys, d_z1, d_keys, b.d_state.first, b.scratch);
+  fast_apply_start_backward<Arch, Scalar>(b.state.first, d_z1, d_keys, b.scratch);
 }
 
 }  // namespace detail
 
 /// Backward of learn, apply and (when the part ends the mini-batch) fold.
 ///
-/// `state` is what the part started from, with its own rows learned again; `d_state` goes from the gradient of the state
-/// after the part to that of the state before. Assigns `d_rows`, adds to `d_head`.
+/// `state` is what the part started from, with its own rows learned again, and `kept` what that learning left; `d_state`
+/// goes from the gradient of the state after the part to that of the state before. Assigns `d_rows`, adds to `d_head`.
 template <class Arch, class Scalar>
-void ttt_mlp_backward(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state, MiniBatchPart part,
-                      const TttRows<const Scalar>& rows, MatrixView<const Scalar> d_out,
+void ttt_mlp_backward(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state, const TttMlpKept<Scalar>& kept,
+                      MiniBatchPart part, const TttRows<const Scalar>& rows, MatrixView<const Scalar> d_out,
                       const TttMlpState<Scalar>& d_state, const TttRows<Scalar>& d_rows,
                       const TttHeadGradient<Scalar>& d_head, Arena& scratch) {
   const Arena::Frame frame(scratch);
-  const detail::TttMlpBackward<Scalar> shared{
-      head, state, d_state, d_head, part, scratch};
-
+  const Index count = part.count, width = rows.keys.columns(), hidden = state.first.weight.columns();
+  const detail::TttMlpBackward<Scalar> shared{head, state, kept, d_state, d_head, part,
+                                              {2 * count, width, hidden, scratch},
+                                              {3 * count, hidden, width, scratch}, scratch};
   if (part.end() == state.first.keys.rows()) {
-    const InnerRates<Scalar> rates{state.rates, head.factors};
-    const InnerRatesGradient<Scalar> d_rates{d_state.rates, d_head.factors};
-    fast_fold_backward<Arch>(state.first, rates, d_state.first, d_rates, scratch);
-    fast_fold_backward<Arch>(state.second, rates, d_state.second, d_rates, scratch);
+    fast_fold_backward<Arch>(state.first, shared.rates(), d_state.first, shared.d_rates(), scratch);
+    fast_fold_backward<Arch>(state.second, shared.rates(), d_state.second, shared.d_rates(), scratch);
   }
   detail::ttt_mlp_apply_backward<Arch, Scalar>(shared, rows.queries, d_out, d_rows.queries);
   detail::ttt_mlp_learn_backward<Arch, Scalar>(shared, rows, d_rows.values);
+  fast_weight_backward<Arch, Scalar>(shared.first, 2 * count, d_state.first);
+  fast_weight_backward<Arch, Scalar>(shared.second, 2 * count, d_state.second);
 
-  take_rows(part, d_state.first.keys, d_rows.keys);
+  take_rows<Arch, Scalar>(part, d_state.first.keys, d_rows.keys);
   take_rates(part, d_state.rates, d_rows.rates);
   for (const auto& done : {d_state.first.gradients, d_state.second.keys, d_state.second.gradients})
     fill(done.rows(part.first, part.count), Scalar(0));

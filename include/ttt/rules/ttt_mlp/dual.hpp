@@ -22,25 +22,43 @@ void gelu_rows(MatrixView<const Scalar> z, MatrixView<Scalar> x) {
     });
 }
 
-/// d_z = d_x ∘ gelu′(z), element by element; may be in place of d_x.
+/// x2 = gelu(z1), slope = gelu′(z1) and, unless it is empty, curvature = gelu″(z1), element by element; slope may be z1.
 template <class Arch, class Scalar>
-void gelu_rows_backward(MatrixView<const Scalar> z, MatrixView<const Scalar> d_x, MatrixView<Scalar> d_z) {
+void gelu_rows_with_slope(MatrixView<const Scalar> z, MatrixView<Scalar> x, MatrixView<Scalar> slope,
+                          MatrixView<Scalar> curvature) {
   for (Index r = 0; r < z.rows(); ++r)
     simd::for_each_pack<Scalar, Arch>(z.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
-      (P::load(d_x.row(r) + c) * kernels::Gelu(P::load(z.row(r) + c)).derivative()).store(d_z.row(r) + c);
+      const kernels::Gelu gelu(P::load(z.row(r) + c));
+      gelu.value().store(x.row(r) + c);
+      gelu.derivative().store(slope.row(r) + c);
+      if (!curvature.empty()) gelu.second_derivative().store(curvature.row(r) + c);
+    });
+}
+
+/// product = a ∘ b, element by element; may be in place.
+template <class Arch, class Scalar>
+void multiply_rows(MatrixView<const Scalar> a, MatrixView<const Scalar> b, MatrixView<Scalar> product) {
+  for (Index r = 0; r < a.rows(); ++r)
+    simd::for_each_pack<Scalar, Arch>(a.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
+      (P::load(a.row(r) + c) * P::load(b.row(r) + c)).store(product.row(r) + c);
     });
 }
 
 }  // namespace detail
 
 /// Takes the keys of `part` into the state and computes both maps' inner gradients at the mini-batch's start:
-/// x2 = gelu(z1), g2 = ∂/∂z2 ½‖LN(z2) − (v − k)‖², g1 = (g2 W2ᵀ) ∘ gelu′(z1).
+/// x2 = gelu(z1), g2 = ∂/∂z2 ½‖LN(z2) − (v − k)‖², g1 = (g2 W2ᵀ) ∘ gelu′(z1). `kept` gets what a backward needs, unless
+/// it is empty.
 template <class Arch, class Scalar>
 void ttt_mlp_learn(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state, MiniBatchPart part,
-                   const TttRows<const Scalar>& rows, Arena& scratch) {
+                   const TttRows<const Scalar>& rows, const TttMlpKept<Scalar>& kept, Arena& scratch) {
   const Arena::Frame frame(scratch);
-  const auto z1 = scratch.matrix<Scalar>(part.count, state.first.weight.columns());
-  const auto z2 = scratch.matrix<Scalar>(part.count, rows.keys.columns());
+  const auto place = [&](MatrixView<Scalar> wanted, Index columns) {
+    return wanted.empty() ? scratch.matrix<Scalar>(part.count, columns) : wanted.rows(0, part.count);
+  };
+  const auto slope = place(kept.slope, state.first.weight.columns()), z1 = slope;
+  const auto errors = place(kept.errors, slope.columns()), z2 = place(kept.z2, rows.keys.columns());
+  const auto curvature = kept.curvature.empty() ? kept.curvature : kept.curvature.rows(0, part.count);
   const auto x2 = state.second.keys.rows(part.first, part.count);
   const auto g2 = state.second.gradients.rows(part.first, part.count);
   const auto g1 = state.first.gradients.rows(part.first, part.count);
@@ -48,11 +66,11 @@ void ttt_mlp_learn(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state
   std::copy(rows.rates.begin(), rows.rates.end(), state.rates.data() + part.first);
 
   fast_apply_start<Arch>(state.first, rows.keys, z1);
-  detail::gelu_rows<Arch, Scalar>(z1, x2);
+  detail::gelu_rows_with_slope<Arch, Scalar>(z1, x2, slope, curvature);
   fast_apply_start<Arch, Scalar>(state.second, x2, z2);
   inner_gradient<Arch, Scalar>(head.norm, z2, rows.keys, rows.values, g2);
-  kernels::block_product_transposed<Arch, Scalar>(g2, state.second.weight, g1, scratch);
-  detail::gelu_rows_backward<Arch, Scalar>(z1, g1, g1);
+  kernels::block_product_transposed<Arch, Scalar>(g2, state.second.weight, errors, scratch);
+  detail::multiply_rows<Arch, Scalar>(errors, slope, g1);
 }
 
 /// out = q + LN(gelu(q W1(r) + b1(r)) W2(r) + b2(r)) for the tokens of `part`, which have been learned.
@@ -69,12 +87,13 @@ void ttt_mlp_apply(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state
   inner_output<Arch, Scalar>(head.norm, queries, z2, out);
 }
 
-/// All four fast weights ← those after the first `count` tokens of the mini-batch.
+/// All four fast weights of `folded`, which may be `state`, ← those after the first `count` tokens of the mini-batch.
 template <class Arch, class Scalar>
-void ttt_mlp_fold(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state, Index count, Arena& scratch) {
+void ttt_mlp_fold(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state, Index count,
+                  const TttMlpState<Scalar>& folded, Arena& scratch) {
   const InnerRates<Scalar> rates{state.rates, head.factors};
-  fast_fold<Arch>(state.first, rates, count, state.first, scratch);
-  fast_fold<Arch>(state.second, rates, count, state.second, scratch);
+  fast_fold<Arch>(state.first, rates, count, folded.first, scratch);
+  fast_fold<Arch>(state.second, rates, count, folded.second, scratch);
 }
 
 /// z = gelu(x W1 + b1) W2 + b2 with the weights of the mini-batch's start.

@@ -46,6 +46,14 @@ struct TttMlpState {
   }
 };
 
+/// What `learn` leaves for a backward, of a part's keys; empty when it is not wanted.
+template <class Scalar>
+struct TttMlpKept {
+  MatrixView<Scalar> z2;                 ///< x2 W2 + b2 [K × D]
+  MatrixView<Scalar> slope, curvature;   ///< gelu′(z1) and gelu″(z1) [K × F]
+  MatrixView<Scalar> errors;             ///< e = g2 W2ᵀ [K × F]
+};
+
 }  // namespace rules
 
 TTT_NAMESPACE_END

@@ -17,6 +17,7 @@ class TttMlp {
  public:
   using Scalar = Element;
   using State = TttMlpState<Scalar>;
+  using Kept = TttMlpKept<Scalar>;
   using Head = TttHead<Scalar>;
   static constexpr double base_learning_rate = 0.1;  ///< of the published layer
 
@@ -28,6 +29,11 @@ class TttMlp {
   Index weight_size() const { return State::weight_size(head_width_, hidden()); }
   Index state_size() const { return State::size(head_width_, hidden(), mini_batch_); }
   State state(Scalar* data) const { return State::at(data, head_width_, hidden(), mini_batch_); }
+  /// Memory for what `learn` leaves for `backward`.
+  Kept keep(Arena& scratch) const {
+    return {scratch.matrix<Scalar>(mini_batch_, head_width_), scratch.matrix<Scalar>(mini_batch_, hidden()),
+            scratch.matrix<Scalar>(mini_batch_, hidden()), scratch.matrix<Scalar>(mini_batch_, hidden())};
+  }
 
   /// The learned initial weights in the order in which a state holds them.
   std::array<FastWeight, 4> fast_weights(Index heads) const {
@@ -39,8 +45,8 @@ class TttMlp {
 
   template <class Arch>
   void learn(const Head& head, const State& state, MiniBatchPart part, const TttRows<const Scalar>& rows,
-             Arena& scratch) const {
-    ttt_mlp_learn<Arch>(head, state, part, rows, scratch);
+             const Kept& kept, Arena& scratch) const {
+    ttt_mlp_learn<Arch>(head, state, part, rows, kept, scratch);
   }
   template <class Arch>
   void apply(const Head& head, const State& state, MiniBatchPart part, MatrixView<const Scalar> queries,
@@ -48,8 +54,8 @@ class TttMlp {
     ttt_mlp_apply<Arch>(head, state, part, queries, out, scratch);
   }
   template <class Arch>
-  void fold(const Head& head, const State& state, Index count, Arena& scratch) const {
-    ttt_mlp_fold<Arch>(head, state, count, scratch);
+  void fold(const Head& head, const State& state, Index count, const State& folded, Arena& scratch) const {
+    ttt_mlp_fold<Arch>(head, state, count, folded, scratch);
   }
   template <class Arch>
   void model(const State& state, MatrixView<const Scalar> x, MatrixView<Scalar> z, Arena& scratch) const {
@@ -61,10 +67,10 @@ class TttMlp {
     ttt_mlp_primal<Arch>(head, state, part, rows, out, scratch);
   }
   template <class Arch>
-  void backward(const Head& head, const State& state, MiniBatchPart part, const TttRows<const Scalar>& rows,
-                MatrixView<const Scalar> d_out, const State& d_state, const TttRows<Scalar>& d_rows,
-                const TttHeadGradient<Scalar>& d_head, Arena& scratch) const {
-    ttt_mlp_backward<Arch>(head, state, part, rows, d_out, d_state, d_rows, d_head, scratch);
+  void backward(const Head& head, const State& state, const Kept& kept, MiniBatchPart part,
+                const TttRows<const Scalar>& rows, MatrixView<const Scalar> d_out, const State& d_state,
+                const TttRows<Scalar>& d_rows, const TttHeadGradient<Scalar>& d_head, Arena& scratch) const {
+    ttt_mlp_backward<Arch>(head, state, kept, part, rows, d_out, d_state, d_rows, d_head, scratch);
   }
 
  private:
