@@ -51,12 +51,13 @@ class Context {
     });
   }
 
-  /// Runs `Kernel(arguments…)`, or the kernel of that name for Scalar in `kernels` when there are some.
-  template <KernelId id, class Scalar, auto Kernel, class... Arguments>
+  /// Runs `Kernel(arguments…)`, or the kernel of that name for Scalar in `kernels` when there are some; `InTable` is the
+  /// type of the latter where it takes other, convertible, parameters.
+  template <KernelId id, class Scalar, auto Kernel, class InTable = decltype(Kernel), class... Arguments>
   auto call(Arguments&&... arguments) const {
     if constexpr (detail::has_kernel_table<Scalar>)
       if (kernels)
-        return detail::KernelCall<decltype(Kernel)>::through(
+        return detail::KernelCall<InTable>::through(
             kernels->entries[detail::table_row<Scalar>][static_cast<int>(id)], std::forward<Arguments>(arguments)...);
     return Kernel(std::forward<Arguments>(arguments)...);
   }

@@ -32,6 +32,10 @@ enum class KernelId : int {
   causal_convolution,
   causal_convolution_backward,
   cross_entropy_row,
+  ttt_linear_forward,
+  ttt_linear_backward,
+  ttt_mlp_forward,
+  ttt_mlp_backward,
   count
 };
 

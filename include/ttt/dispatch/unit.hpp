@@ -12,6 +12,9 @@
 #include "ttt/kernels/matmul.hpp"
 #include "ttt/kernels/rms_norm.hpp"
 #include "ttt/kernels/swiglu.hpp"
+#include "ttt/rules/ttt/sequence.hpp"
+#include "ttt/rules/ttt_linear/ttt_linear.hpp"
+#include "ttt/rules/ttt_mlp/ttt_mlp.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -45,8 +48,15 @@ class KernelTableBuilder {
     add<Scalar, KernelId::causal_convolution, &kernels::causal_convolution<Arch, Scalar>>();
     add<Scalar, KernelId::causal_convolution_backward, &kernels::causal_convolution_backward<Arch, Scalar>>();
     add<Scalar, KernelId::cross_entropy_row, &kernels::cross_entropy_row<Arch, Scalar>>();
+    add_rule<rules::TttLinear<Scalar>>();
+    add_rule<rules::TttMlp<Scalar>>();
     for (const auto& entry : table_.entries[table_row<Scalar>])
       if (entry == nullptr) throw "a KernelId has no kernel in this table";
+  }
+  template <class Rule>
+  consteval void add_rule() {
+    add<typename Rule::Scalar, Rule::forward_kernel, &rules::forward_sequence<Arch, Rule>>();
+    add<typename Rule::Scalar, Rule::backward_kernel, &rules::backward_sequence<Arch, Rule>>();
   }
   template <class Scalar, KernelId id, auto Kernel>
   consteval void add() {

@@ -42,7 +42,8 @@ MatrixView<typename Rule::Scalar> TttLayer<Rule, Arch>::backward_output(const Pa
   nn::linear_backward(parameters.output, normed, d_y, d_normed, gradients.output, context);
   if (config_.gate) {
     const auto d_gate = scratch.matrix<Scalar>(rows, width());
-    nn::layer_norm_forward(parameters.post_weight, parameters.post_bias, a.inner, config_.norm_epsilon, normed, context);
+    nn::layer_norm_forward(parameters.post_weight, parameters.post_bias, a.inner, config_.norm_epsilon, normed,
+                           context);
     context.parallel_ranges(rows, 64, [&](Index first, Index count, Arena&) {
       context.call<KernelId::gelu_gate_backward, Scalar, &kernels::gelu_gate_backward<Arch, Scalar>>(
           a.gate.rows(first, count), normed.rows(first, count), d_normed.rows(first, count), d_gate.rows(first, count));
@@ -66,7 +67,8 @@ void TttLayer<Rule, Arch>::backward_inner_loop(const Parameters& parameters, con
   const auto runs = plan_runs(a.segments, scratch);
   const Index heads = config_.heads, width = rule_.head_width(), state_size = rule_.state_size();
   const Index weight_size = rule_.weight_size(), mini_batch = rule_.mini_batch();
-  const auto sums = scratch.zeros<Scalar>(static_cast<Index>(runs.size()) * heads, weight_size + 2 * width + mini_batch);
+  const auto sums =
+      scratch.zeros<Scalar>(static_cast<Index>(runs.size()) * heads, weight_size + 2 * width + mini_batch);
 
   context.parallel(sums.rows(), [&](Index task, Arena& arena) {
     const SegmentRange run = runs[static_cast<std::size_t>(task / heads)];
@@ -81,7 +83,8 @@ void TttLayer<Rule, Arch>::backward_inner_loop(const Parameters& parameters, con
     if (const Scalar* given = wanted(run.end - 1)) std::copy_n(given, state_size, d_state.data());
     for (std::size_t i = run.end; i-- > run.first;) {
       const TttSegment& segment = a.segments[i];
-      rules::backward_sequence<Arch>(
+      context.call<Rule::backward_kernel, Scalar, &rules::backward_sequence<Arch, Rule>,
+                   decltype(&rules::backward_sequence<Arch, typename Rule::AnySize>)>(
           rule_, head(parameters, a, h), parts(segment), a.rows(segment, h, width),
           d_inner.rows(segment.row, segment.length).columns(h * width, width),
           checkpoints(record.checkpoints[i * static_cast<std::size_t>(heads) + static_cast<std::size_t>(h)]),
@@ -126,14 +129,15 @@ void TttLayer<Rule, Arch>::sum_inner_gradients(const Activations& a, MatrixView<
 /// η = base / D · sigmoid(x w_hᵀ + b_h): adds to d_x.
 template <class Rule, class Arch>
 void TttLayer<Rule, Arch>::backward_learning_rates(const Parameters& parameters, const Activations& a,
-                                                   const Activations& d, MatrixView<Scalar> d_x,
-                                                   Parameters& gradients, Context& context) const {
+                                                   const Activations& d, MatrixView<Scalar> d_x, Parameters& gradients,
+                                                   Context& context) const {
   const Arena::Frame frame(context.scratch());
   const auto d_logits = context.scratch().template matrix<Scalar>(a.x.rows(), config_.heads);
   const auto base = static_cast<Scalar>(base_rate());
   context.parallel(config_.heads, steps_per_rate * d_logits.rows() * config_.heads, [&](Index h, Arena&) {
     for (Index n = 0; n < d_logits.rows(); ++n) {
-      d_logits(n, h) = base == Scalar(0) ? Scalar(0) : d.rates(h, n) * a.rates(h, n) * (Scalar(1) - a.rates(h, n) / base);
+      d_logits(n, h) =
+          base == Scalar(0) ? Scalar(0) : d.rates(h, n) * a.rates(h, n) * (Scalar(1) - a.rates(h, n) / base);
       if (!gradients.rate_bias.empty()) gradients.rate_bias[h] += d_logits(n, h);
     }
   });

@@ -41,8 +41,8 @@ void TttLayer<Rule, Arch>::forward(const Parameters& parameters, MatrixView<cons
 }
 
 template <class Rule, class Arch>
-typename TttLayer<Rule, Arch>::Activations TttLayer<Rule, Arch>::allocate(MatrixView<const Scalar> x,
-                                                                          Segments segments, Arena& memory) const {
+typename TttLayer<Rule, Arch>::Activations TttLayer<Rule, Arch>::allocate(MatrixView<const Scalar> x, Segments segments,
+                                                                          Arena& memory) const {
   const Index rows = x.rows();
   Activations a;
   a.x = x;
@@ -134,7 +134,8 @@ void TttLayer<Rule, Arch>::learning_rates(const Parameters& parameters, const Ac
   context.parallel(config_.heads, steps_per_rate * logits.rows() * config_.heads, [&](Index h, Arena&) {
     using Lane = simd::Pack<Scalar, simd::Generic>;
     for (Index n = 0; n < logits.rows(); ++n)
-      a.rates(h, n) = static_cast<Scalar>(base_rate()) * kernels::sigmoid(Lane(logits(n, h) + parameters.rate_bias[h])).value;
+      a.rates(h, n) =
+          static_cast<Scalar>(base_rate()) * kernels::sigmoid(Lane(logits(n, h) + parameters.rate_bias[h])).value;
   });
 }
 
@@ -165,10 +166,12 @@ void TttLayer<Rule, Arch>::inner_loop(const Parameters& parameters, Segments seg
       const std::size_t place = i * static_cast<std::size_t>(heads) + static_cast<std::size_t>(h);
       Scalar* state = segments[i].state->values.data() + h * rule_.state_size();
       if (segment.reset) load_initial(parameters, h, state);
-      rules::forward_sequence<Arch>(rule_, config_.form, shared, state, parts(segment), a.rows(segment, h, width),
-                                    a.inner.rows(segment.row, segment.length).columns(h * width, width),
-                                    checkpoints(checkpoint_memory.empty() ? nullptr : checkpoint_memory[place]),
-                                    initial, losses.empty() ? nullptr : losses[place], arena);
+      context.call<Rule::forward_kernel, Scalar, &rules::forward_sequence<Arch, Rule>,
+                   decltype(&rules::forward_sequence<Arch, typename Rule::AnySize>)>(
+          rule_, config_.form, shared, state, parts(segment), a.rows(segment, h, width),
+          a.inner.rows(segment.row, segment.length).columns(h * width, width),
+          checkpoints(checkpoint_memory.empty() ? nullptr : checkpoint_memory[place]), initial,
+          losses.empty() ? nullptr : losses[place], arena);
     }
   });
   if (context.statistics) report(a.segments, losses, context);
@@ -198,7 +201,7 @@ void TttLayer<Rule, Arch>::gated_norm(const Parameters& parameters, const Activa
   if (!config_.gate) return;
   context.parallel_ranges(out.rows(), 64, [&](Index first, Index count, Arena&) {
     context.call<KernelId::gelu_gate, Scalar, &kernels::gelu_gate<Arch, Scalar>>(a.gate.rows(first, count),
-                                                                                out.rows(first, count));
+                                                                                 out.rows(first, count));
   });
 }
 

@@ -91,7 +91,7 @@ void forward_part(const Rule& rule, TttForm form, const TttHead<Scalar>& head,
 /// Reads a piece of T tokens: `state_data` holds the head's state and is advanced, rows and out are [T × D]. Fills
 /// `checkpoints` when it has memory, and `losses` (one per part, against W₀ in `initial`) when it is not null.
 template <class Arch, class Rule, class Scalar = typename Rule::Scalar>
-void forward_sequence(const Rule& rule, TttForm form, const TttHead<Scalar>& head, Scalar* state_data,
+void forward_sequence(Rule rule, TttForm form, const TttHead<Scalar>& head, Scalar* state_data,
                       const PartList& parts, const TttRows<const Scalar>& rows, MatrixView<Scalar> out,
                       TttCheckpoints<Scalar> checkpoints, const Scalar* initial, PartLoss* losses, Arena& scratch) {
   const auto state = rule.state(state_data);
@@ -111,7 +111,7 @@ void forward_sequence(const Rule& rule, TttForm form, const TttHead<Scalar>& hea
 /// to that of the initial one; `d_rows` [T × D] are assigned, `d_head` accumulates. What lies between checkpoints is
 /// computed again, once: the states of their parts, rows learned, and what the learning leaves are held for the way back.
 template <class Arch, class Rule, class Scalar = typename Rule::Scalar>
-void backward_sequence(const Rule& rule, const TttHead<Scalar>& head, const PartList& parts,
+void backward_sequence(Rule rule, const TttHead<Scalar>& head, const PartList& parts,
                        const TttRows<const Scalar>& rows, MatrixView<const Scalar> d_out,
                        TttCheckpoints<Scalar> checkpoints, Scalar* d_state_data, const TttRows<Scalar>& d_rows,
                        const TttHeadGradient<Scalar>& d_head, Arena& scratch) {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 
+#include "ttt/core/kernel_table.hpp"
 #include "ttt/rules/ttt_linear/backward.hpp"
 #include "ttt/rules/ttt_linear/primal.hpp"
 
@@ -21,7 +23,13 @@ class TttLinear {
   using Head = TttHead<Scalar>;
   static constexpr double base_learning_rate = 1.0;  ///< of the published layer
 
+  /// The same rule with sizes held at run time: what a table of kernels has.
+  using AnySize = TttLinear<Scalar>;
+  static constexpr KernelId forward_kernel = KernelId::ttt_linear_forward;
+  static constexpr KernelId backward_kernel = KernelId::ttt_linear_backward;
+
   TttLinear(Index head_width, Index mini_batch) : head_width_(head_width), mini_batch_(mini_batch) {}
+  operator AnySize() const requires(!std::same_as<TttLinear, AnySize>) { return {head_width(), mini_batch()}; }
 
   Index head_width() const { return head_width_; }
   Index mini_batch() const { return mini_batch_; }
@@ -29,9 +37,7 @@ class TttLinear {
   Index state_size() const { return State::size(head_width_, mini_batch_); }
   State state(Scalar* data) const { return State::at(data, head_width_, mini_batch_); }
   /// Memory for what `learn` leaves for `backward`.
-  Kept keep(Arena& scratch) const {
-    return {scratch.matrix<Scalar>(mini_batch_, head_width_)};
-  }
+  Kept keep(Arena& scratch) const { return {scratch.matrix<Scalar>(mini_batch_, head_width_)}; }
 
   /// W₀ and b₀ in the order in which a state holds them.
   std::array<FastWeight, 2> fast_weights(Index heads) const {

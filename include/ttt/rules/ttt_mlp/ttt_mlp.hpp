@@ -2,7 +2,9 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 
+#include "ttt/core/kernel_table.hpp"
 #include "ttt/rules/ttt_mlp/backward.hpp"
 #include "ttt/rules/ttt_mlp/primal.hpp"
 
@@ -10,8 +12,8 @@ TTT_NAMESPACE_BEGIN
 
 namespace rules {
 
-/// The rule of TTT-MLP (Sun et al. 2024, arXiv 2407.04620, section 2.7): per head, a GELU MLP of width F = 4 D learns to
-/// reconstruct v from k while the sequence is read. Models TttRule.
+/// The rule of TTT-MLP (Sun et al. 2024, arXiv 2407.04620, section 2.7): per head, a GELU MLP of width F = 4 D learns
+/// to reconstruct v from k while the sequence is read. Models TttRule.
 template <class Element, Index HeadWidth = dynamic, Index MiniBatch = dynamic>
 class TttMlp {
  public:
@@ -21,7 +23,13 @@ class TttMlp {
   using Head = TttHead<Scalar>;
   static constexpr double base_learning_rate = 0.1;  ///< of the published layer
 
+  /// The same rule with sizes held at run time: what a table of kernels has.
+  using AnySize = TttMlp<Scalar>;
+  static constexpr KernelId forward_kernel = KernelId::ttt_mlp_forward;
+  static constexpr KernelId backward_kernel = KernelId::ttt_mlp_backward;
+
   TttMlp(Index head_width, Index mini_batch) : head_width_(head_width), mini_batch_(mini_batch) {}
+  operator AnySize() const requires(!std::same_as<TttMlp, AnySize>) { return {head_width(), mini_batch()}; }
 
   Index head_width() const { return head_width_; }
   Index mini_batch() const { return mini_batch_; }
