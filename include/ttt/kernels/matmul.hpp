@@ -91,19 +91,22 @@ void panel_product(const Left<Scalar>& a, PanelView<const Scalar> b, Panels<Scal
     }
 }
 
-/// One row: bound by reading B, and by latency unless two panels go at once.
+/// Few rows: bound by reading B, whose panels go by whole, each one stream (passes, and fetching ahead, made it
+/// slower). One row is bound by latency as well, unless two panels go at once.
 template <class Arch, class Scalar>
-void row_product(const Left<Scalar>& a, PanelView<const Scalar> b, Scalar* c, Output output, Index first, Index last) {
+void few_rows_product(const Left<Scalar>& a, PanelView<const Scalar> b, MatrixView<Scalar> c, Output output,
+                      Index first, Index last) {
   using P = simd::Pack<Scalar, Arch>;
   constexpr Index width = panel_width<Scalar>;
   constexpr int packs = wide_packs<Scalar, Arch>;
   Index p = first;
-  for (; p + 1 < last && (p + 2) * width <= b.columns(); p += 2)
-    for (Index n = 0; n < width; n += packs * P::size)
-      tile<P, 1, 2 * packs, packs>(a, b.panel(p) + n, width, b.rows() * width, c + p * width + n, 0, output);
+  if (a.rows == 1)
+    for (; p + 1 < std::min(last, b.columns() / width); p += 2)
+      for (Index n = 0; n < width; n += packs * P::size)
+        tile<P, 1, 2 * packs, packs>(a, b.panel(p) + n, width, b.rows() * width, c.data() + p * width + n, 0, output);
   for (; p < last; ++p)
-    slice_product<Arch>(a, Slice<Scalar>{b.panel(p), width}, std::min(width, b.columns() - p * width), c + p * width, 0,
-                        output);
+    slice_product<Arch>(a, Slice<Scalar>{b.panel(p), width}, std::min(width, b.columns() - p * width),
+                        c.data() + p * width, c.stride(), output);
 }
 
 /// A copy of B [inner × columns], padded with zeros to a panel's width.
@@ -166,8 +169,8 @@ void matmul(Left<Scalar> a, PanelView<const std::type_identity_t<Scalar>> b, Mat
             Output output = Output::assign, Index first = 0, Index count = -1) {
   TTT_ASSERT(a.columns == b.rows() && a.rows == c.rows() && b.columns() == c.columns(), "shapes of a product disagree");
   const Index last = count < 0 ? b.count() : first + count;
-  if (a.rows == 1)
-    detail::row_product<Arch>(a, b, c.data(), output, first, last);
+  if (a.rows < detail::packed_rows)
+    detail::few_rows_product<Arch>(a, PanelView<const Scalar>(b), c, output, first, last);
   else if (a.rows >= detail::packed_rows && last - first >= detail::packed_panels && a.has_unit_stride())
     detail::panel_product<Arch, true>(a, b, detail::Panels<Scalar>(c), output, first, last);
   else

@@ -63,6 +63,8 @@ inline constexpr int wide_packs = static_cast<int>(std::min<Index>(4, panel_widt
 template <class Arch, int Packs>
 inline constexpr int tile_rows = std::min(12, simd::registers<Arch> / 16 * 12 / Packs);
 
+inline constexpr Index cache_line = 64;
+
 /// C [Rows × Packs·size] (+)= A · B: the accumulators never leave their registers. Packs from `Adjacent` on belong to
 /// the next panel, `b_panel` scalars further.
 template <class P, int Rows, int Packs, int Adjacent = Packs, class Scalar>
@@ -127,12 +129,11 @@ Index next_tile(Index rows) {
 template <class P, int Packs, class Arch, class Scalar>
 void strip(const Left<Scalar>& a, Slice<Scalar> b, Index columns, Scalar* c, Index c_row, Output output) {
   constexpr int most = tile_rows<Arch, Packs>;
-  constexpr Index line = 64;
   const char* next = reinterpret_cast<const char*>(b.next);
   const Index ahead = b.ahead / std::max<Index>(1, a.rows);
   for (Index r = 0, rows = 0; r < a.rows; r += rows) {
     rows = next_tile<most>(a.rows - r);
-    for (const char* end = next + ahead * rows; next < end; next += line) simd::prefetch(next);
+    for (const char* end = next + ahead * rows; next < end; next += cache_line) simd::prefetch(next);
     const Left<Scalar> part = a.block(r, rows, 0, a.columns);
     if (columns == Packs * P::size)
       tile_of_rows<P, most, Packs>(part, b, c + r * c_row, c_row, output);
