@@ -9,9 +9,8 @@ using namespace ttt;
 
 template <class Rule>
 void sequence(benchmark::State& bench) {
-  bench::rule_sequence<Rule>(bench, [](double width, double mini_batch) {
-    return width * (6 * width + 4 * mini_batch);
-  });
+  bench::rule_sequence<Rule>(bench,
+                             [](double width, double mini_batch) { return width * (6 * width + 4 * mini_batch); });
 }
 
 void width_64(benchmark::internal::Benchmark* bench) { bench::rule_sizes(bench, 64); }

@@ -32,7 +32,8 @@ void rule_sequence(benchmark::State& bench, Flops flops) {
   const auto block = [&](Buffer<Scalar>& of, Index n) {
     return MatrixView<Scalar>(of.data() + n * tokens * width, tokens, width);
   };
-  const rules::TttHead<Scalar> head{{norm.data(), norm.data() + width, width, Scalar(1e-6)}, {factors.data(), mini_batch}};
+  const rules::TttHead<Scalar> head{{norm.data(), norm.data() + width, width, Scalar(1e-6)},
+                                    {factors.data(), mini_batch}};
   const rules::TttRows<const Scalar> rows{block(x, 0), block(x, 1), block(x, 2), {rates.data(), tokens}};
   const rules::TttRows<Scalar> d_rows{block(y, 0), block(y, 1), block(y, 2), {d_rates.data(), tokens}};
   const rules::TttHeadGradient<Scalar> d_head{{d_norm.data(), d_norm.data() + width}, {d_factors.data(), mini_batch}};
@@ -48,8 +49,8 @@ void rule_sequence(benchmark::State& bench, Flops flops) {
   }
   bench.SetItemsProcessed(bench.iterations() * tokens);
   const double count = flops(static_cast<double>(width), static_cast<double>(mini_batch)) * (backward ? 3 : 1);
-  bench.counters["FLOP/s"] = benchmark::Counter(count * static_cast<double>(tokens * bench.iterations()),
-                                                benchmark::Counter::kIsRate);
+  bench.counters["FLOP/s"] =
+      benchmark::Counter(count * static_cast<double>(tokens * bench.iterations()), benchmark::Counter::kIsRate);
 }
 
 inline void rule_sizes(benchmark::internal::Benchmark* bench, Index width) {

@@ -14,8 +14,9 @@ struct Size {
   Index rows, inner, columns;
 };
 // The shapes of the rules, then tails of tiles, packs and strips, and nothing.
-constexpr Size sizes[] = {{16, 64, 64}, {16, 64, 16}, {64, 16, 256}, {1, 64, 64},  {2, 64, 256}, {3, 17, 40}, {1, 5, 75},
-                          {7, 9, 24},   {13, 1, 33},  {5, 18, 7},    {17, 70, 19}, {4, 0, 9},    {0, 3, 8}};
+constexpr Size sizes[] = {{16, 64, 64}, {16, 64, 16}, {64, 16, 256}, {1, 64, 64}, {2, 64, 256},
+                          {3, 17, 40},  {1, 5, 75},   {7, 9, 24},    {13, 1, 33}, {5, 18, 7},
+                          {17, 70, 19}, {4, 0, 9},    {0, 3, 8}};
 
 template <class Scalar>
 double bound(Index inner, const Matrix<Scalar>& a, const Matrix<Scalar>& b) {
@@ -32,12 +33,14 @@ Matrix<Scalar> transpose_of(const Matrix<Scalar>& a) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("a block product is the product, from zero, from the output, from a row and from a matrix", "", float,
-                   double) {
+TEMPLATE_TEST_CASE("a block product is the product, from zero, from the output, from a row and from a matrix", "",
+                   float, double) {
   for (const auto& [rows, inner, columns] : sizes) {
-    const Matrix<TestType> a(rows, inner, "a"), b(inner, columns, "b"), start(rows, columns, "start"), row(1, columns, "row");
+    const Matrix<TestType> a(rows, inner, "a"), b(inner, columns, "b"), start(rows, columns, "start"),
+        row(1, columns, "row");
     const Matrix<TestType> a_transposed = transpose_of(a);
-    const auto check = [&](const Matrix<TestType>& begin, const Matrix<TestType>& result, const Matrix<TestType>& generic) {
+    const auto check = [&](const Matrix<TestType>& begin, const Matrix<TestType>& result,
+                           const Matrix<TestType>& generic) {
       Matrix<double> expected = begin.template as<double>();
       reference::matmul<double>(a.template as<double>().view(), b.template as<double>().view(), expected.view(),
                                 Output::accumulate);

@@ -39,10 +39,11 @@ Matrix<Scalar> run(const Inputs<Scalar>& in, Index first, Index count) {
   fill(block(4), Scalar(2));
   kernels::residual_norm_rows<Arch, Scalar>(in.norm(), rows(in.x), rows(in.z), block(0));
   kernels::reconstruction_gradient_rows<Arch, Scalar>(in.norm(), rows(in.z), rows(in.x), rows(in.values), block(1));
-  kernels::residual_norm_rows_backward<Arch, Scalar>(in.norm(), rows(in.z), rows(in.cotangent), block(2), sums[0], sums[1]);
+  kernels::residual_norm_rows_backward<Arch, Scalar>(in.norm(), rows(in.z), rows(in.cotangent), block(2), sums[0],
+                                                     sums[1]);
   kernels::reconstruction_gradient_rows_backward<Arch, Scalar>(in.norm(), rows(in.z), rows(in.x), rows(in.values),
-                                                               rows(in.cotangent), block(3), block(4), block(5), sums[2],
-                                                               sums[3]);
+                                                               rows(in.cotangent), block(3), block(4), block(5),
+                                                               sums[2], sums[3]);
   CHECK(results.gaps_untouched());
   return results;
 }
@@ -65,8 +66,9 @@ Matrix<Scalar> expected(const Inputs<Scalar>& in) {
     for (Index c = 0; c < width; ++c) row(0)[c] += in.x(r, c);
     kernels::layer_norm_l2_gradient_row(in.z.row(r), target.row(0), weight, bias, width, eps, row(1));
     kernels::layer_norm_row_backward(in.z.row(r), weight, width, eps, in.cotangent.row(r), row(2), sums, sums + stride);
-    kernels::layer_norm_l2_gradient_row_backward(in.z.row(r), target.row(0), weight, bias, width, eps, in.cotangent.row(r),
-                                                 row(3), row(5), sums + 2 * stride, sums + 3 * stride);
+    kernels::layer_norm_l2_gradient_row_backward(in.z.row(r), target.row(0), weight, bias, width, eps,
+                                                 in.cotangent.row(r), row(3), row(5), sums + 2 * stride,
+                                                 sums + 3 * stride);
     for (Index c = 0; c < width; ++c) row(4)[c] = 2 - row(5)[c];
   }
   return results;
@@ -93,7 +95,6 @@ TEMPLATE_TEST_CASE("a row of a block of norms has the same bits alone and among 
   const auto all = run<simd::Native>(in, 0, rows);
   for (Index r = 0; r < rows; ++r) {
     const auto alone = run<simd::Native>(in, r, 1);
-    for (Index n = 0; n < 6; ++n)
-      CHECK(numbers::same_bits(alone.view().rows(n, 1), all.view().rows(n * rows + r, 1)));
+    for (Index n = 0; n < 6; ++n) CHECK(numbers::same_bits(alone.view().rows(n, 1), all.view().rows(n * rows + r, 1)));
   }
 }

@@ -25,8 +25,8 @@ struct ChainStart {
   ChainStart columns(Index n) const { return {data ? data + n : nullptr, stride}; }
 };
 
-/// Which k a row uses: all, or in a causal product, whose row r ends at k = first + r, those of its tile's last row (the
-/// factors above the diagonal are zeros).
+/// Which k a row uses: all, or in a causal product, whose row r ends at k = first + r, those of its tile's last row
+/// (the factors above the diagonal are zeros).
 struct InnerRange {
   Index inner, first = -1;
 
@@ -126,7 +126,8 @@ void block_product_from(MatrixView<const std::type_identity_t<Scalar>> start, Le
   detail::block_product<Arch, Scalar>(a, b, {a.columns}, {start.data(), start.stride()}, c);
 }
 
-/// C [R × N] += A [R × K] · B [K × N] where A is zero in row r from column first + r + 1 on: most of the zeros are skipped.
+/// C [R × N] += A [R × K] · B [K × N] where A is zero in row r from column first + r + 1 on: most of the zeros are
+/// skipped.
 template <class Arch = simd::Native, class Scalar>
 void block_product_causal(MatrixView<const Scalar> a, Index first, MatrixView<const Scalar> b, MatrixView<Scalar> c) {
   detail::block_product<Arch, Scalar>(Left<Scalar>(a), b, {a.columns(), first}, {c.data(), c.stride()}, c);
@@ -135,11 +136,11 @@ void block_product_causal(MatrixView<const Scalar> a, Index first, MatrixView<co
 /// to [C × R] = fromᵀ, from [R × C].
 template <class Scalar>
 void block_transpose(MatrixView<const Scalar> from, MatrixView<Scalar> to) {
-  constexpr Index size = simd::transpose_size<Scalar>;
+  constexpr Index size = simd::Pack<Scalar, simd::Short>::size;
   const Index rows = from.rows() - from.rows() % size, columns = from.columns() - from.columns() % size;
   for (Index r = 0; r < rows; r += size)
     for (Index c = 0; c < columns; c += size)
-      simd::transpose_tile(from.row(r) + c, from.stride(), to.row(c) + r, to.stride());
+      simd::transpose_square<Scalar, simd::Short>(from.row(r) + c, from.stride(), to.row(c) + r, to.stride());
   for (Index r = 0; r < from.rows(); ++r)
     for (Index c = r < rows ? columns : 0; c < from.columns(); ++c) to(c, r) = from(r, c);
 }

@@ -30,10 +30,9 @@ struct ExpConstants<double> {
   static constexpr double high = 6.93147180369123816490e-01, low = 1.90821492927058770002e-10;
   static constexpr double smallest = -708.0, largest = 709.0;
   // 1/k! from k = 13 down: the remainder is below 5e-18 for |r| <= ln2 / 2.
-  static constexpr std::array<double, 14> taylor{1. / 6227020800, 1. / 479001600, 1. / 39916800, 1. / 3628800,
-                                                 1. / 362880,     1. / 40320,     1. / 5040,     1. / 720,
-                                                 1. / 120,        1. / 24,        1. / 6,        .5,
-                                                 1.,              1.};
+  static constexpr std::array<double, 14> taylor{
+      1. / 6227020800, 1. / 479001600, 1. / 39916800, 1. / 3628800, 1. / 362880, 1. / 40320, 1. / 5040,
+      1. / 720,        1. / 120,       1. / 24,       1. / 6,       .5,          1.,         1.};
 };
 }  // namespace detail
 

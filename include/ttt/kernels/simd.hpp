@@ -256,43 +256,6 @@ TTT_INLINE Pack<Scalar, Arch> lane_sums(const std::array<Pack<Scalar, Arch>, Pac
   }
 }
 
-/// Rows and columns of the tile that `transpose_tile` does at once.
-#if XSIMD_WITH_AVX
-template <class Scalar>
-inline constexpr Index transpose_size = 32 / sizeof(Scalar);
-#else
-template <class Scalar>
-inline constexpr Index transpose_size = 4;
-#endif
-
-/// to[c][r] = from[r][c] of one square tile of `transpose_size`; rows lie `from_row` and `to_row` scalars apart.
-template <class Scalar>
-TTT_INLINE void transpose_tile(const Scalar* from, Index from_row, Scalar* to, Index to_row) {
-#if XSIMD_WITH_AVX
-  if constexpr (sizeof(Scalar) == 4) {
-    __m256 pair[8], four[8];
-    for (int i = 0; i < 4; ++i) {  // rows 2 i and 2 i + 1 interleaved
-      const __m256 a = _mm256_loadu_ps(from + 2 * i * from_row), b = _mm256_loadu_ps(from + (2 * i + 1) * from_row);
-      pair[2 * i] = _mm256_unpacklo_ps(a, b);
-      pair[2 * i + 1] = _mm256_unpackhi_ps(a, b);
-    }
-    for (int i = 0; i < 2; ++i)  // columns j and j + 4 of rows 4 i … 4 i + 3
-      for (int j = 0; j < 2; ++j) {
-        const __m256 a = pair[4 * i + j], b = pair[4 * i + 2 + j];
-        four[4 * i + 2 * j] = _mm256_shuffle_ps(a, b, 0x44);
-        four[4 * i + 2 * j + 1] = _mm256_shuffle_ps(a, b, 0xEE);
-      }
-    for (int j = 0; j < 4; ++j) {
-      _mm256_storeu_ps(to + j * to_row, _mm256_permute2f128_ps(four[j], four[4 + j], 0x20));
-      _mm256_storeu_ps(to + (j + 4) * to_row, _mm256_permute2f128_ps(four[j], four[4 + j], 0x31));
-    }
-    return;
-  }
-#endif
-  for (Index r = 0; r < transpose_size<Scalar>; ++r)
-    for (Index c = 0; c < transpose_size<Scalar>; ++c) to[c * to_row + r] = from[r * from_row + c];
-}
-
 /// Moves the integer in the low mantissa bits of `shifted` (a whole number plus 1.5 · 2^mantissa_bits) into the exponent
 /// of `a`: a · 2^n without a conversion instruction, which not every architecture has for doubles.
 template <class Scalar, class Arch>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// @file
-/// The layer norms of the TTT inner model, f(x) = x + LN(z(x)) with loss ½‖f(k) − v‖² = ½‖LN(z) − (v − k)‖², on blocks of
-/// rows [n × D]. They compute what the row kernels of layer_norm.hpp do, which also take the widths that are no multiple
-/// of a pack; here as many rows as a pack has lanes go together, so that their means are one pack and nobody waits for
-/// the sum across a register. A row gives the same bits whatever the other rows.
+/// The layer norms of the TTT inner model, f(x) = x + LN(z(x)) with loss ½‖f(k) − v‖² = ½‖LN(z) − (v − k)‖², on blocks
+/// of rows [n × D]. They compute what the row kernels of layer_norm.hpp do, which also take the widths that are no
+/// multiple of a pack; here as many rows as a pack has lanes go together, so that their means are one pack and nobody
+/// waits for the sum across a register. A row gives the same bits whatever the other rows.
 #pragma once
 
 #include "ttt/kernels/layer_norm.hpp"
@@ -140,13 +140,15 @@ void residual_norm_rows_backward(const NormRows<Scalar>& norm, MatrixView<const 
     });
   });
   for (Index r = 0; !done && r < z.rows(); ++r)
-    layer_norm_row_backward<Arch>(z.row(r), norm.weight, width, norm.epsilon, d_out.row(r), d_z.row(r), d_weight, d_bias);
+    layer_norm_row_backward<Arch>(z.row(r), norm.weight, width, norm.epsilon, d_out.row(r), d_z.row(r), d_weight,
+                                  d_bias);
 }
 
 /// g = ∂/∂z ½‖LN(z) − (v − k)‖², row by row. g must not overlap keys or values and may be z.
 template <class Arch = simd::Native, class Scalar>
 void reconstruction_gradient_rows(const NormRows<Scalar>& norm, MatrixView<const Scalar> z,
-                                  MatrixView<const Scalar> keys, MatrixView<const Scalar> values, MatrixView<Scalar> g) {
+                                  MatrixView<const Scalar> keys, MatrixView<const Scalar> values,
+                                  MatrixView<Scalar> g) {
   using P = simd::Pack<Scalar, Arch>;
   const Index width = z.columns();
   const bool done = detail::for_each_group<Arch, Scalar>(z.rows(), width, [&](auto& group, Index first) {
@@ -173,8 +175,8 @@ void reconstruction_gradient_rows(const NormRows<Scalar>& norm, MatrixView<const
   }
 }
 
-/// Backward of `reconstruction_gradient_rows` (see `layer_norm_l2_gradient_row_backward` for the letters): assigns d_z and
-/// d_values, adds to d_keys, d_weight and d_bias. No output may overlap an input.
+/// Backward of `reconstruction_gradient_rows` (see `layer_norm_l2_gradient_row_backward` for the letters): assigns d_z
+/// and d_values, adds to d_keys, d_weight and d_bias. No output may overlap an input.
 template <class Arch = simd::Native, class Scalar>
 void reconstruction_gradient_rows_backward(const NormRows<Scalar>& norm, MatrixView<const Scalar> z,
                                            MatrixView<const Scalar> keys, MatrixView<const Scalar> values,
@@ -224,8 +226,8 @@ void reconstruction_gradient_rows_backward(const NormRows<Scalar>& norm, MatrixV
   for (Index r = 0; !done && r < z.rows(); ++r) {
     Scalar* target = d_values.row(r);
     for (Index c = 0; c < width; ++c) target[c] = values(r, c) - keys(r, c);
-    layer_norm_l2_gradient_row_backward<Arch>(z.row(r), target, norm.weight, norm.bias, width, norm.epsilon,
-                                              d_g.row(r), d_z.row(r), target, d_weight, d_bias);
+    layer_norm_l2_gradient_row_backward<Arch>(z.row(r), target, norm.weight, norm.bias, width, norm.epsilon, d_g.row(r),
+                                              d_z.row(r), target, d_weight, d_bias);
     for (Index c = 0; c < width; ++c) d_keys(r, c) -= target[c];
   }
 }

@@ -85,7 +85,8 @@ void fast_affinity(const FastLinear<Scalar>& map, MiniBatchPart part, MatrixView
   kernels::block_product_transposed<Arch, Scalar>(x, map.keys.rows(0, part.end()), affinity, scratch);
 }
 
-/// coefficients[i][s] = −τ_r η_s (affinity[i][s] + 1) for s ≤ r = first + i, zero above: what each g_s adds to output r.
+/// coefficients[i][s] = −τ_r η_s (affinity[i][s] + 1) for s ≤ r = first + i, zero above: what g_s adds to
+/// output r.
 template <class Arch, class Scalar>
 void fast_coefficients(const InnerRates<Scalar>& rates, MiniBatchPart part, MatrixView<const Scalar> affinity,
                        MatrixView<Scalar> coefficients) {
@@ -223,8 +224,8 @@ void fast_apply_start_backward(const FastLinear<Scalar>& map, MatrixView<const S
   detail::add_rows<Arch, Scalar>(product, d_x);
 }
 
-/// Backward of `fast_fold` over all K rows: `d_map.weight` and `d_map.bias` are the gradients of the folded weights and,
-/// unchanged, those of the weights before; adds to the gradients of keys, gradients and rates.
+/// Backward of `fast_fold` over all K rows: `d_map.weight` and `d_map.bias` are the gradients of the folded weights
+/// and, unchanged, those of the weights before; adds to the gradients of keys, gradients and rates.
 template <class Arch, class Scalar>
 void fast_fold_backward(const FastLinear<Scalar>& map, const InnerRates<Scalar>& rates, const FastLinear<Scalar>& d_map,
                         const InnerRatesGradient<Scalar>& d_rates, Arena& scratch) {

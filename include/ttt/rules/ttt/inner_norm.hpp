@@ -31,9 +31,8 @@ namespace detail {
 /// v − k.
 template <class Arch, class Scalar>
 void inner_target(const Scalar* key, const Scalar* value, Index width, Scalar* target) {
-  simd::for_each_pack<Scalar, Arch>(width, [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
-    (P::load(value + c) - P::load(key + c)).store(target + c);
-  });
+  simd::for_each_pack<Scalar, Arch>(
+      width, [&]<class P>(P, Index c) TTT_INLINE_LAMBDA { (P::load(value + c) - P::load(key + c)).store(target + c); });
 }
 
 }  // namespace detail
@@ -79,8 +78,8 @@ double inner_loss(const InnerNorm<Scalar>& norm, MatrixView<const Scalar> z, Mat
   double sum = 0;
   for (Index r = 0; r < z.rows(); ++r) {
     detail::inner_target<Arch>(keys.row(r), values.row(r), norm.width, target);
-    sum += static_cast<double>(kernels::layer_norm_l2_loss_row<Arch>(z.row(r), target, norm.weight, norm.bias,
-                                                                     norm.width, norm.epsilon));
+    sum += static_cast<double>(
+        kernels::layer_norm_l2_loss_row<Arch>(z.row(r), target, norm.weight, norm.bias, norm.width, norm.epsilon));
   }
   return sum / static_cast<double>(z.rows());
 }

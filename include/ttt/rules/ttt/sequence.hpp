@@ -79,9 +79,8 @@ PartLoss part_loss(const Rule& rule, const TttHead<Scalar>& head, const Scalar* 
 
 /// Reads one part: learn, apply, and fold when it ends its mini-batch.
 template <class Arch, class Rule, class Scalar = typename Rule::Scalar>
-void forward_part(const Rule& rule, TttForm form, const TttHead<Scalar>& head,
-                  const typename Rule::State& state, MiniBatchPart part, const TttRows<const Scalar>& rows,
-                  MatrixView<Scalar> out, Arena& scratch) {
+void forward_part(const Rule& rule, TttForm form, const TttHead<Scalar>& head, const typename Rule::State& state,
+                  MiniBatchPart part, const TttRows<const Scalar>& rows, MatrixView<Scalar> out, Arena& scratch) {
   if (form == TttForm::primal) return rule.template primal<Arch>(head, state, part, rows, out, scratch);
   rule.template learn<Arch>(head, state, part, rows, {}, scratch);
   rule.template apply<Arch>(head, state, part, rows.queries, out, scratch);
@@ -99,7 +98,8 @@ void forward_sequence(Rule rule, TttForm form, const TttHead<Scalar>& head, Scal
     const MiniBatchPart part = parts[i];
     const TttRows<const Scalar> part_rows = rows.part(parts.row(i), part.count);
     if (checkpoints.data && i % checkpoints.interval == 0)
-      std::copy_n(state_data, i == 0 ? rule.state_size() : rule.weight_size(), checkpoints.at(i / checkpoints.interval));
+      std::copy_n(state_data, i == 0 ? rule.state_size() : rule.weight_size(),
+                  checkpoints.at(i / checkpoints.interval));
     if (losses) losses[i] = part_loss<Arch>(rule, head, initial, state_data, part, part_rows, scratch);
     forward_part<Arch>(rule, form, head, state, part, part_rows, out.rows(parts.row(i), part.count), scratch);
     const bool all_rows_follow = i + 1 < parts.size() && parts[i + 1].count == rule.mini_batch();
@@ -107,9 +107,10 @@ void forward_sequence(Rule rule, TttForm form, const TttHead<Scalar>& head, Scal
   }
 }
 
-/// Backward of `forward_sequence`, from the checkpoints it left. `d_state_data` goes from the gradient of the final state
-/// to that of the initial one; `d_rows` [T × D] are assigned, `d_head` accumulates. What lies between checkpoints is
-/// computed again, once: the states of their parts, rows learned, and what the learning leaves are held for the way back.
+/// Backward of `forward_sequence`, from the checkpoints it left. `d_state_data` goes from the gradient of the final
+/// state to that of the initial one; `d_rows` [T × D] are assigned, `d_head` accumulates. What lies between checkpoints
+/// is computed again, once: the states of their parts, rows learned, and what the learning leaves are held for the way
+/// back.
 template <class Arch, class Rule, class Scalar = typename Rule::Scalar>
 void backward_sequence(Rule rule, const TttHead<Scalar>& head, const PartList& parts,
                        const TttRows<const Scalar>& rows, MatrixView<const Scalar> d_out,
@@ -143,8 +144,8 @@ void backward_sequence(Rule rule, const TttHead<Scalar>& head, const PartList& p
       const bool ends = part.end() == rule.mini_batch();
       if (ends && (i + 1 == parts.size() || parts[i + 1].end() != rule.mini_batch())) d_state.close();
       rule.template backward<Arch>(head, states[i - first], kept[i - first], part, rows_of(i),
-                                   d_out.rows(parts.row(i), part.count), d_state,
-                                   d_rows.part(parts.row(i), part.count), d_head, scratch);
+                                   d_out.rows(parts.row(i), part.count), d_state, d_rows.part(parts.row(i), part.count),
+                                   d_head, scratch);
     }
   }
 }

@@ -9,8 +9,9 @@ namespace rules {
 
 /// Backward of learn, apply and (when the part ends the mini-batch) fold.
 ///
-/// `state` is what the part started from, with its own rows learned again, and `kept` what that learning left; `d_state`
-/// goes from the gradient of the state after the part to that of the state before. Assigns `d_rows`, adds to `d_head`.
+/// `state` is what the part started from, with its own rows learned again, and `kept` what that learning left;
+/// `d_state` goes from the gradient of the state after the part to that of the state before. Assigns `d_rows`, adds to
+/// `d_head`.
 template <class Arch, class Scalar>
 void ttt_linear_backward(const TttHead<Scalar>& head, const TttLinearState<Scalar>& state,
                          const TttLinearKept<Scalar>& kept, MiniBatchPart part, const TttRows<const Scalar>& rows,

@@ -7,8 +7,8 @@ TTT_NAMESPACE_BEGIN
 
 namespace rules {
 
-/// State of one head of TTT-Linear: the fast weights W [D × D], b [D] its open mini-batch started with, and of each token
-/// read since (the rows that are not in use are zero) its key, its inner gradient and its learning rate.
+/// State of one head of TTT-Linear: the fast weights W [D × D], b [D] its open mini-batch started with, and of each
+/// token read since (the rows that are not in use are zero) its key, its inner gradient and its learning rate.
 template <class Scalar>
 struct TttLinearState {
   FastLinear<Scalar> map;

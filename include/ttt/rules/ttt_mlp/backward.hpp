@@ -51,7 +51,8 @@ void ttt_mlp_apply_backward(const TttMlpBackward<Scalar>& b, MatrixView<const Sc
   add_rows<Arch, Scalar>(d_out, d_queries);
 }
 
-/// d_g1 → gradients of g1 = e ∘ gelu′(z1), e = g2 W2ᵀ: d_e = d_g1 ∘ gelu′(z1), d_z1 = d_g1 ∘ e ∘ gelu″(z1), d_g2 += d_e W2.
+/// d_g1 → gradients of g1 = e ∘ gelu′(z1), e = g2 W2ᵀ: d_e = d_g1 ∘ gelu′(z1), d_z1 = d_g1 ∘ e ∘ gelu″(z1), d_g2 += d_e
+/// W2.
 template <class Arch, class Scalar>
 void ttt_mlp_first_gradient_backward(const TttMlpBackward<Scalar>& b) {
   const auto d_g1 = b.d_state.first.gradients.rows(b.part.first, b.part.count);
@@ -89,8 +90,9 @@ void ttt_mlp_learn_backward(const TttMlpBackward<Scalar>& b, const TttRows<const
 
 /// Backward of learn, apply and (when the part ends the mini-batch) fold.
 ///
-/// `state` is what the part started from, with its own rows learned again, and `kept` what that learning left; `d_state`
-/// goes from the gradient of the state after the part to that of the state before. Assigns `d_rows`, adds to `d_head`.
+/// `state` is what the part started from, with its own rows learned again, and `kept` what that learning left;
+/// `d_state` goes from the gradient of the state after the part to that of the state before. Assigns `d_rows`, adds to
+/// `d_head`.
 template <class Arch, class Scalar>
 void ttt_mlp_backward(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state, const TttMlpKept<Scalar>& kept,
                       MiniBatchPart part, const TttRows<const Scalar>& rows, MatrixView<const Scalar> d_out,
@@ -98,9 +100,15 @@ void ttt_mlp_backward(const TttHead<Scalar>& head, const TttMlpState<Scalar>& st
                       const TttHeadGradient<Scalar>& d_head, Arena& scratch) {
   const Arena::Frame frame(scratch);
   const Index count = part.count, width = rows.keys.columns(), hidden = state.first.weight.columns();
-  const detail::TttMlpBackward<Scalar> shared{head, state, kept, d_state, d_head, part,
+  const detail::TttMlpBackward<Scalar> shared{head,
+                                              state,
+                                              kept,
+                                              d_state,
+                                              d_head,
+                                              part,
                                               {2 * count, width, hidden, scratch},
-                                              {3 * count, hidden, width, scratch}, scratch};
+                                              {3 * count, hidden, width, scratch},
+                                              scratch};
   if (part.end() == state.first.keys.rows()) {
     fast_fold_backward<Arch>(state.first, shared.rates(), d_state.first, shared.d_rates(), scratch);
     fast_fold_backward<Arch>(state.second, shared.rates(), d_state.second, shared.d_rates(), scratch);

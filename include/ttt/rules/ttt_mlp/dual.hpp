@@ -22,7 +22,8 @@ void gelu_rows(MatrixView<const Scalar> z, MatrixView<Scalar> x) {
     });
 }
 
-/// x2 = gelu(z1), slope = gelu′(z1) and, unless it is empty, curvature = gelu″(z1), element by element; slope may be z1.
+/// x2 = gelu(z1), slope = gelu′(z1) and, unless it is empty, curvature = gelu″(z1), element by element; slope may be
+/// z1.
 template <class Arch, class Scalar>
 void gelu_rows_with_slope(MatrixView<const Scalar> z, MatrixView<Scalar> x, MatrixView<Scalar> slope,
                           MatrixView<Scalar> curvature) {

@@ -7,8 +7,8 @@ TTT_NAMESPACE_BEGIN
 
 namespace rules {
 
-/// State of one head of TTT-MLP: W1 [D × F], b1 [F], W2 [F × D], b2 [D] at the start of the open mini-batch and, for each
-/// token read since (unused rows zero), the inputs and inner gradients of both maps and the learning rate.
+/// State of one head of TTT-MLP: W1 [D × F], b1 [F], W2 [F × D], b2 [D] at the start of the open mini-batch and, for
+/// each token read since (unused rows zero), the inputs and inner gradients of both maps and the learning rate.
 template <class Scalar>
 struct TttMlpState {
   FastLinear<Scalar> first;   ///< D → F; its keys are the layer's keys
@@ -49,9 +49,9 @@ struct TttMlpState {
 /// What `learn` leaves for a backward, of a part's keys; empty when it is not wanted.
 template <class Scalar>
 struct TttMlpKept {
-  MatrixView<Scalar> z2;                 ///< x2 W2 + b2 [K × D]
-  MatrixView<Scalar> slope, curvature;   ///< gelu′(z1) and gelu″(z1) [K × F]
-  MatrixView<Scalar> errors;             ///< e = g2 W2ᵀ [K × F]
+  MatrixView<Scalar> z2;                ///< x2 W2 + b2 [K × D]
+  MatrixView<Scalar> slope, curvature;  ///< gelu′(z1) and gelu″(z1) [K × F]
+  MatrixView<Scalar> errors;            ///< e = g2 W2ᵀ [K × F]
 };
 
 }  // namespace rules
