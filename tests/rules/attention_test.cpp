@@ -40,17 +40,24 @@ struct Result {
   Matrix<Scalar> output, log_sums;
 };
 
-/// Queries [first, first + count) against keys that lie in parts beginning at `starts`.
+/// Queries [first, first + count) against keys in caches that begin at `starts`, multiples of a panel.
 template <class Arch = simd::Native, class Scalar>
 Result<Scalar> forward(const Sequence<Scalar>& s, const std::vector<Index>& starts, Index first, Index count) {
-  std::vector<rules::KeyValueRows<Scalar>> parts;
+  std::vector<std::vector<Scalar>> memory;
+  std::vector<rules::KeyValueStretch<Scalar>> stretches;
+  const Index width = s.shape.head_width;
   for (std::size_t i = 0; i < starts.size(); ++i) {
-    const Index rows = (i + 1 < starts.size() ? starts[i + 1] : s.tokens()) - starts[i];
-    parts.push_back({starts[i], s.keys.rows(starts[i], rows), s.values.rows(starts[i], rows), {}, {}});
+    const Index start = starts[i], end = i + 1 < starts.size() ? starts[i + 1] : first + count;
+    if (start >= end) continue;
+    const auto size = rules::KeyValueCache<Scalar>::size(end - start, 1, width);
+    memory.emplace_back(static_cast<std::size_t>(size), Scalar(55));
+    const rules::KeyValueCache<Scalar> cache(memory.back().data(), end - start, 1, width, start);
+    rules::write_cache(cache, start, s.keys.rows(start, end - start), s.values.rows(start, end - start));
+    stretches.push_back({start, end, cache.key(0, 0), cache.values(0)});
   }
   Result<Scalar> result{Matrix<Scalar>(count, s.queries.columns(), Scalar(777)), Matrix<Scalar>(count, s.shape.group)};
   Arena scratch;
-  rules::attention_forward<Arch, Scalar>(s.shape, parts, first, s.queries.rows(first, count), result.output.view(),
+  rules::attention_forward<Arch, Scalar>(s.shape, stretches, first, s.queries.rows(first, count), result.output.view(),
                                          result.log_sums.view(), scratch);
   return result;
 }
@@ -104,7 +111,8 @@ TEMPLATE_TEST_CASE("the bits of attention do not depend on tiles, parts or compa
     for (const Index first : {0, 1, 50, 95, 96, 100, 191, 229})
       for (const Index count : {Index{1}, Index{3}, Index{97}, Index{230} - first}) {
         if (first + count > 230) continue;
-        const auto part = forward(s, {0, first / 2, first / 2 + 20}, first, count);
+        const Index middle = rules::panel_begin(first / 2);
+        const auto part = forward(s, {0, middle, middle + rules::key_panel}, first, count);
         CHECK(same_bits(part.output.view(), whole.output.rows(first, count)));
         CHECK(same_bits(part.log_sums.view(), whole.log_sums.rows(first, count)));
       }
@@ -130,18 +138,15 @@ TEST_CASE("gradients of attention across tiles and blocks", "[rules][attention]"
   for (const auto& shape : {rules::AttentionShape{6, 1, rules::unlimited_window}, {4, 3, rules::unlimited_window},
                             {6, 2, 50}, {4, 1, 120}, {6, 5, 1}}) {
     INFO("D " << shape.head_width << ", G " << shape.group << ", window " << shape.window);
-    constexpr Index tokens = 150, cut = 70;
+    constexpr Index tokens = 150;
     Sequence<double> s(tokens, shape);
     const auto recorded = forward(s, {0}, 0, tokens);
     Matrix<double> d_queries(tokens, s.queries.columns(), 777.0);
     Matrix<double> d_keys(tokens, shape.head_width, 0.5), d_values(tokens, shape.head_width, 0.25);
-    std::vector<rules::KeyValueRows<double>> parts;
-    for (const auto& [first, count] : {std::pair{Index{0}, cut}, std::pair{cut, tokens - cut}})
-      parts.push_back({first, s.keys.rows(first, count), s.values.rows(first, count), d_keys.rows(first, count),
-                       d_values.rows(first, count)});
+    const rules::KeyValueGradients<double> keys{0, s.keys.view(), s.values.view(), d_keys.view(), d_values.view()};
     Arena scratch;
     const rules::AttentionRecordRows<double> record{s.queries.view(), recorded.output.view(), recorded.log_sums.view()};
-    rules::attention_backward<simd::Native, double>(shape, parts, 0, record, s.d_output.view(), d_queries.view(), scratch);
+    rules::attention_backward<simd::Native, double>(shape, keys, 0, record, s.d_output.view(), d_queries.view(), scratch);
 
     const auto loss = [&] {
       const auto result = forward(s, {0}, 0, tokens);
@@ -170,10 +175,10 @@ TEST_CASE("scalar and wide packs agree in the backward", "[rules][attention]") {
   const auto recorded = forward(s, {0}, 0, 130);
   const auto run = [&]<class Arch>(Arch) {
     Matrix<double> d(130, 14), d_keys(130, 7), d_values(130, 7);
-    const std::vector<rules::KeyValueRows<double>> parts{{0, s.keys.view(), s.values.view(), d_keys.view(), d_values.view()}};
+    const rules::KeyValueGradients<double> keys{0, s.keys.view(), s.values.view(), d_keys.view(), d_values.view()};
     Arena scratch;
     const rules::AttentionRecordRows<double> record{s.queries.view(), recorded.output.view(), recorded.log_sums.view()};
-    rules::attention_backward<Arch, double>(s.shape, parts, 0, record, s.d_output.view(), d.view(), scratch);
+    rules::attention_backward<Arch, double>(s.shape, keys, 0, record, s.d_output.view(), d.view(), scratch);
     return std::array{d, d_keys, d_values};
   };
   const auto wide = run(simd::Native{}), scalar = run(simd::Generic{});
@@ -181,25 +186,33 @@ TEST_CASE("scalar and wide packs agree in the backward", "[rules][attention]") {
 }
 
 TEST_CASE("a cache holds the last positions where position mod rows says", "[rules][attention]") {
-  constexpr Index rows = 5, heads = 2, width = 3;
+  constexpr Index rows = 32, heads = 2, width = 3;
   std::vector<double> memory(static_cast<std::size_t>(rules::KeyValueCache<double>::size(rows, heads, width)), 0.0);
   const rules::KeyValueCache<double> cache(memory.data(), rows, heads, width);
-  const auto keys = random_matrix<double>(13, heads * width, 1), values = random_matrix<double>(13, heads * width, 2);
-  for (const auto& [first, count] : {std::pair<Index, Index>{0, 3}, {3, 1}, {4, 9}})
+  const auto keys = random_matrix<double>(77, heads * width, 1), values = random_matrix<double>(77, heads * width, 2);
+  for (const auto& [first, count] : {std::pair<Index, Index>{0, 3}, {3, 1}, {4, 29}, {33, 44}})
     rules::write_cache(cache, first, keys.rows(first, count), values.rows(first, count));
-  for (Index position = 8; position < 13; ++position)
+  for (Index position = 45; position < 77; ++position)
     for (Index head = 0; head < heads; ++head)
       for (Index c = 0; c < width; ++c) {
-        CHECK(cache.keys(head)(position % rows, c) == keys(position, head * width + c));
+        CHECK(cache.key(head, position % rows)[c * rules::key_panel] == keys(position, head * width + c));
         CHECK(cache.values(head)(position % rows, c) == values(position, head * width + c));
       }
-  Matrix<double> read_keys(7, heads * width, 9.0), read_values(7, heads * width, 9.0);
-  rules::read_cache<double>({memory.data(), rows, heads, width}, 6, read_keys.view(), read_values.view());
-  for (Index r = 0; r < 7; ++r) {
-    CHECK(read_keys(r, 4) == (r < 2 ? 9.0 : keys(6 + r, 4)));
-    CHECK(read_values(r, 4) == (r < 2 ? 9.0 : values(6 + r, 4)));
+  Matrix<double> read_keys(34, heads * width, 9.0), read_values(34, heads * width, 9.0);
+  rules::read_cache<double>({memory.data(), rows, heads, width}, 43, read_keys.view(), read_values.view());
+  for (Index r = 0; r < 34; ++r) {
+    CHECK(read_keys(r, 4) == (r < 2 ? 9.0 : keys(43 + r, 4)));
+    CHECK(read_values(r, 4) == (r < 2 ? 9.0 : values(43 + r, 4)));
   }
-  rules::clear_positions(cache, 9, 11);
-  for (Index position = 8; position < 13; ++position)
-    CHECK((cache.values(1)(position % rows, 2) == 0) == (position == 9 || position == 10));
+  rules::clear_positions(cache, 63, 65);
+  for (Index position = 45; position < 77; ++position)
+    CHECK((cache.values(1)(position % rows, 2) == 0) == (position == 63 || position == 64));
+}
+
+TEST_CASE("the rows of a cache follow from its size", "[rules][attention]") {
+  for (Index rows = 0; rows <= 50; ++rows) {
+    const Index size = rules::KeyValueCache<float>::size(rows, 3, 10);
+    CHECK(size >= 2 * rows * 30);
+    CHECK(rules::KeyValueCache<float>::rows_of(size, 3, 10) == rows);
+  }
 }

@@ -89,13 +89,14 @@ class BasicAttention {
             nn::make_weight<Scalar>(narrow, width()), nn::make_weight<Scalar>(width(), width())};
   }
 
-  /// An empty cache: for `capacity` tokens, more are refused with an Error; a ring has `window` rows whatever `capacity`.
+  /// An empty cache: for `capacity` tokens, more are refused with an Error; a ring has `window` rows, in
+  /// whole panels, whatever `capacity`.
   State initial_state(const Parameters&, Index capacity) const {
-    return {0, Buffer<Scalar>(cache_rows(capacity) * 2 * config_.key_value_width())};
+    return {0, Buffer<Scalar>(state_size(capacity))};
   }
   /// Bytes of the keys and values of a State.
   std::size_t state_bytes(Index capacity) const {
-    return static_cast<std::size_t>(cache_rows(capacity) * 2 * config_.key_value_width()) * sizeof(Scalar);
+    return static_cast<std::size_t>(state_size(capacity)) * sizeof(Scalar);
   }
   /// Bytes a Record takes for one sequence of `tokens` from its beginning; one that continues also keeps the keys and
   /// values it still sees of the time before.
@@ -116,7 +117,10 @@ class BasicAttention {
 
   static void check(const Config& config);
   void check_capacity(std::span<const Piece> pieces) const;
-  Index cache_rows(Index capacity) const { return memory == AttentionMemory::ring ? config_.window : capacity; }
+  Index state_size(Index capacity) const {
+    const Index rows = memory == AttentionMemory::ring ? rules::panel_end(config_.window) : capacity;
+    return rules::KeyValueCache<Scalar>::size(rows, config_.key_value_count(), config_.head_width());
+  }
   std::size_t record_bytes(Index rows, Index segments) const;
   Rows allocate(Index rows, bool recorded, Arena& arena) const;
   void rotate(std::span<const Piece> pieces, const Rows& rows, bool back, Context& context) const;
@@ -230,10 +234,11 @@ void BasicAttention<Element, memory>::forward(const Parameters& parameters, Matr
   nn::linear_forward(parameters.key, x, rows.keys, context);
   nn::linear_forward(parameters.value, x, rows.values, context);
   rotate(plan, rows, false, context);
+  if (record) rules::keep_prior(layout_, pieces, arena);
+  rules::store_rows(layout_, pieces, rows, context);
   rules::attend(layout_, plan, rows, context);
   nn::linear_forward(parameters.output, rows.heads, y, context);
   if (record) {
-    rules::keep_prior(layout_, pieces, arena);
     record->x = x;
     record->rows = rows;
     record->pieces = pieces;

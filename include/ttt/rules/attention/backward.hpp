@@ -17,105 +17,181 @@ struct AttentionRecordRows {
   }
 };
 
+/// Keys and values of positions first, first + 1, … of one head [n × D], and their gradients, which are added to.
+template <class Scalar>
+struct KeyValueGradients {
+  Index first = 0;
+  MatrixView<const Scalar> keys, values;
+  MatrixView<Scalar> d_keys, d_values;
+};
+
 namespace detail {
 
-/// factor · x as [columns × D], a query per row.
-template <class Arch, class Scalar>
-MatrixView<Scalar> packed_tile(const QueryTile<Scalar, Arch>& tile, MatrixView<const Scalar> x, Scalar factor,
-                               Arena& scratch) {
-  const auto to = scratch.matrix<Scalar>(tile.columns, tile.shape.head_width);
-  for (Index c = 0; c < tile.columns; ++c) {
-    const Scalar* from = tile.row(x, c);
-    for (Index d = 0; d < to.columns(); ++d) to(c, d) = factor * from[d];
-  }
-  return to;
+/// x [n × D] as panels.
+template <class Scalar>
+const Scalar* as_panels(MatrixView<const Scalar> x, Arena& scratch) {
+  Scalar* const panels = scratch.allocate<Scalar>(panel_end(x.rows()) * x.columns());
+  for (Index first = 0; first < x.rows(); first += key_panel)
+    for (Index d = 0; d < x.columns(); ++d) {
+      Scalar* const to = panels + first * x.columns() + d * key_panel;
+      for (Index lane = 0; lane < key_panel; ++lane) to[lane] = x(std::min(first + lane, x.rows() - 1), d);
+    }
+  return panels;
 }
 
-/// Per column what is subtracted: the logarithm of the sum of its weights, and delta = d_output · output.
+/// What the tiles of one head share.
 template <class Scalar>
-struct ColumnShifts {
-  VectorView<Scalar> log_sum, delta;  ///< [padded]
+struct BackwardKeys {
+  KeyValueGradients<Scalar> rows;
+  const Scalar *key_panels, *value_panels;
 
-  template <class Arch>
-  ColumnShifts(const QueryTile<Scalar, Arch>& tile, const AttentionRecordRows<Scalar>& record,
-               MatrixView<const Scalar> d_output, Arena& scratch)
-      : log_sum(scratch.vector<Scalar>(tile.padded)), delta(scratch.vector<Scalar>(tile.padded)) {
-    for (Index c = 0; c < tile.padded; ++c) {
-      log_sum[c] = delta[c] = Scalar(0);
-      if (c >= tile.columns) continue;
-      log_sum[c] = record.log_sums(c / tile.shape.group, c % tile.shape.group);
-      const Scalar *a = tile.row(record.output, c), *b = tile.row(d_output, c);
-      delta[c] = simd::sum_packs<Scalar, Arch>(
-          tile.shape.head_width, [&]<class P>(P, Index d) TTT_INLINE_LAMBDA { return P::load(a + d) * P::load(b + d); });
+  BackwardKeys(const KeyValueGradients<Scalar>& of, Arena& scratch)
+      : rows(of), key_panels(as_panels(of.keys, scratch)), value_panels(as_panels(of.values, scratch)) {}
+  Right<Scalar> panels(const Scalar* of, Index position) const {
+    return {of + (position - rows.first) * rows.keys.columns(), rows.keys.columns()};
+  }
+};
+
+/// The rows of a tile of queries, scaled, of its gradients, and per row what is subtracted: the logarithm of the sum of
+/// its weights, and delta = d_output · output.
+template <class Scalar, class Arch>
+struct BackwardRows {
+  MatrixView<Scalar> queries, d_output, d_queries;  ///< [rows × D]
+  VectorView<Scalar> log_sum, delta;                ///< [rows]
+
+  BackwardRows(const QueryTile& tile, const AttentionRecordRows<Scalar>& record, MatrixView<const Scalar> d_y,
+               Arena& scratch)
+      : queries(packed_rows<Arch>(tile, record.queries, score_scale<Scalar>(tile.shape), scratch)),
+        d_output(packed_rows<Arch>(tile, d_y, Scalar(1), scratch)),
+        d_queries(scratch.zeros<Scalar>(tile.rows(), tile.shape.head_width)),
+        log_sum(scratch.vector<Scalar>(tile.rows())),
+        delta(scratch.vector<Scalar>(tile.rows())) {
+    for (Index r = 0; r < tile.rows(); ++r) {
+      const Scalar *a = tile.row(record.output, r), *b = d_output.row(r);
+      log_sum[r] = record.log_sums(r / tile.shape.group, r % tile.shape.group);
+      delta[r] = simd::sum_packs<Scalar, Arch>(
+          d_output.columns(), [&]<class P>(P, Index d) TTT_INLINE_LAMBDA { return P::load(a + d) * P::load(b + d); });
+    }
+  }
+
+  /// scores become weights P = exp(scores − log_sum), d_weights become d_scores = P ∘ (d_weights − delta), whole
+  /// panels.
+  void differentiate_softmax(Index row, MatrixView<Scalar> scores, MatrixView<Scalar> d_weights) const {
+    using P = simd::Pack<Scalar, Arch>;
+    for (Index r = 0; r < scores.rows(); ++r) {
+      const P shift(log_sum[row + r]), less(delta[row + r]);
+      for (Index i = 0; i < scores.columns(); i += P::size) {
+        const P weight = weight_of(P::load(scores.row(r) + i) - shift);
+        weight.store(scores.row(r) + i);
+        (weight * (P::load(d_weights.row(r) + i) - less)).store(d_weights.row(r) + i);
+      }
     }
   }
 };
 
-/// scores become weights P = exp(scores − log_sum), d_weights become d_scores = P ∘ (d_weights − delta).
+/// The gradients of the keys and values of a block, from weights and d_scores [rows × block], in groups of keys: only
+/// the rows that see a group count.
 template <class Arch, class Scalar>
-void differentiate_softmax(const ColumnShifts<Scalar>& shifts, MatrixView<Scalar> scores, MatrixView<Scalar> d_weights) {
-  using P = simd::Pack<Scalar, Arch>;
-  for (Index c = 0; c < scores.columns(); c += P::size) {
-    const P log_sum = P::load(shifts.log_sum.data() + c), delta = P::load(shifts.delta.data() + c);
-    for (Index r = 0; r < scores.rows(); ++r) {
-      const P weight = weight_of(P::load(scores.row(r) + c) - log_sum);
-      weight.store(scores.row(r) + c);
-      (weight * (P::load(d_weights.row(r) + c) - delta)).store(d_weights.row(r) + c);
+void add_key_gradients(const QueryTile& tile, const BackwardRows<Scalar, Arch>& rows, const BackwardKeys<Scalar>& keys,
+                       KeyRange block, MatrixView<Scalar> weights, MatrixView<Scalar> d_scores) {
+  const Index group = tile.shape.group;
+  const auto add = [&](MatrixView<Scalar> of, MatrixView<Scalar> by, MatrixView<Scalar> to, Index column,
+                       Index columns) {
+    for (Index at = block.first; at < block.end; at += tile_rows<Arch>) {
+      const Index count = std::min<Index>(tile_rows<Arch>, block.end - at);
+      const Index begin = std::max<Index>(at - tile.position, 0) * group;
+      const Index end = std::min(at + count - 1 + tile.shape.window - tile.position, tile.tokens) * group;
+      if (begin >= end) continue;
+      const kernels::Left<Scalar> left(of.row(begin) + at - block.first, count, end - begin, 1, of.stride());
+      small_product<Arch>(left, Right<Scalar>(by.rows(begin, end - begin).columns(column, columns)), columns,
+                          to.row(at - keys.rows.first) + column, to.stride(), FromOutput{});
     }
-  }
+  };
+  tile.for_each_strip<Arch>(0, tile.shape.head_width, [&](Index column, Index end) {
+    add(weights, rows.d_output, keys.rows.d_values, column, end - column);
+    add(d_scores, rows.queries, keys.rows.d_keys, column, end - column);
+  });
+}
+
+/// weights P and d_scores of a block [rows × block], zero in what a group of rows does not see of it.
+template <class Arch, class Scalar>
+void differentiate_block(const QueryTile& tile, const BackwardRows<Scalar, Arch>& rows,
+                         const BackwardKeys<Scalar>& keys, KeyRange block, MatrixView<Scalar> weights,
+                         MatrixView<Scalar> d_scores) {
+  // Panels count from the first key here, as blocks do.
+  const auto lanes_of = [&](KeyRange range) {
+    return KeyRange{block.first + panel_begin(range.first - block.first),
+                    block.first + panel_end(range.end - block.first)};
+  };
+  tile.for_each_strip<Arch>(block.first, block.end, [&](Index at, Index end) {
+    tile.for_each_group(tile_rows<Arch>, {at, end}, [&](Index row, Index count, KeyRange range) {
+      const KeyRange lanes = lanes_of(range);
+      const auto multiply = [&](MatrixView<Scalar> left, const Scalar* panels, MatrixView<Scalar> to) {
+        small_product<Arch>(kernels::Left<Scalar>(left.rows(row, count)), keys.panels(panels, lanes.first),
+                            lanes.size(), to.row(row) + lanes.first - block.first, to.stride(), FromZero{});
+      };
+      multiply(rows.queries, keys.key_panels, weights);
+      multiply(rows.d_output, keys.value_panels, d_scores);
+    });
+  });
+  tile.for_each_group(tile_rows<Arch>, block, [&](Index row, Index count, KeyRange range) {
+    const KeyRange lanes = lanes_of(range);
+    const auto part = [&](MatrixView<Scalar> of) {
+      return of.rows(row, count).columns(lanes.first - block.first, lanes.size());
+    };
+    tile.mask(row, lanes, part(weights));
+    rows.differentiate_softmax(row, part(weights), part(d_scores));
+    for (const auto& of : {weights, d_scores})
+      for (Index r = row; r < row + count; ++r) {
+        std::fill(of.row(r), of.row(r) + lanes.first - block.first, Scalar(0));
+        for (Index i = lanes.end - block.first; i < block.size(); ++i) of(r, i) = Scalar(0);
+      }
+  });
 }
 
 template <class Arch, class Scalar>
-void backward_tile(const QueryTile<Scalar, Arch>& tile, KeyValueParts<Scalar> parts,
-                   const AttentionRecordRows<Scalar>& record, MatrixView<const Scalar> d_output,
-                   MatrixView<Scalar> d_queries, Arena& scratch) {
-  using kernels::Output;
+void backward_tile(const QueryTile& tile, const BackwardKeys<Scalar>& keys, const AttentionRecordRows<Scalar>& record,
+                   MatrixView<const Scalar> d_output, MatrixView<Scalar> d_queries, Arena& scratch) {
   const Arena::Frame frame(scratch);
   const Index width = tile.shape.head_width;
-  const Scalar scale = score_scale<Scalar>(tile.shape);
-  const auto query_columns = transposed_tile(tile, record.queries, scale, scratch);
-  const auto query_rows = packed_tile(tile, record.queries, scale, scratch);
-  const auto d_output_columns = transposed_tile(tile, d_output, Scalar(1), scratch);
-  const auto d_output_rows = packed_tile(tile, d_output, Scalar(1), scratch);
-  const ColumnShifts<Scalar> shifts(tile, record, d_output, scratch);
-  const auto weights = scratch.matrix<Scalar>(attention_key_block, tile.padded);
-  const auto d_scores = scratch.matrix<Scalar>(attention_key_block, tile.padded);
-  const auto d_query_rows = scratch.zeros<Scalar>(tile.columns, width);
-  tile.for_each_block([&](KeyBlock block) {
-    const auto block_weights = weights.rows(0, block.size()), block_d_scores = d_scores.rows(0, block.size());
-    block_product<Arch>(parts, block, &KeyValueRows<Scalar>::keys, query_columns, block_weights);
-    tile.mask(block, block_weights);
-    block_product<Arch>(parts, block, &KeyValueRows<Scalar>::values, d_output_columns, block_d_scores);
-    differentiate_softmax<Arch>(shifts, block_weights, block_d_scores);
-    for_each_run(parts, block, [&](const KeyValueRows<Scalar>& part, Index row, Index offset, Index count) {
-      const auto run_weights = weights.rows(offset, count).columns(0, tile.columns);
-      const auto run_d_scores = d_scores.rows(offset, count).columns(0, tile.columns);
-      kernels::matmul<Arch>(kernels::transposed(run_d_scores), part.keys.rows(row, count), d_query_rows, Output::accumulate);
-      if (part.d_keys.empty()) return;
-      kernels::matmul<Arch>(run_weights, d_output_rows, part.d_values.rows(row, count), Output::accumulate);
-      kernels::matmul<Arch>(run_d_scores, query_rows, part.d_keys.rows(row, count), Output::accumulate);
+  const BackwardRows<Scalar, Arch> rows(tile, record, d_output, scratch);
+  const auto weights = scratch.matrix<Scalar>(tile.rows(), attention_key_block);
+  const auto d_scores = scratch.matrix<Scalar>(tile.rows(), attention_key_block);
+  tile.for_each_block(keys.rows.first, [&](KeyRange block) {
+    differentiate_block<Arch>(tile, rows, keys, block, weights, d_scores);
+    tile.for_each_strip<Arch>(0, width, [&](Index column, Index end) {
+      tile.for_each_group(tile_rows<Arch>, block, [&](Index row, Index count, KeyRange range) {
+        const kernels::Left<Scalar> left(d_scores.rows(row, count).columns(range.first - block.first, range.size()));
+        const auto key_rows = keys.rows.keys.rows(range.first - keys.rows.first, range.size());
+        small_product<Arch>(left, Right<Scalar>(key_rows.columns(column, end - column)), end - column,
+                            rows.d_queries.row(row) + column, width, FromOutput{});
+      });
     });
+    add_key_gradients<Arch>(tile, rows, keys, block, weights, d_scores);
   });
-  for (Index c = 0; c < tile.columns; ++c) {
-    Scalar* to = tile.row(d_queries, c);
-    for (Index d = 0; d < width; ++d) to[d] = scale * d_query_rows(c, d);
+  const Scalar scale = score_scale<Scalar>(tile.shape);
+  for (Index r = 0; r < tile.rows(); ++r) {
+    Scalar* const to = tile.row(d_queries, r);
+    for (Index d = 0; d < width; ++d) to[d] = scale * rows.d_queries(r, d);
   }
 }
 
 }  // namespace detail
 
-/// Backward of `attention_forward`: assigns d_queries [n × G·D] and adds to the gradients of `parts`, for the same tokens
-/// and parts as the forward had; weights are recomputed block by block from `log_sums` (Dao 2023, "FlashAttention-2",
+/// Backward of `attention_forward`: assigns d_queries [n × G·D] and adds to the gradients of `keys`, which hold every
+/// position that any query sees; weights are recomputed block by block from `log_sums` (Dao 2023, "FlashAttention-2",
 /// algorithm 2). d_queries must not overlap the inputs.
 template <class Arch = simd::Native, class Scalar>
-void attention_backward(const AttentionShape& shape, std::type_identity_t<KeyValueParts<Scalar>> parts, Index position,
-                        const AttentionRecordRows<Scalar>& record, MatrixView<const std::type_identity_t<Scalar>> d_output,
+void attention_backward(const AttentionShape& shape, const KeyValueGradients<std::type_identity_t<Scalar>>& keys,
+                        Index position, const AttentionRecordRows<Scalar>& record,
+                        MatrixView<const std::type_identity_t<Scalar>> d_output,
                         MatrixView<std::type_identity_t<Scalar>> d_queries, Arena& scratch) {
+  const Arena::Frame frame(scratch);
+  const detail::BackwardKeys<Scalar> shared(keys, scratch);
   for (Index first = 0; first < d_output.rows(); first += shape.tile_tokens()) {
     const Index count = std::min(shape.tile_tokens(), d_output.rows() - first);
-    const detail::QueryTile<Scalar, Arch> tile(shape, position + first, count);
-    detail::backward_tile<Arch, Scalar>(tile, parts, record.rows(first, count), d_output.rows(first, count),
-                                        d_queries.rows(first, count), scratch);
+    detail::backward_tile<Arch, Scalar>({shape, position + first, count}, shared, record.rows(first, count),
+                                        d_output.rows(first, count), d_queries.rows(first, count), scratch);
   }
 }
 

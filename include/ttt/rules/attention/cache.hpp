@@ -6,70 +6,89 @@
 
 #include "ttt/core/segment.hpp"
 #include "ttt/core/state.hpp"
+#include "ttt/rules/attention/product.hpp"
 #include "ttt/rules/attention/tile.hpp"
 
 TTT_NAMESPACE_BEGIN
 
 namespace rules {
 
-/// Keys and values of a sequence in the memory of a State: first the keys, then the values, each head's rows in one
-/// stretch, so that decoding streams through them. The row of a position is position mod rows: a cache that grows never
-/// wraps, a ring does. Keys are rotated already.
+/// Keys and values of a sequence in the memory of a State: first the keys, then the values, each head's in one stretch,
+/// so that decoding streams through them; keys as panels, values as rows. The row of a position is position − origin,
+/// mod rows: a cache that grows never wraps, a ring does, and has whole panels for rows. Keys are rotated already.
 template <class Element>
 class KeyValueCache {
  public:
   KeyValueCache() = default;
-  KeyValueCache(Element* data, Index rows, Index heads, Index head_width)
-      : data_(data), rows_(rows), heads_(heads), width_(head_width) {}
+  KeyValueCache(Element* data, Index rows, Index heads, Index head_width, Index origin = 0)
+      : data_(data), rows_(rows), heads_(heads), width_(head_width), origin_(origin) {}
 
-  static Index size(Index rows, Index heads, Index head_width) { return 2 * rows * heads * head_width; }
+  static constexpr Index size(Index rows, Index heads, Index head_width) {
+    return (panel_end(rows) + rows) * heads * head_width;
+  }
+  /// The inverse of `size`.
+  static constexpr Index rows_of(Index size, Index heads, Index head_width) {
+    const Index both = size / (heads * head_width), panels = (both + key_panel - 1) / (2 * key_panel);
+    return both - panels * key_panel;
+  }
 
-  bool empty() const { return data_ == nullptr; }
   Index rows() const { return rows_; }
   Index heads() const { return heads_; }
-  MatrixView<Element> keys(Index head) const { return {data_ + head * rows_ * width_, rows_, width_}; }
-  MatrixView<Element> values(Index head) const { return keys(heads_ + head); }
+  /// Channel d of a key is at `[d * key_panel]`; a multiple of `key_panel` begins a panel.
+  Element* key(Index head, Index row) const {
+    return data_ + (head * panel_end(rows_) + panel_begin(row)) * width_ + row % key_panel;
+  }
+  MatrixView<Element> values(Index head) const {
+    return {data_ + (heads_ * panel_end(rows_) + head * rows_) * width_, rows_, width_};
+  }
 
-  /// Calls `body(row, position, count)` for each stretch of rows that holds positions [first, end), at most `rows()`.
+  /// Calls `body(row, position, count)` for each stretch of rows that holds positions [first, end).
   template <class Body>
   void for_each_stretch(Index first, Index end, Body&& body) const {
-    TTT_ASSERT(end - first <= rows_, "a cache holds no more positions than it has rows");
     while (first < end) {
-      const Index row = first % rows_, count = std::min(end - first, rows_ - row);
+      const Index row = (first - origin_) % rows_, count = std::min(end - first, rows_ - row);
       body(row, first, count);
       first += count;
     }
+  }
+  /// Calls `body(position, head, key, value)` for each of positions [first, end), at most `rows()`, and each head.
+  template <class Body>
+  void for_each_entry(Index first, Index end, Body&& body) const {
+    TTT_ASSERT(end - first <= rows_, "a cache holds no more positions than it has rows");
+    for (Index head = 0; head < heads_; ++head)
+      for_each_stretch(first, end, [&](Index row, Index position, Index count) {
+        for (Index i = 0; i < count; ++i) body(position + i, head, key(head, row + i), values(head).row(row + i));
+      });
   }
   /// First of the positions before `end` that a cache which has seen `tokens` of them still holds.
   Index first_held(Index end, Index tokens) const { return end - std::min(tokens, rows_); }
 
  private:
   Element* data_ = nullptr;
-  Index rows_ = 0, heads_ = 0, width_ = 0;
+  Index rows_ = 0, heads_ = 0, width_ = 0, origin_ = 0;
 };
 
 /// Zeroes the rows of positions [first, end).
 template <class Scalar>
 void clear_positions(const KeyValueCache<Scalar>& cache, Index first, Index end) {
-  cache.for_each_stretch(first, end, [&](Index row, Index, Index count) {
-    for (Index head = 0; head < cache.heads(); ++head) {
-      fill(cache.keys(head).rows(row, count), Scalar(0));
-      fill(cache.values(head).rows(row, count), Scalar(0));
-    }
+  const Index width = cache.values(0).columns();
+  cache.for_each_entry(first, end, [&](Index, Index, Scalar* key, Scalar* value) {
+    for (Index d = 0; d < width; ++d) key[d * key_panel] = value[d] = Scalar(0);
   });
 }
 
-/// Writes keys and values [n × heads · D] of positions position, position + 1, …; of more rows than the cache has, the last.
+/// Writes keys and values [n × heads · D] of positions position, position + 1, …; of more rows than the cache has, the
+/// last.
 template <class Scalar>
-void write_cache(const KeyValueCache<Scalar>& cache, Index position, MatrixView<const std::type_identity_t<Scalar>> keys,
+void write_cache(const KeyValueCache<Scalar>& cache, Index position,
+                 MatrixView<const std::type_identity_t<Scalar>> keys,
                  MatrixView<const std::type_identity_t<Scalar>> values) {
-  const Index end = position + keys.rows();
-  cache.for_each_stretch(cache.first_held(end, keys.rows()), end, [&](Index row, Index at, Index count) {
-    for (Index head = 0; head < cache.heads(); ++head) {
-      const auto to_keys = cache.keys(head).rows(row, count), to_values = cache.values(head).rows(row, count);
-      copy(keys.rows(at - position, count).columns(head * to_keys.columns(), to_keys.columns()), to_keys);
-      copy(values.rows(at - position, count).columns(head * to_keys.columns(), to_keys.columns()), to_values);
-    }
+  const Index end = position + keys.rows(), width = cache.values(0).columns();
+  cache.for_each_entry(cache.first_held(end, keys.rows()), end, [&](Index at, Index head, Scalar* key, Scalar* value) {
+    const Scalar* const from_key = keys.row(at - position) + head * width;
+    const Scalar* const from_value = values.row(at - position) + head * width;
+    for (Index d = 0; d < width; ++d) key[d * key_panel] = from_key[d];
+    for (Index d = 0; d < width; ++d) value[d] = from_value[d];
   });
 }
 
@@ -77,13 +96,24 @@ void write_cache(const KeyValueCache<Scalar>& cache, Index position, MatrixView<
 template <class Scalar>
 void read_cache(const KeyValueCache<const Scalar>& cache, Index position, MatrixView<Scalar> keys,
                 MatrixView<Scalar> values) {
-  const Index end = position + keys.rows();
-  cache.for_each_stretch(cache.first_held(end, keys.rows()), end, [&](Index row, Index at, Index count) {
-    for (Index head = 0; head < cache.heads(); ++head) {
-      const auto from_keys = cache.keys(head).rows(row, count), from_values = cache.values(head).rows(row, count);
-      copy(from_keys, keys.rows(at - position, count).columns(head * from_keys.columns(), from_keys.columns()));
-      copy(from_values, values.rows(at - position, count).columns(head * from_keys.columns(), from_keys.columns()));
-    }
+  const Index end = position + keys.rows(), width = cache.values(0).columns();
+  cache.for_each_entry(cache.first_held(end, keys.rows()), end,
+                       [&](Index at, Index head, const Scalar* key, const Scalar* value) {
+                         Scalar* const to_key = keys.row(at - position) + head * width;
+                         for (Index d = 0; d < width; ++d) to_key[d] = key[d * key_panel];
+                         std::copy_n(value, width, values.row(at - position) + head * width);
+                       });
+}
+
+/// Copies positions [first, end) that both hold.
+template <class Scalar>
+void copy_entries(const KeyValueCache<Scalar>& from, const KeyValueCache<Scalar>& to, Index first, Index end) {
+  const Index width = to.values(0).columns();
+  to.for_each_entry(first, end, [&](Index at, Index head, Scalar* key, Scalar* value) {
+    from.for_each_stretch(at, at + 1, [&](Index row, Index, Index) {
+      for (Index d = 0; d < width; ++d) key[d * key_panel] = from.key(head, row)[d * key_panel];
+      std::copy_n(from.values(head).row(row), width, value);
+    });
   });
 }
 
@@ -99,7 +129,9 @@ struct AttentionPiece {
   bool reset = false;                         ///< begins anew: nothing of the State is seen
   bool last = false;                          ///< no later piece shares the State
   Index first_tile = 0;                       ///< tiles of the pieces before
-  Scalar* prior_rows = nullptr;               ///< a copy of the `prior` positions, where a Record needs it
+  bool alone = false;                         ///< no other piece shares the State
+  KeyValueCache<Scalar> entries{};            ///< where keys and values of its rows are during the call
+  MatrixView<Scalar> prior_keys{}, prior_values{};  ///< copies of the `prior` positions, where a Record needs them
 
   Index end() const { return position + rows; }
 };
@@ -114,8 +146,11 @@ std::span<AttentionPiece<Scalar>> plan_pieces(std::span<const Segment<BufferStat
   Index row = 0, tiles = 0, first_of_state = 0;
   for (Index i = 0; i < count; ++next) {
     const auto& segment = segments[static_cast<std::size_t>(i)];
-    const auto same_state = [&](Index other) { return segments[static_cast<std::size_t>(other)].state == segment.state; };
+    const auto same_state = [&](Index other) {
+      return segments[static_cast<std::size_t>(other)].state == segment.state;
+    };
     if (i > 0 && !same_state(i - 1)) first_of_state = i;
+    const Index first_segment = i;
     const Index position = segment.reset ? 0 : static_cast<Index>(segment.state->position);
     AttentionPiece<Scalar> piece{segment.state, first_of_state, i, row};
     piece.position = position;
@@ -126,6 +161,7 @@ std::span<AttentionPiece<Scalar>> plan_pieces(std::span<const Segment<BufferStat
     while (i < count && same_state(i) && !segments[static_cast<std::size_t>(i)].reset);
     piece.end_segment = i;
     piece.last = i == count || !same_state(i);
+    piece.alone = piece.last && first_segment == first_of_state;
     row += piece.rows;
     tiles += (piece.rows + shape.tile_tokens() - 1) / shape.tile_tokens();
     *next = piece;

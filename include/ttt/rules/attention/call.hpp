@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// @file
-/// Attention of all rows and heads of a call, between the projections: what sees what, which tasks there are, and how the
-/// caches and their gradients change.
+/// Attention of all rows and heads of a call, between the projections: what sees what, which tasks there are, and how
+/// the caches and their gradients change.
 #pragma once
 
 #include <algorithm>
@@ -33,14 +33,9 @@ struct AttentionHeads {
 
   template <class State>
   auto cache(State& state) const {
-    using Element = std::remove_pointer_t<decltype(state.values.data())>;
-    const Index rows = state.values.size() / (2 * key_value_width());
-    return KeyValueCache<Element>(state.values.data(), rows, key_value_heads, shape.head_width);
-  }
-  /// The copy of what a piece sees of the time before it.
-  template <class Scalar>
-  KeyValueCache<Scalar> prior(const AttentionPiece<Scalar>& piece) const {
-    return {piece.prior_rows, piece.prior, key_value_heads, shape.head_width};
+    using Cache = KeyValueCache<std::remove_pointer_t<decltype(state.values.data())>>;
+    const Index rows = Cache::rows_of(state.values.size(), key_value_heads, shape.head_width);
+    return Cache(state.values.data(), rows, key_value_heads, shape.head_width);
   }
   /// Columns of a key/value head.
   template <class Scalar>
@@ -56,56 +51,80 @@ struct AttentionHeads {
 
 namespace detail {
 
-/// Up to two stretches of a cache and the rows of the call.
+/// Up to two stretches of a cache and those of the call.
 template <class Scalar>
-class PartList {
+class StretchList {
  public:
-  void add(const KeyValueRows<Scalar>& part) {
-    if (part.keys.rows() > 0) parts_[count_++] = part;
+  /// Positions [first, end) of a cache; `first` is a multiple of `key_panel`.
+  void add(const KeyValueCache<Scalar>& cache, Index head, Index first, Index end) {
+    cache.for_each_stretch(first, end, [&](Index row, Index position, Index count) {
+      stretches_[count_++] = {position, position + count, cache.key(head, row), cache.values(head).rows(row, count)};
+    });
   }
-  KeyValueParts<Scalar> span() const { return {parts_.data(), count_}; }
+  KeyValueStretches<Scalar> span() const { return {stretches_.data(), count_}; }
 
  private:
-  std::array<KeyValueRows<Scalar>, 3> parts_;
+  std::array<KeyValueStretch<Scalar>, 3> stretches_;
   std::size_t count_ = 0;
 };
 
-/// What key/value head `head` of a piece offers, the cache as it was before the call.
+/// What key/value head `head` of a piece sees.
 template <class Scalar>
-PartList<Scalar> forward_parts(const AttentionHeads& layout, const AttentionPiece<Scalar>& piece, Index head,
-                               const AttentionRows<Scalar>& rows) {
-  PartList<Scalar> parts;
+StretchList<Scalar> stretches(const AttentionHeads& layout, const AttentionPiece<Scalar>& piece, Index head) {
+  StretchList<Scalar> list;
   const auto cache = layout.cache(*piece.state);
-  cache.for_each_stretch(piece.position - piece.prior, piece.position, [&](Index row, Index position, Index count) {
-    parts.add({position, cache.keys(head).rows(row, count), cache.values(head).rows(row, count), {}, {}});
-  });
-  parts.add({piece.position, layout.narrow(rows.keys.rows(piece.row, piece.rows), head),
-             layout.narrow(rows.values.rows(piece.row, piece.rows), head), {}, {}});
-  return parts;
+  const Index first = panel_begin(piece.position - piece.prior), open = panel_begin(piece.position);
+  const bool in_state = piece.entries.key(0, 0) == cache.key(0, 0);
+  if (!in_state) list.add(cache, head, first, open);
+  list.add(piece.entries, head, in_state ? first : open, piece.end());
+  return list;
 }
 
-/// The same with gradients; earlier positions are read from the piece's copy, and their gradients go into `d_state`.
+/// Whether the rows of a piece may be written into the cache of its State before its queries have been answered: they
+/// must not overwrite what the first of them sees, nor what another piece does.
 template <class Scalar>
-PartList<Scalar> backward_parts(const AttentionHeads& layout, const AttentionPiece<Scalar>& piece, Index head,
-                                const AttentionRows<Scalar>& rows, const AttentionRows<Scalar>& d_rows,
-                                BufferState<Scalar>* d_state) {
-  PartList<Scalar> parts;
-  const auto prior = layout.prior(piece);
-  const Index first = piece.position - piece.prior;
-  if (d_state) {
-    const auto gradient = layout.cache(*d_state);
-    gradient.for_each_stretch(first, piece.position, [&](Index row, Index position, Index count) {
-      parts.add({position, prior.keys(head).rows(position - first, count), prior.values(head).rows(position - first, count),
-                 gradient.keys(head).rows(row, count), gradient.values(head).rows(row, count)});
-    });
-  } else {
-    parts.add({first, prior.keys(head), prior.values(head), {}, {}});
+bool fits_into_state(const AttentionHeads& layout, const AttentionPiece<Scalar>& piece) {
+  const Index rows = layout.cache(*piece.state).rows();
+  return piece.alone && piece.prior + piece.rows <= rows;
+}
+
+/// Keys and values of positions [first, first + n) that the backward of a piece sees, [n × D] of one head, in one
+/// place.
+template <class Scalar>
+KeyValueGradients<Scalar> gather(const AttentionHeads& layout, const AttentionPiece<Scalar>& piece, Index head,
+                                 const AttentionRows<Scalar>& rows, Arena& arena) {
+  const Index count = piece.prior + piece.rows, width = layout.shape.head_width;
+  const auto keys = arena.matrix<Scalar>(count, width), values = arena.matrix<Scalar>(count, width);
+  if (piece.prior > 0) {
+    copy(layout.narrow(piece.prior_keys, head), keys.rows(0, piece.prior));
+    copy(layout.narrow(piece.prior_values, head), values.rows(0, piece.prior));
   }
-  parts.add({piece.position, layout.narrow(rows.keys.rows(piece.row, piece.rows), head),
-             layout.narrow(rows.values.rows(piece.row, piece.rows), head),
-             layout.narrow(d_rows.keys.rows(piece.row, piece.rows), head),
-             layout.narrow(d_rows.values.rows(piece.row, piece.rows), head)});
-  return parts;
+  copy(layout.narrow(rows.keys.rows(piece.row, piece.rows), head), keys.rows(piece.prior, piece.rows));
+  copy(layout.narrow(rows.values.rows(piece.row, piece.rows), head), values.rows(piece.prior, piece.rows));
+  return {piece.position - piece.prior, keys, values, arena.zeros<Scalar>(count, width),
+          arena.zeros<Scalar>(count, width)};
+}
+
+template <class Scalar>
+void add(MatrixView<const std::type_identity_t<Scalar>> from, MatrixView<Scalar> to) {
+  for (Index r = 0; r < to.rows(); ++r)
+    for (Index c = 0; c < to.columns(); ++c) to(r, c) += from(r, c);
+}
+
+/// The reverse for the gradients: adds them to those of the rows and, when wanted, of the State before the call.
+template <class Scalar>
+void scatter(const AttentionHeads& layout, const AttentionPiece<Scalar>& piece, Index head,
+             const KeyValueGradients<Scalar>& from, const AttentionRows<Scalar>& d_rows, BufferState<Scalar>* d_state) {
+  add(from.d_keys.rows(piece.prior, piece.rows), layout.narrow(d_rows.keys.rows(piece.row, piece.rows), head));
+  add(from.d_values.rows(piece.prior, piece.rows), layout.narrow(d_rows.values.rows(piece.row, piece.rows), head));
+  if (!d_state) return;
+  const auto cache = layout.cache(*d_state);
+  cache.for_each_stretch(from.first, piece.position, [&](Index row, Index position, Index count) {
+    for (Index i = 0; i < count; ++i)
+      for (Index d = 0; d < layout.shape.head_width; ++d)
+        cache.key(head, row + i)[d * key_panel] += from.d_keys(position + i - from.first, d);
+    add(from.d_values.rows(position - from.first, count), cache.values(head).rows(row, count));
+  });
 }
 
 template <class Scalar>
@@ -131,6 +150,37 @@ void adopt_state_gradient(const AttentionHeads& layout, const AttentionPiece<Sca
 
 }  // namespace detail
 
+/// Writes the keys and values of the rows where the queries will find them: into the State's cache when nobody misses
+/// what they replace, otherwise into a cache for the call that begins with a copy of the State's open panel. Afterwards
+/// the States of the former are as after the call, but for their positions.
+template <class Scalar>
+void store_rows(const AttentionHeads& layout, std::span<AttentionPiece<Scalar>> pieces,
+                const AttentionRows<std::type_identity_t<Scalar>>& rows, Context& context) {
+  const Index heads = layout.key_value_heads, width = layout.shape.head_width;
+  for (auto& piece : pieces) {
+    piece.entries = layout.cache(*piece.state);
+    if (detail::fits_into_state(layout, piece)) continue;
+    const Index origin = panel_begin(piece.position), count = panel_end(piece.end()) - origin;
+    Scalar* const memory = context.scratch().template allocate<Scalar>(piece.entries.size(count, heads, width));
+    piece.entries = KeyValueCache<Scalar>(memory, count, heads, width, origin);
+  }
+  context.parallel(static_cast<Index>(pieces.size()), [&](Index i, Arena&) {
+    const auto& piece = pieces[static_cast<std::size_t>(i)];
+    const auto cache = layout.cache(*piece.state);
+    const auto before = static_cast<Index>(piece.state->position);
+    if (detail::fits_into_state(layout, piece)) {
+      if (piece.reset) clear_positions(cache, cache.first_held(before, before), before);
+    } else {
+      const Index first = panel_begin(piece.position);
+      clear_positions(piece.entries, first, panel_end(piece.end()));
+      if (piece.prior > 0)
+        copy_entries(cache, piece.entries, std::max(first, piece.position - piece.prior), piece.position);
+    }
+    write_cache(piece.entries, piece.position, rows.keys.rows(piece.row, piece.rows),
+                rows.values.rows(piece.row, piece.rows));
+  });
+}
+
 /// Assigns rows.heads and, unless empty, rows.log_sums, one task per tile of queries and key/value head. The caches are
 /// read, not changed.
 template <class Arch = simd::Native, class Scalar>
@@ -148,10 +198,9 @@ void attend(const AttentionHeads& layout, std::span<const AttentionPiece<Scalar>
     const Index local = task - piece.first_tile * layout.key_value_heads;
     const Index head = local / tiles(piece), first = local % tiles(piece) * tile;
     const Index row = piece.row + first, size = std::min(tile, piece.rows - first);
-    const auto parts = detail::forward_parts(layout, piece, head, rows);
     attention_forward<Arch, Scalar>(
-        layout.shape, parts.span(), piece.position + first, layout.wide(rows.queries.rows(row, size), head),
-        layout.wide(rows.heads.rows(row, size), head),
+        layout.shape, detail::stretches(layout, piece, head).span(), piece.position + first,
+        layout.wide(rows.queries.rows(row, size), head), layout.wide(rows.heads.rows(row, size), head),
         rows.log_sums.empty() ? rows.log_sums : rows.log_sums.rows(row, size).columns(head * group, group), arena);
   });
 }
@@ -160,37 +209,35 @@ void attend(const AttentionHeads& layout, std::span<const AttentionPiece<Scalar>
 template <class Scalar>
 void keep_prior(const AttentionHeads& layout, std::span<AttentionPiece<Scalar>> pieces, Arena& arena) {
   for (auto& piece : pieces) {
-    piece.prior_rows = arena.allocate<Scalar>(
-        KeyValueCache<Scalar>::size(piece.prior, layout.key_value_heads, layout.shape.head_width));
-    const Index first = piece.position - piece.prior;
-    const auto from = layout.cache(*piece.state), to = layout.prior(piece);
-    from.for_each_stretch(first, piece.position, [&](Index row, Index position, Index count) {
-      for (Index head = 0; head < layout.key_value_heads; ++head) {
-        copy(from.keys(head).rows(row, count), to.keys(head).rows(position - first, count));
-        copy(from.values(head).rows(row, count), to.values(head).rows(position - first, count));
-      }
-    });
+    if (piece.prior == 0) continue;
+    piece.prior_keys = arena.matrix<Scalar>(piece.prior, layout.key_value_width());
+    piece.prior_values = arena.matrix<Scalar>(piece.prior, layout.key_value_width());
+    const BufferState<Scalar>& state = *piece.state;
+    read_cache(layout.cache(state), piece.position - piece.prior, piece.prior_keys, piece.prior_values);
   }
 }
 
-/// Writes the new keys and values into the caches and advances the States.
+/// Writes the keys and values that `store_rows` could not into the caches and advances the States.
 template <class Scalar>
 void update_states(const AttentionHeads& layout, std::span<const AttentionPiece<Scalar>> pieces,
                    const AttentionRows<std::type_identity_t<Scalar>>& rows, Context& context) {
   context.parallel(static_cast<Index>(pieces.size()), [&](Index i, Arena&) {
     const auto& piece = pieces[static_cast<std::size_t>(i)];
     if (!piece.last) return;
-    const auto cache = layout.cache(*piece.state);
-    const auto before = static_cast<Index>(piece.state->position);
-    if (piece.reset) clear_positions(cache, cache.first_held(before, before), before);
-    write_cache(cache, piece.position, rows.keys.rows(piece.row, piece.rows), rows.values.rows(piece.row, piece.rows));
+    if (!detail::fits_into_state(layout, piece)) {
+      const auto cache = layout.cache(*piece.state);
+      const auto before = static_cast<Index>(piece.state->position);
+      if (piece.reset) clear_positions(cache, cache.first_held(before, before), before);
+      write_cache(cache, piece.position, rows.keys.rows(piece.row, piece.rows),
+                  rows.values.rows(piece.row, piece.rows));
+    }
     piece.state->position = piece.end();
   });
 }
 
-/// Backward of `attend` and `update_states`: assigns the queries, keys and values of `d_rows` from d_rows.heads, and turns
-/// `d_states`, an entry per segment, from the gradient of the final into that of the initial States. One task per piece and
-/// key/value head, in which the heads that share keys add up in a fixed order.
+/// Backward of `attend` and `update_states`: assigns the queries, keys and values of `d_rows` from d_rows.heads, and
+/// turns `d_states`, an entry per segment, from the gradient of the final into that of the initial States. One task per
+/// piece and key/value head, in which the heads that share keys add up in a fixed order.
 template <class Arch = simd::Native, class Scalar>
 void attend_backward(const AttentionHeads& layout, std::span<const AttentionPiece<Scalar>> pieces,
                      const AttentionRows<std::type_identity_t<Scalar>>& rows,
@@ -207,12 +254,12 @@ void attend_backward(const AttentionHeads& layout, std::span<const AttentionPiec
     const auto& piece = pieces[static_cast<std::size_t>(task / layout.key_value_heads)];
     const Index head = task % layout.key_value_heads, group = layout.shape.group;
     const auto part = [&](MatrixView<Scalar> x) { return layout.wide(x.rows(piece.row, piece.rows), head); };
-    const auto parts = detail::backward_parts<Scalar>(layout, piece, head, rows, d_rows,
-                                                      detail::entry<Scalar>(d_states, piece.first_of_state));
+    const auto keys = detail::gather<Scalar>(layout, piece, head, rows, arena);
     const AttentionRecordRows<Scalar> record{part(rows.queries), part(rows.heads),
                                              rows.log_sums.rows(piece.row, piece.rows).columns(head * group, group)};
-    attention_backward<Arch, Scalar>(layout.shape, parts.span(), piece.position, record, part(d_rows.heads),
+    attention_backward<Arch, Scalar>(layout.shape, keys, piece.position, record, part(d_rows.heads),
                                      part(d_rows.queries), arena);
+    detail::scatter<Scalar>(layout, piece, head, keys, d_rows, detail::entry<Scalar>(d_states, piece.first_of_state));
   });
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// @file
-/// Softmax attention of one key/value head in blocks, with running maximum and sum (Milakov and Gimelshein 2018, "Online
-/// normalizer calculation for softmax"; Dao 2023, "FlashAttention-2", algorithm 1): memory does not grow with T².
+/// Softmax attention of one key/value head in blocks, with running maximum and sum (Milakov and Gimelshein 2018,
+/// "Online normalizer calculation for softmax"; Dao 2023, "FlashAttention-2", algorithm 1): memory does not grow with
+/// T².
 #pragma once
 
 #include "ttt/rules/attention/tile.hpp"
@@ -10,9 +11,22 @@ TTT_NAMESPACE_BEGIN
 
 namespace rules {
 
+/// Keys and values of positions [first, end) of one head, wherever they lie: in a cache, in the call. `first` is a
+/// multiple of `key_panel`, and so is `end` where another stretch follows.
+template <class Scalar>
+struct KeyValueStretch {
+  Index first = 0, end = 0;
+  const Scalar* keys = nullptr;     ///< panels; lanes of positions outside of the stretch hold finite numbers
+  MatrixView<const Scalar> values;  ///< [end − first × D]
+};
+
+/// Everything that the queries of a call may see, in order of position.
+template <class Scalar>
+using KeyValueStretches = std::span<const KeyValueStretch<Scalar>>;
+
 namespace detail {
 
-/// Running softmax of the columns of a tile. [padded] each.
+/// Running softmax of the rows of a tile. [rows] each.
 template <class Scalar>
 struct RunningSoftmax {
   VectorView<Scalar> maximum, sum, factor;
@@ -24,91 +38,139 @@ struct RunningSoftmax {
     std::fill(sum.begin(), sum.end(), Scalar(0));
   }
 
-  /// Turns the scores of a block into weights relative to the new maximum; `factor` is what earlier weights shrink by.
+  /// Turns the scores of rows from `first` on, whole panels, into weights relative to the new maximum; `factor` is what
+  /// earlier weights shrink by.
   template <class Arch>
-  void add(MatrixView<Scalar> scores) {
+  void add(Index first, MatrixView<Scalar> scores) const {
+    // All maxima before all exponentials: the sums across lanes of one row overlap with those of the next.
+    for (Index r = 0; r < scores.rows(); ++r) raise_maximum<Arch>(first + r, scores.row(r), scores.columns());
+    for (Index r = 0; r < scores.rows(); ++r) add_weights<Arch>(first + r, scores.row(r), scores.columns());
+  }
+
+ private:
+  template <class Arch>
+  void raise_maximum(Index row, const Scalar* scores, Index count) const {
     using P = simd::Pack<Scalar, Arch>;
-    for (Index c = 0; c < scores.columns(); c += P::size) {
-      const P before = P::load(maximum.data() + c);
-      P largest = before;
-      for (Index r = 0; r < scores.rows(); ++r) largest = simd::max(P::load(scores.row(r) + c), largest);
-      P block_sum(Scalar(0));
-      for (Index r = 0; r < scores.rows(); ++r) {
-        const P weight = weight_of(P::load(scores.row(r) + c) - largest);
-        weight.store(scores.row(r) + c);
-        block_sum = block_sum + weight;
-      }
-      const P shrink = weight_of(before - largest);
-      largest.store(maximum.data() + c);
-      shrink.store(factor.data() + c);
-      simd::fma(P::load(sum.data() + c), shrink, block_sum).store(sum.data() + c);
+    const Scalar before = maximum[row];
+    P lanes(before);
+    for (Index i = 0; i < count; i += P::size) lanes = simd::max(P::load(scores + i), lanes);
+    const Scalar largest = simd::reduce_max(lanes);
+    factor[row] = largest == before ? Scalar(1) : weight_of(simd::Pack<Scalar, simd::Generic>(before - largest)).value;
+    maximum[row] = largest;
+  }
+  template <class Arch>
+  void add_weights(Index row, Scalar* scores, Index count) const {
+    using P = simd::Pack<Scalar, Arch>;
+    const P largest(maximum[row]);
+    P block_sum(Scalar(0));
+    for (Index i = 0; i < count; i += P::size) {
+      const P weight = weight_of(P::load(scores + i) - largest);
+      weight.store(scores + i);
+      block_sum = block_sum + weight;
     }
+    sum[row] = sum[row] * factor[row] + simd::reduce_add(block_sum);
   }
 };
 
-/// x[c] *= factors[c] for each row c.
-template <class Arch, class Scalar>
-void scale_rows(VectorView<const Scalar> factors, MatrixView<Scalar> x) {
-  for (Index c = 0; c < x.rows(); ++c) {
-    if (factors[c] == Scalar(1)) continue;
-    simd::for_each_pack<Scalar, Arch>(x.columns(), [&]<class P>(P, Index d) TTT_INLINE_LAMBDA {
-      (P::load(x.row(c) + d) * P(factors[c])).store(x.row(c) + d);
-    });
-  }
+/// Calls `body(stretch, range)` for each piece of `range` that lies in one stretch.
+template <class Scalar, class Body>
+TTT_INLINE void for_each_run(KeyValueStretches<Scalar> stretches, KeyRange range, Body&& body) {
+  for (const auto& stretch : stretches)
+    if (const KeyRange run = range.within({stretch.first, stretch.end}); !run.empty()) body(stretch, run);
 }
 
 /// output = weighted / sum, log_sums = maximum + log(sum).
 template <class Arch, class Scalar>
-void write_tile(const QueryTile<Scalar, Arch>& tile, const RunningSoftmax<Scalar>& softmax, MatrixView<Scalar> weighted,
+void write_tile(const QueryTile& tile, const RunningSoftmax<Scalar>& softmax, MatrixView<Scalar> weighted,
                 MatrixView<Scalar> output, MatrixView<Scalar> log_sums) {
   using std::log;
-  for (Index c = 0; c < tile.columns; ++c) {
-    const Scalar* from = weighted.row(c);
-    Scalar* to = tile.row(output, c);
+  for (Index r = 0; r < tile.rows(); ++r) {
+    const Scalar* from = weighted.row(r);
+    Scalar* to = tile.row(output, r);
     simd::for_each_pack<Scalar, Arch>(weighted.columns(), [&]<class P>(P, Index d) TTT_INLINE_LAMBDA {
-      (P::load(from + d) / P(softmax.sum[c])).store(to + d);
+      (P::load(from + d) / P(softmax.sum[r])).store(to + d);
     });
-    if (!log_sums.empty()) log_sums(c / tile.shape.group, c % tile.shape.group) = softmax.maximum[c] + log(softmax.sum[c]);
+    if (!log_sums.empty())
+      log_sums(r / tile.shape.group, r % tile.shape.group) = softmax.maximum[r] + log(softmax.sum[r]);
   }
 }
 
+/// scores [rows × block] of what the rows see of a block, panel after panel.
 template <class Arch, class Scalar>
-void forward_tile(const QueryTile<Scalar, Arch>& tile, KeyValueParts<Scalar> parts, MatrixView<const Scalar> queries,
-                  MatrixView<Scalar> output, MatrixView<Scalar> log_sums, Arena& scratch) {
-  const Arena::Frame frame(scratch);
-  const auto columns = transposed_tile(tile, queries, score_scale<Scalar>(tile.shape), scratch);
-  const auto scores = scratch.matrix<Scalar>(attention_key_block, tile.padded);
-  const auto weighted = scratch.zeros<Scalar>(tile.columns, tile.shape.head_width);
-  RunningSoftmax<Scalar> softmax(tile.padded, scratch);
-  tile.for_each_block([&](KeyBlock block) {
-    const auto block_scores = scores.rows(0, block.size());
-    block_product<Arch>(parts, block, &KeyValueRows<Scalar>::keys, columns, block_scores);
-    tile.mask(block, block_scores);
-    softmax.template add<Arch>(block_scores);
-    scale_rows<Arch, Scalar>(softmax.factor, weighted);
-    for_each_run(parts, block, [&](const KeyValueRows<Scalar>& part, Index row, Index offset, Index count) {
-      const kernels::Left<Scalar> weights(scores.row(offset), tile.columns, count, 1, tile.padded);
-      kernels::matmul<Arch>(weights, part.values.rows(row, count), weighted, kernels::Output::accumulate);
+void score_block(const QueryTile& tile, KeyRange block, KeyValueStretches<Scalar> stretches, MatrixView<Scalar> rows,
+                 MatrixView<Scalar> scores) {
+  const Index width = tile.shape.head_width;
+  tile.for_each_strip<Arch>(block.first, block.end, [&](Index at, Index end) {
+    tile.for_each_group(tile_rows<Arch>, {at, end}, [&](Index row, Index count, KeyRange range) {
+      for_each_run(stretches, range.panels(), [&](const KeyValueStretch<Scalar>& stretch, KeyRange run) {
+        const Right<Scalar> keys(stretch.keys + (run.first - stretch.first) * width, width);
+        small_product<Arch>(kernels::Left<Scalar>(rows.rows(row, count)), keys, run.panels().size(),
+                            scores.row(row) + run.first - block.first, scores.stride(), FromZero{});
+      });
     });
   });
-  write_tile(tile, softmax, weighted, output, log_sums);
+}
+
+/// weighted [rows × D] = factor · weighted + weights · values of a block.
+template <class Arch, class Scalar>
+void add_values(const QueryTile& tile, KeyRange block, KeyValueStretches<Scalar> stretches, MatrixView<Scalar> weights,
+                VectorView<Scalar> factors, MatrixView<Scalar> weighted) {
+  tile.for_each_strip<Arch>(0, weighted.columns(), [&](Index column, Index end) {
+    tile.for_each_group(tile_rows<Arch>, block, [&](Index row, Index count, KeyRange range) {
+      for_each_run(stretches, range, [&](const KeyValueStretch<Scalar>& stretch, KeyRange run) {
+        const auto multiply = [&](auto start) {
+          const auto left = weights.rows(row, count).columns(run.first - block.first, run.size());
+          const auto values = stretch.values.rows(run.first - stretch.first, run.size()).columns(column, end - column);
+          small_product<Arch>(kernels::Left<Scalar>(left), Right<Scalar>(values), end - column,
+                              weighted.row(row) + column, weighted.stride(), start);
+        };
+        if (run.first == range.first)
+          multiply(FromScaledOutput<Scalar>{factors.data() + row});
+        else
+          multiply(FromOutput{});
+      });
+    });
+  });
+}
+
+template <class Arch, class Scalar>
+void forward_tile(const QueryTile& tile, KeyValueStretches<Scalar> stretches, MatrixView<const Scalar> queries,
+                  MatrixView<Scalar> output, MatrixView<Scalar> log_sums, Arena& scratch) {
+  const Arena::Frame frame(scratch);
+  const auto rows = packed_rows<Arch>(tile, queries, score_scale<Scalar>(tile.shape), scratch);
+  const auto weighted = scratch.zeros<Scalar>(tile.rows(), tile.shape.head_width);
+  const auto scores = scratch.matrix<Scalar>(tile.rows(), attention_key_block);
+  const RunningSoftmax<Scalar> softmax(tile.rows(), scratch);
+  tile.for_each_block(0, [&](KeyRange block) {
+    score_block<Arch>(tile, block, stretches, rows, scores);
+    tile.for_each_group(tile_rows<Arch>, block, [&](Index row, Index count, KeyRange range) {
+      const KeyRange lanes = range.panels();
+      const auto part = scores.rows(row, count).columns(lanes.first - block.first, lanes.size());
+      tile.mask(row, lanes, part);
+      softmax.template add<Arch>(row, part);
+    });
+    add_values<Arch>(tile, block, stretches, scores, softmax.factor, weighted);
+  });
+  write_tile<Arch>(tile, softmax, weighted, output, log_sums);
 }
 
 }  // namespace detail
 
 /// output_i = Σ_j softmax_j(q_i · k_j / √D) v_j over the visible j, for the G heads that share the keys and values.
 ///
-/// queries and output [n × G·D] are those of positions position, position + 1, …; `parts` hold every visible position;
-/// log_sums [n × G] = log Σ_j exp(q_i · k_j / √D) is what the backward needs, empty when not wanted. Outputs are assigned
-/// and must not overlap the inputs. The bits of a row do not depend on the other rows of the call.
+/// queries and output [n × G·D] are those of positions position, position + 1, …; `stretches` hold every visible
+/// position from a multiple of `key_panel` on; log_sums [n × G] = log Σ_j exp(q_i · k_j / √D) is what the backward
+/// needs, empty when not wanted. Outputs are assigned and must not overlap the inputs. The bits of a row do not depend
+/// on the other rows of the call.
 template <class Arch = simd::Native, class Scalar>
-void attention_forward(const AttentionShape& shape, std::type_identity_t<KeyValueParts<Scalar>> parts, Index position,
-                       MatrixView<const Scalar> queries, MatrixView<std::type_identity_t<Scalar>> output,
+void attention_forward(const AttentionShape& shape, std::type_identity_t<KeyValueStretches<Scalar>> stretches,
+                       Index position, MatrixView<const Scalar> queries,
+                       MatrixView<std::type_identity_t<Scalar>> output,
                        MatrixView<std::type_identity_t<Scalar>> log_sums, Arena& scratch) {
   for (Index first = 0; first < queries.rows(); first += shape.tile_tokens()) {
     const Index count = std::min(shape.tile_tokens(), queries.rows() - first);
-    const detail::QueryTile<Scalar, Arch> tile(shape, position + first, count);
-    detail::forward_tile<Arch, Scalar>(tile, parts, queries.rows(first, count), output.rows(first, count),
+    detail::forward_tile<Arch, Scalar>({shape, position + first, count}, stretches, queries.rows(first, count),
+                                       output.rows(first, count),
                                        log_sums.empty() ? log_sums : log_sums.rows(first, count), scratch);
   }
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /// @file
-/// What forward and backward of attention share: a tile of queries, blocks of keys, and the scores between them.
+/// What forward and backward of attention share: a tile of queries, blocks of keys, and which of them see each other.
 ///
-/// Scores lie with a key per row and a query of a head per column. So the heads that share keys are columns of one
-/// product, the softmax runs along whole packs without sums across lanes, and no key or value is ever transposed.
-/// Blocks of keys begin at multiples of `attention_key_block` of the absolute position, and every column is a chain of its
-/// own over them: the bits of a query's output depend on its position, not on the queries it is computed with.
+/// Scores lie with a query per row and a key per lane. Blocks of keys begin at multiples of `attention_key_block` of
+/// the absolute position, and every row is a chain of its own over them: the bits of a query's output depend on its
+/// position, not on the queries it is computed with. Rows go in groups of a register tile; what a whole group cannot
+/// see is skipped.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,7 @@
 #include <span>
 
 #include "ttt/kernels/elementary.hpp"
-#include "ttt/kernels/matmul.hpp"
+#include "ttt/rules/attention/product.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -23,10 +23,11 @@ namespace rules {
 /// Window of attention that reaches back to the beginning.
 inline constexpr Index unlimited_window = std::numeric_limits<Index>::max() / 4;
 
-/// Keys of one block and queries (times heads) of one tile: multiples of every register tile of `matmul`, small enough
-/// that a block of scores stays in the second-level cache.
+/// Keys of one block, whole panels, and queries (times heads) of one tile, whole register tiles: small enough that
+/// keys, values and everything of the queries stay in the second-level cache.
 inline constexpr Index attention_key_block = 96;
-inline constexpr Index attention_tile_columns = 96;
+inline constexpr Index attention_tile_rows = 96;
+static_assert(attention_key_block % key_panel == 0);
 
 /// One key/value head and the query heads that use it.
 struct AttentionShape {
@@ -35,110 +36,92 @@ struct AttentionShape {
   Index window = unlimited_window;  ///< query i sees keys j with i − window < j ≤ i
 
   /// Tokens of one tile: what a task should take a multiple of.
-  Index tile_tokens() const { return std::max<Index>(1, attention_tile_columns / group); }
+  Index tile_tokens() const { return std::max<Index>(1, attention_tile_rows / group); }
   /// First position that a query at `position` sees.
   Index first_visible(Index position) const { return position < window ? 0 : position - window + 1; }
 };
 
-/// Keys and values of consecutive positions of one head, [n × D] each, wherever they lie: in a cache, in the call.
-/// The backward adds into the gradients; empty ones are not wanted.
-template <class Scalar>
-struct KeyValueRows {
-  Index first = 0;  ///< position of row 0
-  MatrixView<const Scalar> keys, values;
-  MatrixView<Scalar> d_keys, d_values;
-
-  Index end() const { return first + keys.rows(); }
-};
-
-/// Everything that the queries of a call may see, in order of position.
-template <class Scalar>
-using KeyValueParts = std::span<const KeyValueRows<Scalar>>;
-
 namespace detail {
 
-/// Positions [first, end) of one block of keys.
-struct KeyBlock {
+/// Positions [first, end).
+struct KeyRange {
   Index first, end;
+
+  bool empty() const { return first >= end; }
   Index size() const { return end - first; }
+  KeyRange within(KeyRange other) const { return {std::max(first, other.first), std::min(end, other.end)}; }
+  /// The whole panels it touches.
+  KeyRange panels() const { return {panel_begin(first), panel_end(end)}; }
 };
 
-/// Queries of consecutive positions and all heads of the group: column token · G + head.
-template <class Scalar, class Arch>
+/// Queries of consecutive positions and all heads of the group: row token · G + head.
 struct QueryTile {
-  static constexpr Index pack = simd::Pack<Scalar, Arch>::size;
-
-  QueryTile(const AttentionShape& attention, Index first_position, Index count)
-      : shape(attention), position(first_position), tokens(count), columns(count * attention.group),
-        padded((columns + pack - 1) / pack * pack) {}
-
   AttentionShape shape;
   Index position, tokens;
-  Index columns;  ///< tokens · G
-  Index padded;   ///< columns in memory, whole packs; those beyond `columns` hold finite numbers of no meaning
 
+  Index rows() const { return tokens * shape.group; }
   Index end() const { return position + tokens; }
-  /// First column whose query is at `at` or later.
-  Index column_from(Index at) const { return std::clamp<Index>(at - position, 0, tokens) * shape.group; }
-  const Scalar* row(MatrixView<const Scalar> x, Index column) const {
-    return x.row(column / shape.group) + column % shape.group * shape.head_width;
-  }
-  Scalar* row(MatrixView<Scalar> x, Index column) const {
-    return x.row(column / shape.group) + column % shape.group * shape.head_width;
+  Index position_of(Index row) const { return position + row / shape.group; }
+  KeyRange seen(Index row) const { return {shape.first_visible(position_of(row)), position_of(row) + 1}; }
+  /// What any of `count` rows sees.
+  KeyRange seen(Index row, Index count) const { return {seen(row).first, seen(row + count - 1).end}; }
+  /// The row at x [tokens × G·D] of a row of the tile.
+  template <class Scalar>
+  Scalar* row(MatrixView<Scalar> x, Index row) const {
+    return x.row(row / shape.group) + row % shape.group * shape.head_width;
   }
 
-  /// The blocks of keys that any query of the tile sees, in order.
+  /// The blocks of keys that any query of the tile sees, in order, counted from position `origin`.
   template <class Body>
-  void for_each_block(Body&& body) const {
-    for (Index at = shape.first_visible(position); at < end();) {
-      const Index next = std::min((at / attention_key_block + 1) * attention_key_block, end());
-      body(KeyBlock{at, next});
-      at = next;
+  void for_each_block(Index origin, Body&& body) const {
+    const Index seen_first = seen(0).first - origin;
+    for (Index at = origin + seen_first - seen_first % attention_key_block; at < end(); at += attention_key_block)
+      body(KeyRange{at, std::min(at + attention_key_block, end())});
+  }
+
+  /// Calls `body(first_row, count, range)` for each group of rows and what it sees of the block, if anything.
+  template <class Body>
+  void for_each_group(Index size, KeyRange block, Body&& body) const {
+    for (Index row = 0; row < rows(); row += size) {
+      const Index count = std::min(size, rows() - row);
+      if (const KeyRange range = seen(row, count).within(block); !range.empty()) body(row, count, range);
     }
   }
 
-  /// Makes the scores that the mask forbids so low that their exponential is 0.
-  void mask(KeyBlock block, MatrixView<Scalar> scores) const {
-    const bool sees_last = position >= block.end - 1, reaches_first = shape.first_visible(end() - 1) <= block.first;
-    if (sees_last && reaches_first) return;
-    for (Index key = block.first; key < block.end; ++key) {
-      Scalar* row = scores.row(key - block.first);
-      std::fill(row, row + column_from(key), std::numeric_limits<Scalar>::lowest());
-      std::fill(row + column_from(key + shape.window), row + columns, std::numeric_limits<Scalar>::lowest());
+  /// Calls `body(from, to)` for the strips of `key_panel` columns of [first, end), which stay in the first-level cache
+  /// while the groups of rows pass; all at once when there is one group.
+  template <class Arch, class Body>
+  void for_each_strip(Index first, Index end, Body&& body) const {
+    const Index step = rows() > tile_rows<Arch> ? key_panel : end - first;
+    for (Index at = first; at < end; at += step) body(at, std::min(at + step, end));
+  }
+
+  /// Makes the scores that the mask forbids so low that their exponential is 0: those of rows from `row` on, of the
+  /// keys of `lanes`.
+  template <class Scalar>
+  void mask(Index row, KeyRange lanes, MatrixView<Scalar> scores) const {
+    for (Index r = 0; r < scores.rows(); ++r) {
+      const KeyRange visible = seen(row + r);
+      Scalar* const at = scores.row(r);
+      for (Index key = lanes.first; key < std::min(visible.first, lanes.end); ++key)
+        at[key - lanes.first] = std::numeric_limits<Scalar>::lowest();
+      for (Index key = std::max(visible.end, lanes.first); key < lanes.end; ++key)
+        at[key - lanes.first] = std::numeric_limits<Scalar>::lowest();
     }
   }
 };
 
-/// Calls `body(part, row, offset, count)` for each piece of `block` that lies in one part: rows [row, row + count) of the
-/// part are rows [offset, offset + count) of the block.
-template <class Scalar, class Body>
-void for_each_run(KeyValueParts<Scalar> parts, KeyBlock block, Body&& body) {
-  for (const auto& part : parts) {
-    const Index from = std::max(block.first, part.first), to = std::min(block.end, part.end());
-    if (from < to) body(part, from - part.first, from - block.first, to - from);
-  }
-}
-
-/// factor · x as [D × padded], a query per column.
+/// factor · x as [rows × D].
 template <class Arch, class Scalar>
-MatrixView<Scalar> transposed_tile(const QueryTile<Scalar, Arch>& tile, MatrixView<const Scalar> x, Scalar factor,
-                                   Arena& scratch) {
-  const auto to = scratch.matrix<Scalar>(tile.shape.head_width, tile.padded);
-  for (Index c = 0; c < tile.columns; ++c) {
-    const Scalar* from = tile.row(x, c);
-    for (Index d = 0; d < to.rows(); ++d) to(d, c) = factor * from[d];
+MatrixView<Scalar> packed_rows(const QueryTile& tile, MatrixView<const Scalar> x, Scalar factor, Arena& scratch) {
+  const auto to = scratch.matrix<Scalar>(tile.rows(), tile.shape.head_width);
+  for (Index r = 0; r < to.rows(); ++r) {
+    const Scalar* const from = tile.row(x, r);
+    simd::for_each_pack<Scalar, Arch>(to.columns(), [&]<class P>(P, Index d) TTT_INLINE_LAMBDA {
+      (P(factor) * P::load(from + d)).store(to.row(r) + d);
+    });
   }
-  for (Index d = 0; d < to.rows(); ++d) std::fill(to.row(d) + tile.columns, to.row(d) + tile.padded, Scalar(0));
   return to;
-}
-
-/// scores [block × padded] = rows · columns, rows being the keys or the values of the block.
-template <class Arch, class Scalar>
-void block_product(KeyValueParts<Scalar> parts, KeyBlock block, MatrixView<const Scalar> KeyValueRows<Scalar>::*rows,
-                   MatrixView<Scalar> columns, MatrixView<Scalar> scores) {
-  for_each_run(parts, block, [&](const KeyValueRows<Scalar>& part, Index row, Index offset, Index count) {
-    kernels::matmul<Arch>((part.*rows).rows(row, count), columns, scores.rows(offset, count));
-  });
 }
 
 /// 1 / √D, by which scores are scaled; it is folded into the queries.
