@@ -29,7 +29,8 @@ namespace detail {
 /// Running softmax of the rows of a tile. [rows] each.
 template <class Scalar>
 struct RunningSoftmax {
-  VectorView<Scalar> maximum, sum, factor;
+  VectorView<Scalar> maximum, sum;
+  VectorView<Scalar> factor;  ///< what the weights of earlier blocks shrink by
 
   RunningSoftmax(Index size, Arena& scratch)
       : maximum(scratch.vector<Scalar>(size)), sum(scratch.vector<Scalar>(size)), factor(scratch.vector<Scalar>(size)) {
@@ -38,25 +39,28 @@ struct RunningSoftmax {
     std::fill(sum.begin(), sum.end(), Scalar(0));
   }
 
-  /// Turns the scores of rows from `first` on, whole panels, into weights relative to the new maximum; `factor` is what
-  /// earlier weights shrink by.
-  template <class Arch>
-  void add(Index first, MatrixView<Scalar> scores) const {
-    // All maxima before all exponentials: the sums across lanes of one row overlap with those of the next.
-    for (Index r = 0; r < scores.rows(); ++r) raise_maximum<Arch>(first + r, scores.row(r), scores.columns());
-    for (Index r = 0; r < scores.rows(); ++r) add_weights<Arch>(first + r, scores.row(r), scores.columns());
+  /// Turns the scores of a block into weights relative to the new maxima. `for_each(body)` calls body(row, scores,
+  /// count) for each row that sees whole panels of the block. All maxima come before all exponentials, and the factors
+  /// of all rows in packs between them: what goes across the lanes of one row overlaps with the others.
+  template <class Arch, class ForEach>
+  void add(ForEach&& for_each) const {
+    std::copy(maximum.begin(), maximum.end(), factor.begin());
+    for_each([&](Index row, Scalar* scores, Index count) { raise_maximum<Arch>(row, scores, count); });
+    simd::for_each_pack<Scalar, Arch>(maximum.size(), [&]<class P>(P, Index r) TTT_INLINE_LAMBDA {
+      const P shrink = weight_of(P::load(factor.data() + r) - P::load(maximum.data() + r));
+      shrink.store(factor.data() + r);
+      (P::load(sum.data() + r) * shrink).store(sum.data() + r);
+    });
+    for_each([&](Index row, Scalar* scores, Index count) { add_weights<Arch>(row, scores, count); });
   }
 
  private:
   template <class Arch>
   void raise_maximum(Index row, const Scalar* scores, Index count) const {
     using P = simd::Pack<Scalar, Arch>;
-    const Scalar before = maximum[row];
-    P lanes(before);
+    P lanes(maximum[row]);
     for (Index i = 0; i < count; i += P::size) lanes = simd::max(P::load(scores + i), lanes);
-    const Scalar largest = simd::reduce_max(lanes);
-    factor[row] = largest == before ? Scalar(1) : weight_of(simd::Pack<Scalar, simd::Generic>(before - largest)).value;
-    maximum[row] = largest;
+    maximum[row] = simd::reduce_max(lanes);
   }
   template <class Arch>
   void add_weights(Index row, Scalar* scores, Index count) const {
@@ -68,7 +72,7 @@ struct RunningSoftmax {
       weight.store(scores + i);
       block_sum = block_sum + weight;
     }
-    sum[row] = sum[row] * factor[row] + simd::reduce_add(block_sum);
+    sum[row] += simd::reduce_add(block_sum);
   }
 };
 
@@ -143,11 +147,18 @@ void forward_tile(const QueryTile& tile, KeyValueStretches<Scalar> stretches, Ma
   const RunningSoftmax<Scalar> softmax(tile.rows(), scratch);
   tile.for_each_block(0, [&](KeyRange block) {
     score_block<Arch>(tile, block, stretches, rows, scores);
-    tile.for_each_group(tile_rows<Arch>, block, [&](Index row, Index count, KeyRange range) {
+    const auto part = [&](Index row, Index count, KeyRange range) {
       const KeyRange lanes = range.panels();
-      const auto part = scores.rows(row, count).columns(lanes.first - block.first, lanes.size());
-      tile.mask(row, lanes, part);
-      softmax.template add<Arch>(row, part);
+      return scores.rows(row, count).columns(lanes.first - block.first, lanes.size());
+    };
+    tile.for_each_group(tile_rows<Arch>, block, [&](Index row, Index count, KeyRange range) {
+      tile.mask(row, range.panels(), part(row, count, range));
+    });
+    softmax.template add<Arch>([&](auto&& body) {
+      tile.for_each_group(tile_rows<Arch>, block, [&](Index row, Index count, KeyRange range) {
+        const auto seen = part(row, count, range);
+        for (Index r = 0; r < count; ++r) body(row + r, seen.row(r), seen.columns());
+      });
     });
     add_values<Arch>(tile, block, stretches, scores, softmax.factor, weighted);
   });

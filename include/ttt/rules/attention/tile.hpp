@@ -25,7 +25,7 @@ inline constexpr Index unlimited_window = std::numeric_limits<Index>::max() / 4;
 
 /// Keys of one block, whole panels, and queries (times heads) of one tile, whole register tiles: small enough that
 /// keys, values and everything of the queries stay in the second-level cache.
-inline constexpr Index attention_key_block = 96;
+inline constexpr Index attention_key_block = 192;
 inline constexpr Index attention_tile_rows = 96;
 static_assert(attention_key_block % key_panel == 0);
 
@@ -100,6 +100,7 @@ struct QueryTile {
   /// keys of `lanes`.
   template <class Scalar>
   void mask(Index row, KeyRange lanes, MatrixView<Scalar> scores) const {
+    if (seen(row).end >= lanes.end && seen(row + scores.rows() - 1).first <= lanes.first) return;
     for (Index r = 0; r < scores.rows(); ++r) {
       const KeyRange visible = seen(row + r);
       Scalar* const at = scores.row(r);

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+// Attention between the projections, heads of width 64: T tokens forward and backward, and one token behind a cache.
+#include <benchmark/benchmark.h>
+
+#include "ttt/core/random.hpp"
+#include "ttt/rules/attention/call.hpp"
+
+namespace {
+
+using namespace ttt;
+
+constexpr Index width = 64;
+
+/// Rows of a call of one key/value head and group of one, and their gradients, filled with numbers of order one.
+struct Rows {
+  Buffer<float> memory;
+  rules::AttentionRows<float> values, gradients;
+
+  Rows(Index tokens, Index heads) : memory(tokens * heads * (8 * width + 1)) {
+    const RandomStream random(1, "rows");
+    for (Index i = 0; i < memory.size(); ++i)
+      memory[i] = static_cast<float>(random.normal(static_cast<std::uint64_t>(i)));
+    const auto part = [&](Index i) {
+      return MatrixView<float>(memory.data() + i * tokens * heads * width, tokens, heads * width);
+    };
+    values = {part(0), part(1), part(2), part(3), {memory.data() + 8 * tokens * heads * width, tokens, heads}};
+    gradients = {part(4), part(5), part(6), part(7), {}};
+  }
+};
+
+void attend(const rules::AttentionHeads& layout, const Segment<BufferState<float>>& segment, const Rows& rows,
+            bool backward, Context& context) {
+  const Arena::Frame frame(context.scratch());
+  const auto pieces = rules::plan_pieces<float>({&segment, 1}, layout.shape, context.scratch());
+  const std::span<const rules::AttentionPiece<float>> plan(pieces);
+  rules::store_rows(layout, pieces, rows.values, context);
+  rules::attend(layout, plan, rows.values, context);
+  if (backward) rules::attend_backward(layout, plan, rows.values, rows.gradients, {}, context);
+}
+
+/// Arguments: tokens T, window (0 for none), 1 for a backward too. FLOPs count what the mask leaves, the backward
+/// twice.
+void sequence(benchmark::State& bench) {
+  const Index tokens = bench.range(0), window = bench.range(1) == 0 ? rules::unlimited_window : bench.range(1);
+  const rules::AttentionHeads layout{{width, 1, window}, 1};
+  const Rows rows(tokens, 1);
+  BufferState<float> state{0, Buffer<float>(rules::KeyValueCache<float>::size(tokens, 1, width))};
+  const Segment<BufferState<float>> segment{tokens, &state, true};
+  Context context;
+  for (auto _ : bench) attend(layout, segment, rows, bench.range(2) != 0, context);
+  const double visible = static_cast<double>(tokens) * static_cast<double>(std::min(window, tokens / 2));
+  bench.counters["flops"] = benchmark::Counter(4.0 * width * visible * (bench.range(2) != 0 ? 3 : 1),
+                                               benchmark::Counter::kIsIterationInvariantRate);
+}
+BENCHMARK(sequence)
+    ->ArgNames({"T", "window", "backward"})
+    ->ArgsProduct({{512, 2048, 8192}, {0, 256}, {0, 1}})
+    ->Unit(benchmark::kMillisecond);
+
+/// One token of twelve heads behind a cache of so many: bytes are what the cache holds.
+void decode(benchmark::State& bench) {
+  const Index tokens = bench.range(0), heads = 12;
+  const rules::AttentionHeads layout{{width, 1}, heads};
+  const Rows rows(1, heads);
+  BufferState<float> state{tokens, Buffer<float>(rules::KeyValueCache<float>::size(tokens + 1, heads, width))};
+  for (Index i = 0; i < state.values.size(); ++i) state.values[i] = static_cast<float>(i % 97) / 97;
+  const Segment<BufferState<float>> segment{1, &state, false};
+  Context context;
+  for (auto _ : bench) attend(layout, segment, rows, false, context);
+  bench.SetBytesProcessed(bench.iterations() * 2 * tokens * heads * width * static_cast<Index>(sizeof(float)));
+}
+BENCHMARK(decode)->ArgName("cached")->RangeMultiplier(8)->Range(1024, 32768)->Unit(benchmark::kMicrosecond);
+
+}  // namespace
