@@ -85,21 +85,26 @@ def panel(title, y_label, x_label, series, offset):
         parts.append(text(x_of(length), bottom + 17, length_text(length)))
     whole = [style for style, points in series.items() if max(points) == lengths[-1]]
     label_y = dict(zip(whole, spread([y_of(series[style][lengths[-1]]) for style in whole], LABEL_GAP)))
+
+    def label_place(style):
+        """Beside the end of the line; a line that ends early has its label where no line above it comes down or up."""
+        name, last = STYLES[style][0], max(series[style])
+        if style in label_y:
+            return right + 10, label_y[style] + 4, name, "start"
+        x, y = x_of(last), y_of(series[style][last])
+        if any(points.get(last, 0) > series[style][last] for points in series.values()):
+            return x + 9, y + 5, name, "start"
+        return x - 6, y - 9, name, "end"
+
     for style, points in series.items():
-        name, colour, dash, shape = STYLES[style]
+        _, colour, dash, shape = STYLES[style]
         path = " L".join(f"{x_of(length):.1f} {y_of(points[length]):.1f}" for length in sorted(points))
         parts.append(
             f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.8"'
             + (f' stroke-dasharray="{dash}"/>' if dash else "/>")
         )
         parts += [marker(shape, x_of(length), y_of(points[length]), colour) for length in points]
-        last = max(points)
-        where = (
-            (right + 10, label_y[style] + 4, name, "start")
-            if style in label_y
-            else (x_of(last) - 6, y_of(points[last]) - 9, name, "end")
-        )
-        parts.append(text(*where, f' fill="{colour}"'))
+        parts.append(text(*label_place(style), f' fill="{colour}"'))
     return parts
 
 

@@ -46,10 +46,10 @@ def crossover_text(layer, attention):
 def lines(cells, indent="  "):
     """Rows of equal length as lines, the first column to the left and the others to the right."""
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    return [
-        indent + "  ".join([row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])])
-        for row in cells
+    padded = [
+        [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))] for row in cells
     ]
+    return [(indent + "  ".join(row)).rstrip() for row in padded]
 
 
 def case_lines(rows, case, where):
@@ -157,22 +157,20 @@ def model_lines(rows):
 
 
 def peer_lines(rows):
-    """What others take for the same, and what they take for attention: the ratio is their time by ours."""
-    cells = [["against", "theirs", "ours", "theirs / ours"]]
+    """What others take for the same, beside each of our layers that takes its place: ours, and their time by ours."""
+    cells = [["against", "theirs", *(f"our {name}" for name in LAYERS.values())]]
     for peer in (row for row in rows if row["source"] in PEERS):
         shape = {key: peer[key] for key in ("case", "width", "tokens", "before", "threads", "batch") if key in peer}
-        for layer in LAYERS if peer["layer"] == "attention" else [peer["layer"]]:
-            ours = fastest(rows, source="ttt", layer=layer, **shape)
-            if ours:
-                cells.append(
-                    [
-                        f"{PEERS[peer['source']]} {LAYERS[peer['layer']]}, {shape_text(shape)}, ours {LAYERS[layer]}",
-                        number(peer["us_per_token"]),
-                        number(ours["us_per_token"]),
-                        f"{peer['us_per_token'] / ours['us_per_token']:.2f}",
-                    ]
-                )
-    return ["", "Others in the same minutes, us per token"] + lines(cells) if len(cells) > 1 else []
+        rivals = LAYERS if peer["layer"] == "attention" else [peer["layer"]]
+        ours = {layer: fastest(rows, source="ttt", layer=layer, **shape) for layer in rivals}
+        label = f"{PEERS[peer['source']]} {LAYERS[peer['layer']]}, {shape_text(shape)}"
+        cells.append([label, number(peer["us_per_token"])] + [against(peer, ours.get(layer)) for layer in LAYERS])
+    title = "Others in the same minutes: us per token (their time / ours)"
+    return ["", title] + lines(cells) if len(cells) > 1 else []
+
+
+def against(peer, ours):
+    return f"{number(ours['us_per_token'])} ({peer['us_per_token'] / ours['us_per_token']:.2f})" if ours else ""
 
 
 def shape_text(shape):

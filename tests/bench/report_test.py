@@ -129,13 +129,11 @@ class Table(unittest.TestCase):
             row("forward", "ttt-linear", 132, tokens=2048, source="jax"),
         ]
         lines = [re.sub(r"\s+", " ", line).strip() for line in table.report([*latencies(), *peer]).splitlines()]
+        self.assertIn("against theirs our attention our TTT-Linear our TTT-MLP", lines)
         self.assertIn(
-            "PyTorch attention, forward, width 768, 2,048 tokens, 1 thread, ours attention 100 82 1.22", lines
+            "PyTorch attention, forward, width 768, 2,048 tokens, 1 thread 100 82 (1.22) 66 (1.52) 400 (0.25)", lines
         )
-        self.assertIn(
-            "PyTorch attention, forward, width 768, 2,048 tokens, 1 thread, ours TTT-Linear 100 66 1.52", lines
-        )
-        self.assertIn("JAX TTT-Linear, forward, width 768, 2,048 tokens, 1 thread, ours TTT-Linear 132 66 2.00", lines)
+        self.assertIn("JAX TTT-Linear, forward, width 768, 2,048 tokens, 1 thread 132 66 (2.00)", lines)
 
     def test_compares_the_fastest_of_two_trees(self):
         there = [dict(name="a/manual_time", us_per_token=t, seconds=t) for t in (4, 3)]
