@@ -24,16 +24,16 @@ def fastest(call, most_seconds=2.0):
     return min(times)
 
 
-def row(request, seconds, tokens, **more):
-    """The row that answers `request`, which took `seconds` for `tokens`."""
+def row(request, seconds, count, **sizes):
+    """The row that answers `request`, which took `seconds` for `count` tokens."""
     kept = {key: value for key, value in request.items() if key not in ("peer", "heads")}
     return {
         **kept,
         "source": request["peer"],
         "name": f"{request['case']}/{request['layer']}",
         "seconds": seconds,
-        "tokens_per_second": tokens / seconds,
-        **more,
+        "tokens_per_second": count / seconds,
+        **sizes,
     }
 
 

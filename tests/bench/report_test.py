@@ -249,6 +249,10 @@ class Peers(unittest.TestCase):
             (made["source"], made["layer"], made["tokens_per_second"], made["seconds"]), ("jax", "ttt-mlp", 4.0, 2.0)
         )
 
+    def test_sizes_of_an_answer_may_be_its_own(self):
+        made = protocol.row(dict(peer="llama.cpp", case="lm_prefill", layer="attention", threads=2), 2.0, 8, tokens=8)
+        self.assertEqual((made["tokens"], made["threads"]), (8, 2))
+
     def test_the_fastest_call_counts(self):
         pauses = [0, 0.05, 0, 0.05]  # the first is the warm-up
         self.assertLess(protocol.fastest(lambda: time.sleep(pauses.pop(0)), most_seconds=0), 0.05)
