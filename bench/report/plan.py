@@ -24,11 +24,13 @@ def _layers(cases, width, lengths, threads, kinds=KINDS, requests=()):
 
 
 def _decode(width, contexts, threads, requests=()):
-    pattern = (
-        f"^(decode/{_any_of(KINDS)}/C:{width}/before:{_any_of(contexts)}/threads:{threads}/"
-        f"|decode_stack/{_any_of(KINDS)}/C:{width}/layers:{STACKS[width]}/threads:{threads}/)"
-    )
+    pattern = f"^decode/{_any_of(KINDS)}/C:{width}/before:{_any_of(contexts)}/threads:{threads}/"
     return Step(f"decode, width {width}, threads {threads}", LAYERS, pattern, 0.2, tuple(requests))
+
+
+def _decode_stack(width):
+    pattern = f"^decode_stack/{_any_of(KINDS)}/C:{width}/layers:{STACKS[width]}/threads:1/"
+    return Step(f"decode in {STACKS[width]} layers, width {width}, threads 1", LAYERS, pattern, 0.2)
 
 
 def _ask(peer, case, layer, width, threads, **sizes):
@@ -59,10 +61,12 @@ def _layer_steps(peers):
             yield _layers(both, width, [tokens], 1, requests=_layer_requests(width, tokens, 1) if peers else ())
         yield _layers(["forward"], width, [32768], 1)
         yield _decode(width, CONTEXTS, 1, _decode_requests(width, 1) if peers else ())
+        yield _decode_stack(width)
     yield _layers(both, 768, [2048], 1, ["ttt-linear-any-size", "ttt-mlp-any-size"])
     yield _layers(both, 2048, [512, 2048], 1)
     yield _layers(["forward"], 2048, [8192], 1)
     yield _decode(2048, [1024, 8192], 1)
+    yield _decode_stack(2048)
     for width in (768, 256):
         yield _layers(both, width, [2048], 2, requests=_layer_requests(width, 2048, 2) if peers else ())
     yield _layers(both, 2048, [2048], 2)
@@ -123,10 +127,7 @@ def compared(quick=False):
         _layers(both, 768, [2048], 2),
         _decode(768, [1024, 8192], 1),
         Step("training step", MODELS, "^lm_training_step/.*/batch:16/threads:2/", 1),
-        Step(
-            "language model, prefill and decode",
-            MODELS,
-            "^lm_(prefill/.*/C:768/T:512|decode/.*/C:768)/before:0/threads:2/",
-            0.3,
-        ),
+        _decode_stack(768),
+        Step("language model, prefill", MODELS, "^lm_prefill/.*/C:768/T:512/before:0/threads:2/", 0.3),
+        Step("language model, decode", MODELS, "^lm_decode/.*/C:768/before:0/threads:2/", 0.3),
     ]
