@@ -245,6 +245,14 @@ void add_compare(CLI::App& app, Invocation& invocation) {
   add_run_options(command, options);
 }
 
+void dtype_option(CLI::App* command, std::string& dtype) {
+  command
+      ->add_option("--dtype", dtype,
+                   "Weights in float32, or in bfloat16: half the memory, faster when they exceed the cache")
+      ->check(one_of({"float32", "bfloat16"}))
+      ->type_name("TYPE");
+}
+
 void add_model_folder(CLI::App* command, std::string& model) {
   command->add_option("--model", model, "Model folder: config.json and model.safetensors")->required()->type_name("DIR");
 }
@@ -254,6 +262,7 @@ void add_evaluate(CLI::App& app, Invocation& invocation) {
   auto* command = add_command(app, "evaluate", "Loss on the last tenth of each file, and by position in the context",
                               evaluate_examples, invocation);
   add_model_folder(command, options.model);
+  dtype_option(command, options.dtype);
   data_option(command, options.data);
   count_option(command, "--context", options.context, "Tokens of a window; may be longer than in training",
                largest_context);
@@ -266,6 +275,7 @@ void add_generate(CLI::App& app, Invocation& invocation) {
   auto& options = invocation.generate;
   auto* command = add_command(app, "generate", "Continues a text, byte by byte", generate_examples, invocation);
   add_model_folder(command, options.model);
+  dtype_option(command, options.dtype);
   auto* prompt = command->add_option("--prompt", options.prompt, "Text to continue")->type_name("TEXT");
   auto* file = command->add_option("--prompt-file", options.prompt_file, "File with the text to continue")
       ->type_name("FILE")->excludes(prompt);
@@ -287,6 +297,7 @@ void add_logits(CLI::App& app, Invocation& invocation) {
   auto* command = add_command(app, "logits", "Logits of given token ids, to check that a model was read right",
                               logits_examples, invocation);
   add_model_folder(command, options.model);
+  dtype_option(command, options.dtype);
   command->add_option("--ids", options.ids, "Tensor input_ids [B x T], int64")->required()->type_name("FILE.safetensors");
   command->add_option("--out", options.out, "Gets the tensor logits [B x T x V], float32")->required()
       ->type_name("FILE.safetensors");

@@ -35,7 +35,7 @@ std::string csv_of(const ttt::training::Evaluation& result) {
 int evaluate(const EvaluateOptions& options, const CommonOptions& common) {
   Terminal terminal(common.quiet);
   Machine machine(common);
-  const LoadedModel loaded = load_model(options.model);
+  const LoadedModel loaded = load_model(options.model, options.dtype);
   if (loaded.model.vocabulary() < ttt::training::Corpus::vocabulary)
     ttt::throw_unexpected(options.model + ": vocabulary", "256 or more, to read bytes",
                           std::to_string(loaded.model.vocabulary()));

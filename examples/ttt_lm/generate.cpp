@@ -103,7 +103,7 @@ int generate(const GenerateOptions& options, const CommonOptions& common, const 
   const Prompt prompt = read_prompt(options, given);
   Terminal terminal(common.quiet);
   Machine machine(common);
-  const LoadedModel loaded = load_model(options.model);
+  const LoadedModel loaded = load_model(options.model, options.dtype);
   check_prompt(prompt, options, loaded.model.vocabulary());
   ttt::Sampler sampler(sampling, loaded.model.vocabulary(), common.seed);
   Session session(loaded.model, loaded.parameters, static_cast<Index>(prompt.ids.size()) + options.tokens, machine.context());

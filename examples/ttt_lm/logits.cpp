@@ -42,7 +42,7 @@ int logits(const LogitsOptions& options, const CommonOptions& common) {
     throw ttt::Error(options.out + ": exists already; --force overwrites it");
   Terminal terminal(common.quiet);
   Machine machine(common);
-  const LoadedModel loaded = load_model(options.model);
+  const LoadedModel loaded = load_model(options.model, options.dtype);
   const Ids ids = read_ids(options.ids, loaded.model.vocabulary());
   const auto values = all_logits(loaded, ids.values, ids.rows, options.pieces, machine.context());
   const std::vector<std::int64_t> shape{ids.rows, ids.tokens, loaded.model.vocabulary()};

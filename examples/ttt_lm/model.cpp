@@ -32,8 +32,9 @@ std::vector<Index> piece_lengths(Index tokens, std::span<const std::int64_t> pie
 
 }  // namespace
 
-LoadedModel load_model(const std::filesystem::path& folder) {
-  auto loaded = ttt::load_model_folder<float>(folder);
+LoadedModel load_model(const std::filesystem::path& folder, const std::string& dtype) {
+  auto loaded = ttt::load_model_folder<float>(
+      folder, dtype == "bfloat16" ? ttt::WeightStorage::bfloat16 : ttt::WeightStorage::scalar);
   return {std::move(loaded.config), std::move(loaded.model), std::move(loaded.parameters)};
 }
 

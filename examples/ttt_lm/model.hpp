@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "options.hpp"
@@ -28,8 +29,9 @@ struct LoadedModel {
 /// ttt::make_model, compiled once. Throws ttt::Error for a configuration that makes no model.
 Model make_model(const ttt::ModelConfig& config);
 
-/// Reads or writes a model folder: config.json and model.safetensors.
-LoadedModel load_model(const std::filesystem::path& folder);
+/// Reads or writes a model folder: config.json and model.safetensors. `dtype` is what the weights are kept in,
+/// "float32" or "bfloat16".
+LoadedModel load_model(const std::filesystem::path& folder, const std::string& dtype = "float32");
 void save_model(const std::filesystem::path& folder, const ttt::ModelConfig& config, const Parameters& parameters);
 
 /// Makes a folder and those above it, if they are not there; throws ttt::Error naming it.

@@ -53,7 +53,7 @@ struct CompareOptions : TrainingOptions {
 };
 
 struct EvaluateOptions {
-  std::string model;
+  std::string model, dtype = "float32";
   std::vector<std::string> data;
   std::int64_t context = 256, batch = 16;
   std::int64_t windows = 0;  ///< 0: all
@@ -61,14 +61,14 @@ struct EvaluateOptions {
 };
 
 struct GenerateOptions {
-  std::string model, prompt, prompt_file;
+  std::string model, prompt, prompt_file, dtype = "float32";
   std::vector<std::int64_t> prompt_ids;
   std::int64_t tokens = 256;
   double temperature = 0.8, top_p = 0.95;
 };
 
 struct LogitsOptions {
-  std::string model, ids, out;
+  std::string model, ids, out, dtype = "float32";
   std::vector<std::int64_t> pieces;
   bool force = false;
 };

@@ -5,6 +5,7 @@
 
 #include "ttt/version.hpp"
 
+#include "ttt/core/bfloat16.hpp"
 #include "ttt/core/build_info.hpp"
 #include "ttt/core/context.hpp"
 #include "ttt/core/eigen.hpp"
@@ -24,6 +25,7 @@
 #include "ttt/kernels/gelu_gate.hpp"
 #include "ttt/kernels/layer_norm.hpp"
 #include "ttt/kernels/matmul.hpp"
+#include "ttt/kernels/matmul_bfloat16.hpp"
 #include "ttt/kernels/rms_norm.hpp"
 #include "ttt/kernels/rotary.hpp"
 #include "ttt/kernels/softmax.hpp"

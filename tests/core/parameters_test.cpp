@@ -102,3 +102,19 @@ TEST_CASE("initial values come from the stream of the name, whatever the layout 
   for (Index i = 0; i < inner.views().weight.storage_size(); ++i) all += std::abs(inner.views().weight.data()[i]);
   CHECK(sum == Approx(all).epsilon(1e-14));
 }
+
+TEST_CASE("in bfloat16: what decays and lies in panels is rounded, the rest is copied bit for bit") {
+  ParameterStore<Outer<float>> store{Outer<float>()};
+  initialize(store.views(), 42);
+  const auto narrow = to_bfloat16(store);
+  const Outer<float>& views = narrow.views();
+  CHECK(views.first.weight.layout() == Layout::bfloat16_panels);
+  CHECK(narrow.arena().size() == store.arena().size() - 96 + 64);  // half of 96 floats, aligned
+  for (Index i = 0; i < 15; ++i)
+    CHECK(views.first.weight[i] == rounded_to_bfloat16(std::as_const(store).views().first.weight[i]));
+  for (Index i = 0; i < 12; ++i) CHECK(views.kernel[i] == std::as_const(store).views().kernel[i]);
+  CHECK((views.gain[0] == 1 && views.kernel.layout() == Layout::rows));
+  const auto copied = narrow;
+  CHECK(copied.arena() == narrow.arena());
+  CHECK(copied.views().first.weight.data() == copied.arena().data());
+}

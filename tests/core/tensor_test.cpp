@@ -75,3 +75,31 @@ TEMPLATE_TEST_CASE("panels: elements are addressed by their published row-major 
     CHECK(read.data() == memory.data());
   }
 }
+
+TEST_CASE("bfloat16 panels: elements keep their published index, rounded, in half the memory") {
+  for (const auto& shape : {Shape{1, 1}, Shape{32, 3}, Shape{33, 5}, Shape{94, 7}, Shape{70, 2, 3}}) {
+    const Tensor<float> wide(shape, Layout::panels);
+    Tensor<float> tensor(shape, Layout::bfloat16_panels);
+    REQUIRE(2 * tensor.storage_size() == wide.storage_size());
+    std::vector<float> memory(static_cast<std::size_t>(tensor.storage_size()), 0.0f);
+    tensor.bind(memory.data());
+    const auto value = [](Index i) { return 1.0f + static_cast<float>(i) / 777.0f; };
+    for (Index i = tensor.size(); i-- > 0;) tensor.set(i, value(i));
+    const Index out = shape[0], in = shape.size() / out;
+    const auto panels = tensor.bfloat16_panels();
+    CHECK((panels.rows() == in && panels.columns() == out && panels.count() == (out + 31) / 32));
+    Index wrong = 0;
+    for (Index i = 0; i < tensor.size(); ++i) {
+      const Index o = i / in, k = i % in, column = o % 32;
+      const auto pair = std::bit_cast<std::uint32_t>(panels.panel(o / 32)[k * 16 + column % 16]);
+      const float stored = bfloat16_to_float(static_cast<std::uint16_t>(column < 16 ? pair & 0xFFFF : pair >> 16));
+      const float expected = rounded_to_bfloat16(value(i));
+      wrong += stored == expected && panels(k, o) == expected && std::as_const(tensor)[i] == expected ? 0 : 1;
+    }
+    CHECK(wrong == 0);
+    Index halves = 0;
+    for (const float pair : memory)
+      for (const int shift : {0, 16}) halves += (std::bit_cast<std::uint32_t>(pair) >> shift & 0xFFFF) != 0 ? 1 : 0;
+    CHECK(halves == tensor.size());  // padding stays zero
+  }
+}

@@ -154,6 +154,7 @@ TEST_CASE("wrong usage is one line that names the option, and exit code 2") {
   refused({"compare", "--layers", "ttt-mlp,ttt-mlp", "--out", place.folder / "compared"},
           {"--layers", "once", "'ttt-mlp'"});
   refused({"evaluate", "--model", "m", "--csv", "--json"}, {"--csv", "--json"});
+  refused({"generate", "--model", "m", "--prompt", "a", "--dtype", "int8"}, {"--dtype", "bfloat16", "'int8'"});
 }
 
 TEST_CASE("a training writes a model that every command reads") {
@@ -180,6 +181,13 @@ TEST_CASE("a training writes a model that every command reads") {
   const Outcome csv = run({"evaluate", "--model", model, "--data", place.text, "--context", "10", "--csv", "--quiet"});
   CHECK(csv.errors.empty());
   CHECK(std::count(csv.output.begin(), csv.output.end(), '\n') == 11);
+
+  const Outcome narrow =
+      run({"evaluate", "--model", model, "--data", place.text, "--context", "24", "--dtype", "bfloat16", "--json"});
+  REQUIRE(narrow.exit_code == 0);
+  const double rounded_loss = json::parse(narrow.output)["loss"].get<double>();
+  CHECK(rounded_loss != evaluation["loss"].get<double>());
+  CHECK(rounded_loss == Approx(evaluation["loss"].get<double>()).margin(0.01));
 
   const Arguments generate{"generate", "--model", model, "--prompt", "line ", "--tokens", "20", "--seed", "5", "--quiet"};
   const Outcome first = run(generate), second = run(generate + Arguments{"--threads", "2"});

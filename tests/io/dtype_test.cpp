@@ -7,6 +7,7 @@
 #include "support/catch.hpp"
 
 using namespace ttt::io;
+using ttt::bfloat16_to_float;
 
 namespace {
 

@@ -129,3 +129,19 @@ TEMPLATE_TEST_CASE("sum_packs sums every index of a row", "", float, double) {
     CHECK((simd::sum_packs<TestType, simd::Generic>(count, load) == expected));
   }
 }
+
+TEMPLATE_TEST_CASE("pairs of bfloat16 widen to the halves of their bits", "", simd::Native, simd::Generic) {
+  using P = simd::Pack<float, TestType>;
+  const std::uint32_t pairs[] = {0x3F804000, 0xBF80C000, 0x00018001, 0x7F80FF80, 0x7FC1FFC1, 0x80000000, 0x12345678};
+  for (std::size_t first = 0; first < std::size(pairs); ++first) {
+    std::vector<float> values(static_cast<std::size_t>(P::size)), lower = values, upper = values;
+    for (std::size_t i = 0; i < values.size(); ++i)
+      values[i] = std::bit_cast<float>(pairs[(first + i) % std::size(pairs)]);
+    simd::widen_lower(P::load(values.data())).store(lower.data());
+    simd::widen_upper(P::load(values.data())).store(upper.data());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      CHECK(std::bit_cast<std::uint32_t>(lower[i]) == pairs[(first + i) % std::size(pairs)] << 16);
+      CHECK(std::bit_cast<std::uint32_t>(upper[i]) == (pairs[(first + i) % std::size(pairs)] & 0xFFFF0000));
+    }
+  }
+}

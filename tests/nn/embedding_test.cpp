@@ -61,3 +61,20 @@ TEST_CASE("an unbound gradient of an embedding is not wanted") {
   nn::embedding_backward(ids_of(5), d_y.view(), unwanted, context);
   CHECK(unwanted.empty());
 }
+
+TEST_CASE("an embedding in bfloat16 copies its rounded rows") {
+  for (const Index width : {1, 19, 70}) {
+    const Owned<float> weight({vocabulary, width}, Layout::panels, "weight");
+    Owned<float> narrow({vocabulary, width}, Layout::bfloat16_panels);
+    for (Index i = 0; i < vocabulary * width; ++i) (*narrow).set(i, (*weight)[i]);
+    const auto ids = ids_of(77);
+    Matrix<float> y(77, width);
+    Context context;
+    nn::embedding_forward(*narrow, ids, y.view(), context);
+    Index wrong = 0;
+    for (Index n = 0; n < 77; ++n)
+      for (Index c = 0; c < width; ++c)
+        wrong += y(n, c) == rounded_to_bfloat16((*weight)[ids[static_cast<std::size_t>(n)] * width + c]) ? 0 : 1;
+    CHECK(wrong == 0);
+  }
+}

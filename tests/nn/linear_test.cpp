@@ -110,3 +110,29 @@ TEMPLATE_TEST_CASE("backward of a linear map: threads, accumulation, what is not
     if (rows == 0) CHECK(serial_weight.values() == before.values());
   }
 }
+
+TEST_CASE("a weight in bfloat16: forward and d_x of the rounded weight bit for bit, its gradient in floats") {
+  const Index in = 37, out = 71;
+  Owned<float> rounded({out, in}, Layout::panels, "weight"), narrow({out, in}, Layout::bfloat16_panels);
+  for (Index i = 0; i < out * in; ++i) {
+    (*narrow).set(i, std::as_const(*rounded)[i]);
+    (*rounded).set(i, rounded_to_bfloat16(std::as_const(*rounded)[i]));
+  }
+  for (const Index rows : row_counts) {
+    const Matrix<float> x(rows, in, "x"), d_y(rows, out, "d_y");
+    Matrix<float> expected(rows, out), d_expected(rows, in);
+    Owned<float> d_rounded({out, in}, Layout::panels);
+    Context context;
+    nn::linear_forward(*rounded, x.view(), expected.view(), context);
+    nn::linear_backward(*rounded, x.view(), d_y.view(), d_expected.view(), *d_rounded, context);
+    numbers::on_each_executor([&](Context& threads) {
+      Matrix<float> y(rows, out), d_x(rows, in);
+      Owned<float> d_weight({out, in}, Layout::panels);
+      nn::linear_forward(*narrow, x.view(), y.view(), threads);
+      nn::linear_backward(*narrow, x.view(), d_y.view(), d_x.view(), *d_weight, threads);
+      CHECK(numbers::same_bits(y, expected));
+      CHECK(numbers::same_bits(d_x, d_expected));
+      CHECK(d_weight.values() == d_rounded.values());
+    });
+  }
+}

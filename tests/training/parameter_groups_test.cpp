@@ -86,3 +86,8 @@ TEST_CASE("A rule that matches nothing and a factor that is no factor are errors
   const std::array<GroupRule, 1> negative{GroupRule{"head*", -1, {}, false}};
   CHECK(error_lacks([&] { ParameterGroups(store, negative); }, {"'head*'", "-1"}) == "");
 }
+
+TEST_CASE("A weight in bfloat16 cannot be trained") {
+  const auto narrow = to_bfloat16(make_store());
+  CHECK(error_lacks([&] { ParameterGroups{narrow}; }, {"'head.weight'", "bfloat16"}) == "");
+}

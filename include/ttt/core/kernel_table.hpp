@@ -20,6 +20,7 @@ namespace ttt::dispatch {
 /// Every kernel that is worth a call through a pointer; each exists for float and for double.
 enum class KernelId : int {
   panel_matmul,
+  bfloat16_matmul,
   matmul_to_panels,
   layer_norm,
   layer_norm_row_backward,

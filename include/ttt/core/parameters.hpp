@@ -4,7 +4,9 @@
 #include <cmath>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "ttt/core/function_ref.hpp"
 #include "ttt/core/random.hpp"
@@ -107,6 +109,36 @@ class ParameterStore {
   Parameters views_;
   Buffer<Scalar> arena_;
 };
+
+/// The same unbound struct with projections, MLP weights and embeddings (what decays) in bfloat16; gates, norms,
+/// convolutions and fast weights stay as they are.
+template <class Parameters>
+requires std::is_same_v<typename Parameters::Scalar, float> Parameters with_bfloat16_weights(Parameters shapes) {
+  shapes.visit([](std::string_view, Tensor<float>& tensor, const ParameterInfo& info) {
+    if (tensor.layout() == Layout::panels && info.decays)
+      tensor = Tensor<float>(tensor.shape(), Layout::bfloat16_panels);
+  });
+  return shapes;
+}
+
+/// A copy whose projections, MLP weights and embeddings are rounded to bfloat16: half the memory, and where decoding is
+/// bound by reading weights nearly twice the speed. Products widen each weight exactly, so that a forward has the bits
+/// of the one with rounded floats. An optimiser refuses such parameters.
+template <class Parameters>
+requires std::is_same_v<typename Parameters::Scalar, float> ParameterStore<Parameters> to_bfloat16(
+    const ParameterStore<Parameters>& store) {
+  ParameterStore<Parameters> narrow(with_bfloat16_weights(store.views()));
+  std::vector<Tensor<float>> targets;
+  narrow.views().visit(
+      [&](std::string_view, Tensor<float>& tensor, const ParameterInfo&) { targets.push_back(tensor); });
+  Parameters source = store.views();
+  std::size_t next = 0;
+  source.visit([&](std::string_view, Tensor<float>& tensor, const ParameterInfo&) {
+    Tensor<float>& target = targets[next++];
+    for (Index i = 0; i < tensor.size(); ++i) target.set(i, std::as_const(tensor)[i]);
+  });
+  return narrow;
+}
 
 /// Draws the initial value of every tensor; each has a stream of its own, derived from its name and `seed`, so that
 /// adding a parameter changes no other.

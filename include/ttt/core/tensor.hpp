@@ -2,10 +2,12 @@
 #pragma once
 
 #include <array>
+#include <cstring>
 #include <initializer_list>
 #include <string>
 #include <type_traits>
 
+#include "ttt/core/bfloat16.hpp"
 #include "ttt/core/storage.hpp"
 #include "ttt/core/view.hpp"
 
@@ -77,10 +79,59 @@ class PanelView {
   Index columns_ = 0;
 };
 
+/// A matrix B [K × N] in bfloat16, packed like the panels of floats that it widens to, in half their memory: a row of a
+/// panel is `words` pairs, one pair in the memory of a float, with column j in the lower half of pair j and column
+/// j + words in the upper one. So the pairs of one pack widen to two packs of neighbouring columns, for every size of
+/// pack. Padding is zero.
+class Bfloat16PanelView {
+ public:
+  static constexpr Index width = panel_width<float>;
+  static constexpr Index words = width / 2;
+
+  constexpr Bfloat16PanelView() = default;
+  constexpr Bfloat16PanelView(const float* data, Index rows, Index columns)
+      : data_(data), rows_(rows), columns_(columns) {}
+
+  constexpr const float* data() const { return data_; }
+  constexpr Index rows() const { return rows_; }
+  constexpr Index columns() const { return columns_; }
+  constexpr Index count() const { return (columns_ + width - 1) / width; }
+  constexpr const float* panel(Index p) const { return data_ + p * rows_ * words; }
+  float operator()(Index k, Index n) const { return bfloat16_to_float(load(data_, offset(rows_, k, n))); }
+  constexpr bool empty() const { return data_ == nullptr; }
+
+  /// Floats of storage, padding included.
+  static constexpr Index storage_size(Index rows, Index columns) {
+    return (columns + width - 1) / width * words * rows;
+  }
+  /// Assigns element (k, n) of such panels at `data`, rounded.
+  static void set(float* data, Index rows, Index k, Index n, float value) {
+    const std::uint16_t bits = float_to_bfloat16(value);
+    std::memcpy(reinterpret_cast<char*>(data) + 2 * offset(rows, k, n), &bits, sizeof bits);
+  }
+
+ private:
+  // Of element (k, n), counted in bfloat16. Machines are little-endian: the lower half of a pair comes first.
+  static constexpr Index offset(Index rows, Index k, Index n) {
+    const Index column = n % width;
+    return (n / width * rows + k) * width + 2 * (column % words) + column / words;
+  }
+  static std::uint16_t load(const float* data, Index offset) {
+    std::uint16_t bits;
+    std::memcpy(&bits, reinterpret_cast<const char*>(data) + 2 * offset, sizeof bits);
+    return bits;
+  }
+
+  const float* data_ = nullptr;
+  Index rows_ = 0;
+  Index columns_ = 0;
+};
+
 /// How the elements of a tensor lie in memory.
 enum class Layout {
-  rows,   ///< row-major, contiguous
-  panels  ///< a weight [out × … × in] as the panels of its transpose [in × out], ready for `x · Wᵀ`
+  rows,            ///< row-major, contiguous
+  panels,          ///< a weight [out × … × in] as the panels of its transpose [in × out], ready for `x · Wᵀ`
+  bfloat16_panels  ///< the same in bfloat16, of a Tensor<float>: a weight that is read, not trained
 };
 
 /// A named parameter's memory: shape as published, layout as the kernels want it. `data == nullptr` means "not there":
@@ -89,7 +140,9 @@ template <class Scalar>
 class Tensor {
  public:
   Tensor() = default;
-  explicit Tensor(Shape shape, Layout layout = Layout::rows) : shape_(shape), layout_(layout) {}
+  explicit Tensor(Shape shape, Layout layout = Layout::rows) : shape_(shape), layout_(layout) {
+    TTT_ASSERT(layout != Layout::bfloat16_panels || is_float, "only a Tensor<float> can be bfloat16");
+  }
 
   const Shape& shape() const { return shape_; }
   Layout layout() const { return layout_; }
@@ -97,7 +150,14 @@ class Tensor {
   bool empty() const { return data_ == nullptr; }
   /// Scalars of storage, padding of panels included.
   Index storage_size() const {
-    return layout_ == Layout::rows ? size() : PanelView<Scalar>::storage_size(inputs(), shape_[0]);
+    switch (layout_) {
+      case Layout::panels:
+        return PanelView<Scalar>::storage_size(inputs(), shape_[0]);
+      case Layout::bfloat16_panels:
+        return Bfloat16PanelView::storage_size(inputs(), shape_[0]);
+      default:
+        return size();
+    }
   }
 
   void bind(Scalar* data) { data_ = data; }
@@ -105,8 +165,23 @@ class Tensor {
   const Scalar* data() const { return data_; }
 
   /// Element by its row-major index in the published shape, whatever the layout.
-  Scalar& operator[](Index index) { return data_[offset(index)]; }
-  const Scalar& operator[](Index index) const { return data_[offset(index)]; }
+  Scalar operator[](Index index) const {
+    if constexpr (is_float)
+      if (layout_ == Layout::bfloat16_panels) return bfloat16_panels()(index % inputs(), index / inputs());
+    return data_[offset(index)];
+  }
+  /// The same to be changed, where it is a Scalar.
+  Scalar& operator[](Index index) {
+    TTT_ASSERT(layout_ != Layout::bfloat16_panels, "an element of bfloat16 has no reference");
+    return data_[offset(index)];
+  }
+  /// Assigns an element whatever the layout, rounded if need be.
+  void set(Index index, Scalar value) {
+    if constexpr (is_float)
+      if (layout_ == Layout::bfloat16_panels)
+        return Bfloat16PanelView::set(data_, inputs(), index % inputs(), index / inputs(), value);
+    data_[offset(index)] = value;
+  }
 
   /// All leading dimensions as rows, the last as columns.
   MatrixView<Scalar> matrix() { return whole<Scalar>(data_); }
@@ -117,10 +192,16 @@ class Tensor {
   VectorView<Scalar> vector() { return {data_, data_ ? size() : 0}; }
   VectorView<const Scalar> vector() const { return {data_, data_ ? size() : 0}; }
   /// The transpose [in × out] of a weight [out × … × in].
-  PanelView<Scalar> panels() { return {data_, inputs(), shape_[0]}; }
-  PanelView<const Scalar> panels() const { return {data_, inputs(), shape_[0]}; }
+  PanelView<Scalar> panels() { return packed<Scalar>(data_); }
+  PanelView<const Scalar> panels() const { return packed<const Scalar>(data_); }
+  Bfloat16PanelView bfloat16_panels() const requires(std::is_same_v<Scalar, float>) {
+    TTT_ASSERT(layout_ == Layout::bfloat16_panels, "the tensor is no bfloat16 weight");
+    return {data_, inputs(), shape_[0]};
+  }
 
  private:
+  static constexpr bool is_float = std::is_same_v<Scalar, float>;
+
   Index offset(Index index) const {
     if (layout_ == Layout::rows) return index;
     constexpr Index width = PanelView<Scalar>::width;
@@ -133,6 +214,11 @@ class Tensor {
   MatrixView<Element> whole(Element* data) const {
     TTT_ASSERT(layout_ == Layout::rows, "a panel tensor has no row-major view");
     return {data, size() / columns(), columns()};
+  }
+  template <class Element>
+  PanelView<Element> packed(Element* data) const {
+    TTT_ASSERT(layout_ != Layout::bfloat16_panels, "a bfloat16 weight has no panels of scalars");
+    return {data, inputs(), shape_[0]};
   }
   template <class Element>
   MatrixView<Element> part(Element* data, Index i) const {

@@ -10,7 +10,7 @@
 #include <optional>
 #include <string_view>
 
-#include "ttt/core/config.hpp"
+#include "ttt/core/bfloat16.hpp"
 
 static_assert(std::endian::native == std::endian::little, "tensor files are little-endian and are read as they are");
 
@@ -71,11 +71,6 @@ inline float half_to_float(std::uint16_t bits) {
   }
   const std::uint32_t wide_exponent = exponent == 31 ? 255u : exponent + 112u;
   return std::bit_cast<float>(sign | (wide_exponent << 23) | (fraction << 13));
-}
-
-/// The value of bfloat16 `bits`: the upper half of a float.
-inline float bfloat16_to_float(std::uint16_t bits) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
 }
 
 }  // namespace io

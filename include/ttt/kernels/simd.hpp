@@ -277,6 +277,30 @@ TTT_INLINE Pack<Scalar, Arch> scale_by_power_of_two(Pack<Scalar, Arch> a, Pack<S
   }
 }
 
+/// Of lanes that hold a pair of bfloat16 each: those in the lower halves, as floats.
+template <class Arch>
+TTT_INLINE Pack<float, Arch> widen_lower(Pack<float, Arch> pairs) {
+  if constexpr (std::is_same_v<Arch, Generic>) {
+    return std::bit_cast<float>(std::bit_cast<std::uint32_t>(pairs.value) << 16);
+  } else {
+    using Integers = xsimd::batch<std::int32_t, Arch>;
+    using Reals = xsimd::batch<float, Arch>;
+    if constexpr (requires { xsimd::bitwise_cast<Integers>(pairs.value); })
+      return xsimd::bitwise_cast<Reals>(xsimd::bitwise_cast<Integers>(pairs.value) << 16);
+    else
+      return xsimd::bitwise_cast<float>(xsimd::bitwise_cast<std::int32_t>(pairs.value) << 16);
+  }
+}
+/// … and those in the upper halves.
+template <class Arch>
+TTT_INLINE Pack<float, Arch> widen_upper(Pack<float, Arch> pairs) {
+  constexpr std::uint32_t upper = 0xFFFF0000;
+  if constexpr (std::is_same_v<Arch, Generic>)
+    return std::bit_cast<float>(std::bit_cast<std::uint32_t>(pairs.value) & upper);
+  else
+    return Pack<float, Arch>(pairs.value & xsimd::batch<float, Arch>(std::bit_cast<float>(upper)));
+}
+
 /// Calls `body(pack, i)` over [0, count): whole packs first, then single lanes. The argument only tells the pack type:
 /// `[&]<class P>(P, Index i) { … P::load(x + i) … }`.
 template <class Scalar, class Arch, class Body>

@@ -6,6 +6,7 @@
 
 #include "ttt/core/context.hpp"
 #include "ttt/core/tensor.hpp"
+#include "ttt/nn/linear.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -23,19 +24,29 @@ Scalar* row_in_panels(PanelView<Scalar> panels, std::int64_t id) {
   return &panels(0, static_cast<Index>(id));
 }
 
+/// Assigns row `id` of the weight whose panels these are to `to` [C].
+template <class Scalar>
+void copy_row(PanelView<const Scalar> panels, std::int64_t id, Scalar* to) {
+  const Scalar* source = row_in_panels(panels, id);
+  for (Index c = 0; c < panels.rows(); ++c) to[c] = source[c * panel_width<Scalar>];
+}
+inline void copy_row(Bfloat16PanelView panels, std::int64_t id, float* to) {
+  TTT_ASSERT(id >= 0 && id < panels.columns(), "a token id lies outside of the vocabulary");
+  for (Index c = 0; c < panels.rows(); ++c) to[c] = panels(c, static_cast<Index>(id));
+}
+
 }  // namespace detail
 
-/// y[n] = weight[ids[n]]: weight [V × C] in panels, as a tied head wants it; y [N × C] is assigned.
+/// y[n] = weight[ids[n]]: weight [V × C] in panels, of bfloat16 too, as a tied head wants it; y [N × C] is assigned.
 template <class Scalar>
 void embedding_forward(const Tensor<Scalar>& weight, std::span<const std::int64_t> ids,
                        MatrixView<std::type_identity_t<Scalar>> y, Context& context) {
-  constexpr Index width = panel_width<Scalar>;
   TTT_ASSERT(static_cast<Index>(ids.size()) == y.rows(), "there is one id per row");
-  context.parallel_ranges(y.rows(), detail::embedding_grain, [&](Index first, Index count, Arena&) {
-    for (Index n = first; n < first + count; ++n) {
-      const Scalar* source = detail::row_in_panels(weight.panels(), ids[static_cast<std::size_t>(n)]);
-      for (Index c = 0; c < y.columns(); ++c) y(n, c) = source[c * width];
-    }
+  detail::with_panels(weight, [&](auto panels) {
+    context.parallel_ranges(y.rows(), detail::embedding_grain, [&](Index first, Index count, Arena&) {
+      for (Index n = first; n < first + count; ++n)
+        detail::copy_row(panels, ids[static_cast<std::size_t>(n)], y.row(n));
+    });
   });
 }
 

@@ -6,6 +6,7 @@
 #include "ttt/core/context.hpp"
 #include "ttt/core/tensor.hpp"
 #include "ttt/kernels/matmul.hpp"
+#include "ttt/kernels/matmul_bfloat16.hpp"
 #include "ttt/nn/linear/large_products.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -31,21 +32,31 @@ inline Index share(Index total, Index most, Index rows, Index columns, const Con
   return std::max<Index>(1, (total + shares - 1) / shares);
 }
 
+/// y (+)= x · B in panels [first, first + count).
+template <class Scalar, class Panels>
+void multiply(MatrixView<const Scalar> x, Panels panels, MatrixView<Scalar> y, kernels::Output output, Index first,
+              Index count, Context& context) {
+  if constexpr (std::is_same_v<Panels, Bfloat16PanelView>)
+    context.call<KernelId::bfloat16_matmul, Scalar, kernels::bfloat16_matmul<simd::Native>>(x, panels, y, output, first,
+                                                                                            count);
+  else
+    context.call<KernelId::panel_matmul, Scalar, kernels::panel_matmul<simd::Native, Scalar>>(x, panels, y, output,
+                                                                                              first, count);
+}
+
 /// y (+)= x · B, shared out over rows, or over panels when there are few rows. No element's chain depends on the split.
-template <class Scalar>
-void product(MatrixView<const Scalar> x, PanelView<const Scalar> panels, MatrixView<Scalar> y, kernels::Output output,
+template <class Scalar, class Panels>
+void product(MatrixView<const Scalar> x, Panels panels, MatrixView<Scalar> y, kernels::Output output,
              Context& context) {
   if (x.rows() > rows_per_task) {
     const Index each = share(x.rows(), rows_per_task, panels.rows(), panels.columns(), context);
     context.parallel_ranges(x.rows(), each, [&](Index first, Index count, Arena&) {
-      context.call<KernelId::panel_matmul, Scalar, kernels::panel_matmul<simd::Native, Scalar>>(
-          x.rows(first, count), panels, y.rows(first, count), output, Index{0}, panels.count());
+      multiply(x.rows(first, count), panels, y.rows(first, count), output, 0, panels.count(), context);
     });
   } else {
     const Index each = share(panels.count(), panels.count(), x.rows() * panels.width, panels.rows(), context);
     context.parallel_ranges(panels.count(), each, [&](Index first, Index count, Arena&) {
-      context.call<KernelId::panel_matmul, Scalar, kernels::panel_matmul<simd::Native, Scalar>>(x, panels, y, output,
-                                                                                                first, count);
+      multiply(x, panels, y, output, first, count, context);
     });
   }
 }
@@ -60,30 +71,57 @@ PanelView<const Scalar> panels_of(Index rows, Index columns, Context& context, F
   return panels;
 }
 
+/// Calls `body` with the panels of a weight: of Scalars, or of bfloat16.
+template <class Scalar, class Body>
+void with_panels(const Tensor<Scalar>& weight, Body&& body) {
+  if constexpr (std::is_same_v<Scalar, float>)
+    if (weight.layout() == Layout::bfloat16_panels) return body(weight.bfloat16_panels());
+  body(weight.panels());
+}
+
+/// The panels of a weight as Scalars: in scratch if it is in bfloat16.
+template <class Scalar>
+PanelView<const Scalar> scalar_panels(const Tensor<Scalar>& weight, Context& context) {
+  if constexpr (std::is_same_v<Scalar, float>)
+    if (weight.layout() == Layout::bfloat16_panels) {
+      const Bfloat16PanelView narrow = weight.bfloat16_panels();
+      return panels_of<float>(narrow.rows(), narrow.columns(), context, [&](auto panels, Index first, Index count) {
+        kernels::widen_panels(narrow, panels, first, count);
+      });
+    }
+  return weight.panels();
+}
+
 }  // namespace detail
 
-/// y = x · Wᵀ: x [N × in], W [out × in] in panels, y [N × out]. Assigns or accumulates; y must not overlap x.
+/// y = x · Wᵀ: x [N × in], W [out × in] in panels, y [N × out]. Assigns or accumulates; y must not overlap x. A weight
+/// in bfloat16 gives the bits of the same weight in float.
 template <class Scalar>
 void linear_forward(const Tensor<Scalar>& weight, MatrixView<const std::type_identity_t<Scalar>> x,
                     MatrixView<std::type_identity_t<Scalar>> y, Context& context,
                     kernels::Output output = kernels::Output::assign) {
-  if (detail::hand_over_forward<Scalar>(x, weight.panels(), y, output, context)) return;
-  detail::product<Scalar>(x, weight.panels(), y, output, context);
+  detail::with_panels(weight, [&](auto panels) {
+    if (!detail::hand_over_forward<Scalar>(x, panels, y, output, context))
+      detail::product<Scalar>(x, panels, y, output, context);
+  });
 }
 
 /// d_x = d_y · W and d_W += d_yᵀ · x. An empty `d_x` or `d_weight` is not wanted and costs nothing; `d_x` is assigned
-/// or accumulated as `output` says, `d_weight` always accumulates.
+/// or accumulated as `output` says, `d_weight` always accumulates, in Scalars also where the weight is in bfloat16.
 template <class Scalar>
 void linear_backward(const Tensor<Scalar>& weight, MatrixView<const std::type_identity_t<Scalar>> x,
                      MatrixView<const std::type_identity_t<Scalar>> d_y, MatrixView<std::type_identity_t<Scalar>> d_x,
                      Tensor<Scalar>& d_weight, Context& context, kernels::Output output = kernels::Output::assign) {
-  const Index in = weight.panels().rows(), out = weight.panels().columns();
-  if (!d_x.empty() && !detail::hand_over_backward<Scalar>(d_y, weight.panels(), d_x, output, context)) {
+  const Index out = weight.shape()[0], in = weight.size() / out;
+  if (!d_x.empty()) {
     const Arena::Frame frame(context.scratch());
-    const auto transposed = detail::panels_of<Scalar>(out, in, context, [&](auto panels, Index first, Index count) {
-      kernels::transpose_panels(weight.panels(), panels, first, count);
-    });
-    detail::product<Scalar>(d_y, transposed, d_x, output, context);
+    const auto panels = detail::scalar_panels(weight, context);
+    if (!detail::hand_over_backward<Scalar>(d_y, panels, d_x, output, context)) {
+      const auto transposed = detail::panels_of<Scalar>(out, in, context, [&](auto to, Index first, Index count) {
+        kernels::transpose_panels(panels, to, first, count);
+      });
+      detail::product<Scalar>(d_y, transposed, d_x, output, context);
+    }
   }
   if (!d_weight.empty() && !detail::hand_over_gradient<Scalar>(x, d_y, d_weight.panels(), context)) {
     const Arena::Frame frame(context.scratch());

@@ -93,12 +93,14 @@ class ParameterGroups {
   };
 
   ParameterGroups() = default;
-  /// Throws Error when a rule matches no parameter.
+  /// Throws Error when a rule matches no parameter, or when a weight is in bfloat16, which no optimiser can change.
   template <class Parameters>
   explicit ParameterGroups(const ParameterStore<Parameters>& store, std::span<const GroupRule> rules = {}) {
     using Scalar = typename Parameters::Scalar;
     Parameters views = store.views();
     views.visit([&](std::string_view name, Tensor<Scalar>& tensor, const ParameterInfo& info) {
+      if (tensor.layout() == Layout::bfloat16_panels)
+        throw_unexpected("parameter '" + std::string(name) + "'", "a weight that can be trained", "one in bfloat16");
       tensors_.push_back(
           {std::string(name), tensor.data() - store.arena().data(), tensor.storage_size(), 1, info.decays});
     });

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstring>
 #include <filesystem>
 #include <functional>
@@ -145,6 +146,48 @@ TEST_CASE("every kind of model survives its folder bit for bit") {
         CHECK(loaded.config == config);
         CHECK(loaded.parameters.arena() == parameters.arena());
       }
+}
+
+TEST_CASE("models read into bfloat16 are those rounded, and have the bits of floats of the same values") {
+  for (const auto layer : layer_names)
+    for (const bool tied : {true, false}) {
+      ModelConfig config = tiny(std::string(layer), tied ? Backbone::transformer : Backbone::mamba);
+      config.tied = tied;
+      CAPTURE(layer, tied);
+      const TemporaryFolder temporary;
+      const auto parameters = parameters_of(config);
+      save_model_folder(temporary / "exact", config, parameters);
+      const auto narrow = load_model_folder<float>(temporary / "exact", WeightStorage::bfloat16);
+      CHECK(narrow.parameters.arena() == to_bfloat16(parameters).arena());
+      CHECK(narrow.parameters.arena().size() < parameters.arena().size());
+      save_model_folder(temporary / "rounded", config, narrow.parameters);
+      const auto rounded = load_model_folder<float>(temporary / "rounded");
+      CHECK_FALSE(rounded.parameters.arena() == parameters.arena());
+      CHECK(to_bfloat16(rounded.parameters).arena() == narrow.parameters.arena());
+
+      // A prompt and two single tokens, so that one row and many meet both layouts.
+      const std::vector<std::int64_t> ids{1, 4, 2, 9, 3, 10, 0, 7, 5, 5, 6, 8, 2};
+      const auto logits = [&](const auto& loaded) {
+        Buffer<float> values(static_cast<Index>(ids.size()) * 11);
+        auto state = loaded.model.initial_state(loaded.parameters.views(), 13);
+        Context context;
+        std::size_t first = 0;
+        for (const Index length : {11, 1, 1}) {
+          const std::array segments{Segment<LoadedModel<float>::Model::State>{length, &state}};
+          loaded.model.forward(loaded.parameters.views(),
+                               std::span(ids).subspan(first, static_cast<std::size_t>(length)), segments,
+                               LogitRows::all, {values.data() + static_cast<Index>(first) * 11, length, 11}, context);
+          first += static_cast<std::size_t>(length);
+        }
+        return values;
+      };
+      CHECK(logits(narrow) == logits(rounded));
+    }
+  const TemporaryFolder temporary;
+  save_model_folder(temporary / "model", tiny(), parameters_of(tiny()));
+  CHECK(error_message([&] {
+          load_model_folder<double>(temporary / "model", WeightStorage::bfloat16);
+        }).find("bfloat16") != std::string::npos);
 }
 
 TEST_CASE("kinds of folders by layer and backbone") {

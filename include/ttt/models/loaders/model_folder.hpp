@@ -17,6 +17,13 @@
 
 TTT_NAMESPACE_BEGIN
 
+/// What the weights of a model are kept in after reading.
+enum class WeightStorage {
+  scalar,   ///< the model's Scalar
+  bfloat16  ///< projections, MLP weights and embeddings rounded to bfloat16, to be read and not trained; float models
+            ///< only
+};
+
 /// A model read from a folder.
 template <class Scalar>
 struct LoadedModel {
@@ -69,6 +76,16 @@ CausalLm<AnySequenceLayer<Scalar>> make_model_of(const ModelConfig& config, cons
   }
 }
 
+/// The unbound parameters in the storage that was asked for.
+template <class Parameters>
+Parameters stored_as(Parameters shapes, WeightStorage storage) {
+  if (storage == WeightStorage::scalar) return shapes;
+  if constexpr (std::is_same_v<typename Parameters::Scalar, float>)
+    return with_bfloat16_weights(std::move(shapes));
+  else
+    throw_unexpected("weights in bfloat16", "a model of floats", "one of another scalar");
+}
+
 /// Throws Error unless `views` are finite parameters of the model of `config`.
 template <class Parameters>
 void check_saved(Parameters views, const ModelConfig& config, const Family& family, const std::string& folder) {
@@ -94,7 +111,7 @@ std::vector<std::vector<typename Parameters::Scalar>> published_values(Parameter
   std::vector<std::vector<Scalar>> result;
   views.visit([&](std::string_view name, Tensor<Scalar>& tensor, const ParameterInfo&) {
     std::vector<Scalar> values(static_cast<std::size_t>(tensor.size()));
-    for (Index i = 0; i < tensor.size(); ++i) values[static_cast<std::size_t>(i)] = tensor[i];
+    for (Index i = 0; i < tensor.size(); ++i) values[static_cast<std::size_t>(i)] = std::as_const(tensor)[i];
     check_finite(values, extents(tensor.shape()), tensor_subject(folder, family.tensor_name(name)));
     result.push_back(std::move(values));
   });
@@ -104,13 +121,14 @@ std::vector<std::vector<typename Parameters::Scalar>> published_values(Parameter
 }  // namespace loaders::detail
 
 /// Reads a model folder of a known family (ttt, llama, mistral, ttt-cpp). Tensors may be F32, F16, BF16 or F64; the
-/// last is rounded for a float model.
+/// last is rounded for a float model. With WeightStorage::bfloat16 the floats of one tensor at a time are in memory.
 ///
 /// Everything is checked before it returns: the numbers of config.json, every tensor by name and shape, none missing
 /// and none too many, all values finite. Keys that no family knows are ignored. Throws Error in one line: file, key or
 /// tensor, expected, found.
 template <class Scalar>
-LoadedModel<Scalar> load_model_folder(const std::filesystem::path& folder) {
+LoadedModel<Scalar> load_model_folder(const std::filesystem::path& folder,
+                                      WeightStorage storage = WeightStorage::scalar) {
   namespace detail = loaders::detail;
   std::error_code ignored;  // a folder that cannot be examined is none that can be read
   if (!std::filesystem::is_directory(folder, ignored)) throw_unexpected(folder.string(), "a model folder", "no folder");
@@ -122,7 +140,7 @@ LoadedModel<Scalar> load_model_folder(const std::filesystem::path& folder) {
   detail::check_sizes(set, config, family);
   auto model = detail::make_model_of<Scalar>(config, json.file());
   detail::check_tensors(set, detail::expected_tensors(model.make_parameters(), family), config.tied, family);
-  ParameterStore parameters(model.make_parameters());
+  ParameterStore parameters(detail::stored_as(model.make_parameters(), storage));
   detail::read_tensors(set, family, parameters.views());
   return {config, std::move(model), std::move(parameters)};
 }

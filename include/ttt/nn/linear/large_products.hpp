@@ -49,6 +49,12 @@ bool hand_over_forward(MatrixView<const Scalar> x, PanelView<const Scalar> weigh
   return true;
 }
 
+/// Weights in bfloat16 stay here: widening all of them would cost more than another library saves.
+template <class Scalar>
+bool hand_over_forward(MatrixView<const Scalar>, Bfloat16PanelView, MatrixView<Scalar>, kernels::Output, Context&) {
+  return false;
+}
+
 /// d_x (+)= d_y · Bᵀ for B in panels.
 template <class Scalar>
 bool hand_over_backward(MatrixView<const Scalar> d_y, PanelView<const Scalar> weight, MatrixView<Scalar> d_x,

@@ -120,7 +120,7 @@ void read_tensors(const io::SafetensorsSet& set, const Family& family, Parameter
     const std::string published = family.tensor_name(name);
     const auto values = set.values<Scalar>(published, io::Narrowing::rounded);
     check_finite(values, extents(tensor.shape()), tensor_subject(set.path().string(), published));
-    for (Index i = 0; i < tensor.size(); ++i) tensor[i] = values[static_cast<std::size_t>(i)];
+    for (Index i = 0; i < tensor.size(); ++i) tensor.set(i, values[static_cast<std::size_t>(i)]);
   });
 }
 
