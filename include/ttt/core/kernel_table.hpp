@@ -37,6 +37,8 @@ enum class KernelId : int {
   ttt_linear_backward,
   ttt_mlp_forward,
   ttt_mlp_backward,
+  attention_forward,
+  attention_backward,
   count
 };
 

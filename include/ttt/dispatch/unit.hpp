@@ -13,6 +13,8 @@
 #include "ttt/kernels/matmul_bfloat16.hpp"
 #include "ttt/kernels/rms_norm.hpp"
 #include "ttt/kernels/swiglu.hpp"
+#include "ttt/rules/attention/backward.hpp"
+#include "ttt/rules/attention/forward.hpp"
 #include "ttt/rules/ttt/sequence.hpp"
 #include "ttt/rules/ttt_linear/ttt_linear.hpp"
 #include "ttt/rules/ttt_mlp/ttt_mlp.hpp"
@@ -52,6 +54,8 @@ class KernelTableBuilder {
     add<Scalar, KernelId::cross_entropy_row, &kernels::cross_entropy_row<Arch, Scalar>>();
     add_rule<rules::TttLinear<Scalar>>();
     add_rule<rules::TttMlp<Scalar>>();
+    add<Scalar, KernelId::attention_forward, &rules::attention_forward<Arch, Scalar>>();
+    add<Scalar, KernelId::attention_backward, &rules::attention_backward<Arch, Scalar>>();
     for (const auto& entry : table_.entries[table_row<Scalar>])
       if (entry == nullptr) throw "a KernelId has no kernel in this table";
   }

@@ -198,7 +198,7 @@ void attend(const AttentionHeads& layout, std::span<const AttentionPiece<Scalar>
     const Index local = task - piece.first_tile * layout.key_value_heads;
     const Index head = local / tiles(piece), first = local % tiles(piece) * tile;
     const Index row = piece.row + first, size = std::min(tile, piece.rows - first);
-    attention_forward<Arch, Scalar>(
+    context.call<KernelId::attention_forward, Scalar, &attention_forward<Arch, Scalar>>(
         layout.shape, detail::stretches(layout, piece, head).span(), piece.position + first,
         layout.wide(rows.queries.rows(row, size), head), layout.wide(rows.heads.rows(row, size), head),
         rows.log_sums.empty() ? rows.log_sums : rows.log_sums.rows(row, size).columns(head * group, group), arena);
@@ -257,8 +257,8 @@ void attend_backward(const AttentionHeads& layout, std::span<const AttentionPiec
     const auto keys = detail::gather<Scalar>(layout, piece, head, rows, arena);
     const AttentionRecordRows<Scalar> record{part(rows.queries), part(rows.heads),
                                              rows.log_sums.rows(piece.row, piece.rows).columns(head * group, group)};
-    attention_backward<Arch, Scalar>(layout.shape, keys, piece.position, record, part(d_rows.heads),
-                                     part(d_rows.queries), arena);
+    context.call<KernelId::attention_backward, Scalar, &attention_backward<Arch, Scalar>>(
+        layout.shape, keys, piece.position, record, part(d_rows.heads), part(d_rows.queries), arena);
     detail::scatter<Scalar>(layout, piece, head, keys, d_rows, detail::entry<Scalar>(d_states, piece.first_of_state));
   });
 }
