@@ -106,12 +106,12 @@ TEST_CASE("a causal block product is the product with zeros above the diagonal, 
     }
 }
 
-TEMPLATE_TEST_CASE("a block transpose moves every element", "", float, double) {
+TEMPLATE_TEST_CASE("a transpose moves every element", "", float, double) {
   for (const Index rows : {0, 1, 4, 8, 13, 16, 64})
     for (const Index columns : {1, 7, 8, 16, 35, 64}) {
       const Matrix<TestType> from(rows, columns, "from");
       Matrix<TestType> to(columns, rows);
-      kernels::block_transpose<TestType>(from.view(), to.view());
+      kernels::transpose(from.view(), to.view());
       CHECK(numbers::same_bits(to, transpose_of(from)));
       CHECK(to.gaps_untouched());
     }

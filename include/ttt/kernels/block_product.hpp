@@ -133,26 +133,6 @@ void block_product_causal(MatrixView<const Scalar> a, Index first, MatrixView<co
   detail::block_product<Arch, Scalar>(Left<Scalar>(a), b, {a.columns(), first}, {c.data(), c.stride()}, c);
 }
 
-/// to [C × R] = fromᵀ, from [R × C].
-template <class Scalar>
-void block_transpose(MatrixView<const Scalar> from, MatrixView<Scalar> to) {
-  constexpr Index size = simd::Pack<Scalar, simd::Short>::size;
-  const Index rows = from.rows() - from.rows() % size, columns = from.columns() - from.columns() % size;
-  for (Index r = 0; r < rows; r += size)
-    for (Index c = 0; c < columns; c += size)
-      simd::transpose_square<Scalar, simd::Short>(from.row(r) + c, from.stride(), to.row(c) + r, to.stride());
-  for (Index r = 0; r < from.rows(); ++r)
-    for (Index c = r < rows ? columns : 0; c < from.columns(); ++c) to(c, r) = from(r, c);
-}
-
-/// The transpose of `matrix` in scratch.
-template <class Scalar>
-MatrixView<Scalar> transposed_copy(MatrixView<const Scalar> matrix, Arena& scratch) {
-  const auto copy = scratch.matrix<Scalar>(matrix.columns(), matrix.rows());
-  block_transpose<Scalar>(matrix, copy);
-  return copy;
-}
-
 /// C [R × N] = A [R × K] · Bᵀ, B [N × K]. C must not overlap A or B.
 ///
 /// With many rows the lanes of a pack are rows: Cᵀ = B · Aᵀ; with few they would be idle, and B is transposed.
@@ -161,14 +141,17 @@ void block_product_transposed(MatrixView<const Scalar> a, MatrixView<const Scala
                               Arena& scratch) {
   const Arena::Frame frame(scratch);
   constexpr Index lanes = simd::Pack<Scalar, Arch>::size;
-  if (a.rows() < (lanes + 1) / 2 || b.rows() <= a.rows())
-    return block_product<Arch>(Left<Scalar>(a), transposed_copy<Scalar>(b, scratch), c);
+  if (a.rows() < (lanes + 1) / 2 || b.rows() <= a.rows()) {
+    const auto right = scratch.matrix<Scalar>(b.columns(), b.rows());
+    transpose(b, right);
+    return block_product<Arch>(Left<Scalar>(a), right, c);
+  }
   const Index padded = (a.rows() + lanes - 1) / lanes * lanes;
   const auto right = scratch.matrix<Scalar>(a.columns(), padded), product = scratch.matrix<Scalar>(b.rows(), padded);
   if (padded != a.rows()) fill(right.columns(a.rows(), padded - a.rows()), Scalar(0));
-  block_transpose<Scalar>(a, right.columns(0, a.rows()));
+  transpose(a, right.columns(0, a.rows()));
   block_product<Arch>(Left<Scalar>(b), right, product);
-  block_transpose<Scalar>(product.columns(0, a.rows()), c);
+  transpose(MatrixView<const Scalar>(product.columns(0, a.rows())), c);
 }
 
 }  // namespace kernels

@@ -109,24 +109,14 @@ void few_rows_product(const Left<Scalar>& a, PanelView<const Scalar> b, MatrixVi
                         c.data() + p * width, c.stride(), output);
 }
 
-/// A copy of B [inner × columns], padded with zeros to a panel's width.
-template <class Scalar>
-Slice<Scalar> packed_slice(const Scalar* b, Index b_row, Index inner, Index columns, Scalar* to) {
-  constexpr Index width = panel_width<Scalar>;
-  if (columns == width)
-    for (Index k = 0; k < inner; ++k) std::copy_n(b + k * b_row, width, to + k * width);
-  else
-    for (Index k = 0; k < inner; ++k)
-      std::fill_n(std::copy_n(b + k * b_row, columns, to + k * width), width - columns, Scalar(0));
-  return {to, width};
-}
-
 /// C (+)= A · B, B being copied first: for columns that do not fill packs.
 template <class Arch, class Scalar>
 void packed_slice_product(const Left<Scalar>& a, Slice<Scalar> b, Index columns, Scalar* c, Index c_row,
                           Output output) {
   alignas(alignment) Scalar buffer[inner_block * panel_width<Scalar>];
-  slice_product<Arch>(a, packed_slice(b.data, b.row_stride, a.columns, columns, buffer), columns, c, c_row, output);
+  const MatrixView<const Scalar> columns_of_b(b.data, a.columns, columns, b.row_stride);
+  pack_panels(columns_of_b, {buffer, a.columns, columns});
+  slice_product<Arch>(a, Slice<Scalar>{buffer, panel_width<Scalar>}, columns, c, c_row, output);
 }
 
 template <class Arch, class Scalar>
@@ -171,7 +161,7 @@ void matmul(Left<Scalar> a, PanelView<const std::type_identity_t<Scalar>> b, Mat
   const Index last = count < 0 ? b.count() : first + count;
   if (a.rows < detail::packed_rows)
     detail::few_rows_product<Arch>(a, PanelView<const Scalar>(b), c, output, first, last);
-  else if (a.rows >= detail::packed_rows && last - first >= detail::packed_panels && a.has_unit_stride())
+  else if (last - first >= detail::packed_panels && a.has_unit_stride())
     detail::panel_product<Arch, true>(a, b, detail::Panels<Scalar>(c), output, first, last);
   else
     detail::panel_product<Arch, false>(a, b, detail::Panels<Scalar>(c), output, first, last);
