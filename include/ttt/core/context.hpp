@@ -13,7 +13,8 @@
 TTT_NAMESPACE_BEGIN
 
 /// What every call needs besides its data: an executor, scratch memory for each of its workers, and, when wanted, kernels
-/// of another instruction set, a sink for inner-loop statistics and a flag that stops the work. One Context serves one thread of calls at a time.
+/// of another instruction set, a sink for inner-loop statistics and a flag that stops the work. One Context serves one
+/// thread of calls at a time.
 class Context {
  public:
   /// Scratch that every worker starts with: enough to decode one token of any layer up to a width of several thousand,

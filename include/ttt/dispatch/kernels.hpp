@@ -7,9 +7,8 @@
 ///     ttt::Context context(pool);
 ///     context.kernels = ttt::best_kernels();               // null on a processor that has none of them
 ///
-/// The program itself needs no -march. Results are those of a program compiled for the chosen instruction set: contract
-/// 4
-/// ("one answer") holds for each of them, not between them.
+/// The program itself needs no -march. Results are those of a program compiled for the chosen instruction set: "one
+/// answer" (contract 4) holds for each of them, not between them.
 #pragma once
 
 #include <cstddef>
@@ -33,26 +32,31 @@ const AvailableKernels* available_kernels(std::size_t& size);
 
 TTT_NAMESPACE_BEGIN
 
-/// The last of the instruction sets given to `ttt_add_kernels` that this processor has; null when it has none.
-inline const KernelTable* best_kernels() {
+namespace detail {
+
+/// The last of the tables that this program and this processor can use for which `wanted(table)` holds, or null.
+template <class Wanted>
+const KernelTable* last_usable_kernels(Wanted&& wanted) {
   std::size_t size = 0;
   const auto* all = dispatch::available_kernels(size);
-  const KernelTable* best = nullptr;
+  const KernelTable* last = nullptr;
   for (std::size_t i = 0; i < size; ++i)
-    if (all[i].runs && all[i].table->version == dispatch::table_version) best = all[i].table;
-  return best;
+    if (all[i].runs && all[i].table->version == dispatch::table_version && wanted(*all[i].table)) last = all[i].table;
+  return last;
+}
+
+}  // namespace detail
+
+/// The last of the instruction sets given to `ttt_add_kernels` that this processor has; null when it has none.
+inline const KernelTable* best_kernels() {
+  return detail::last_usable_kernels([](const KernelTable&) { return true; });
 }
 
 /// Those of one instruction set, spelled as for `ttt_add_kernels`; null when they were not compiled in or do not run
 /// here.
 inline const KernelTable* kernels_for(std::string_view instruction_set) {
-  std::size_t size = 0;
-  const auto* all = dispatch::available_kernels(size);
-  for (std::size_t i = 0; i < size; ++i)
-    if (all[i].runs && all[i].table->version == dispatch::table_version &&
-        all[i].table->instruction_set == instruction_set)
-      return all[i].table;
-  return nullptr;
+  return detail::last_usable_kernels(
+      [&](const KernelTable& table) { return table.instruction_set == instruction_set; });
 }
 
 TTT_NAMESPACE_END
