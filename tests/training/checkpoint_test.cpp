@@ -168,6 +168,21 @@ TEST_CASE("Another configuration is an error that names what was expected and wh
     CHECK(error_lacks([&] { load_checkpoint(folder / "run", loaded.settings, arrays); },
                       {"expected array 'weight'", "found 'weights'"}) == "");
   }
+  SECTION("a count beyond what it may be, and one below zero") {
+    auto arrays = loaded.arrays();
+    arrays[0].largest = 6;
+    CHECK(error_lacks([&] { load_checkpoint(folder / "run", loaded.settings, arrays); },
+                      {"array 'step'", "expected counts from 0 to 6", "found 7"}) == "");
+    Run negative(7);
+    negative.step = -3;
+    negative.save(folder / "negative");
+    CHECK(error_lacks([&] { load_checkpoint(folder / "negative", loaded.settings, arrays); },
+                      {"array 'step'", "found -3"}) == "");
+    arrays[0].largest = 7;
+    load_checkpoint(folder / "run", loaded.settings, arrays);
+    CHECK(loaded.step == 7);
+    loaded = before;
+  }
   CHECK(loaded.weights == before.weights);
   CHECK(loaded.step == before.step);
 }

@@ -43,6 +43,7 @@ struct CheckpointArray {
   std::string name;
   std::string type;  ///< scalar and shape, "float32 [2 x 3]"
   std::span<std::byte> bytes;
+  std::int64_t largest = -1;  ///< of counts in int64, which a file may not exceed and which are not negative; −1: no counts
 };
 
 /// `count` scalars of storage of a tensor of that shape.
@@ -161,24 +162,43 @@ inline void check_whole(const std::string& path, std::span<const std::byte> file
                      std::to_string(computed) + " (the file was changed after it was written)");
 }
 
+/// `name` is what messages call the bytes.
+inline CheckpointContents parse_checkpoint(std::vector<std::byte> bytes, const std::string& name) {
+  CheckpointContents contents{std::move(bytes), {}, {}};
+  const std::span<const std::byte> file(contents.file);
+  check_whole(name, file);
+  constexpr std::size_t head = 3 * sizeof(std::uint64_t), tail = sizeof(std::uint64_t);
+  CheckpointReader reader(name, file.subspan(head, file.size() - head - tail));
+  for (std::uint64_t left = reader.number(); left > 0; --left) {
+    std::string setting = reader.text();
+    contents.settings.push_back({std::move(setting), reader.text()});
+  }
+  for (std::uint64_t left = reader.number(); left > 0; --left) {
+    std::string array = reader.text(), type = reader.text();
+    contents.arrays.push_back({std::move(array), std::move(type), reader.bytes()});
+  }
+  if (!reader.at_end()) throw_unexpected(name, "the end of the file after the last array", "more bytes");
+  return contents;
+}
+
 inline CheckpointContents read_checkpoint(const std::filesystem::path& path) {
   io::InputFile input(path);
-  CheckpointContents contents{std::vector<std::byte>(input.size()), {}, {}};
-  input.read(contents.file);
-  const std::span<const std::byte> file(contents.file);
-  check_whole(path.string(), file);
-  constexpr std::size_t head = 3 * sizeof(std::uint64_t), tail = sizeof(std::uint64_t);
-  CheckpointReader reader(path.string(), file.subspan(head, file.size() - head - tail));
-  for (std::uint64_t left = reader.number(); left > 0; --left) {
-    std::string name = reader.text();
-    contents.settings.push_back({std::move(name), reader.text()});
+  std::vector<std::byte> bytes(input.size());
+  input.read(bytes);
+  return parse_checkpoint(std::move(bytes), path.string());
+}
+
+/// Throws Error where the bytes of `array` are counts out of the range that `expected` allows.
+inline void check_counts(const std::string& name, const CheckpointContents::Array& array,
+                         const CheckpointArray& expected) {
+  if (expected.largest < 0) return;
+  for (std::size_t i = 0; i + sizeof(std::int64_t) <= array.bytes.size(); i += sizeof(std::int64_t)) {
+    std::int64_t count = 0;
+    std::memcpy(&count, array.bytes.data() + i, sizeof(count));
+    if (count < 0 || count > expected.largest)
+      throw_unexpected(name + ", array '" + array.name + "'", "counts from 0 to " + std::to_string(expected.largest),
+                       std::to_string(count));
   }
-  for (std::uint64_t left = reader.number(); left > 0; --left) {
-    std::string name = reader.text(), type = reader.text();
-    contents.arrays.push_back({std::move(name), std::move(type), reader.bytes()});
-  }
-  if (!reader.at_end()) throw_unexpected(path.string(), "the end of the file after the last array", "more bytes");
-  return contents;
 }
 
 /// Compares two lists by name and value, in order; `list` names them in messages.
@@ -216,19 +236,30 @@ inline void save_checkpoint(const std::filesystem::path& path, std::span<const C
   });
 }
 
-/// Replaces the arrays by those of the file. The file must be whole, its settings equal to `settings` and its arrays of
-/// the same names, types and sizes; otherwise an Error tells what was expected and what was found, and nothing changed.
-inline void load_checkpoint(const std::filesystem::path& path, std::span<const CheckpointSetting> settings,
-                            std::span<const CheckpointArray> arrays) {
-  const detail::CheckpointContents contents = detail::read_checkpoint(path);
-  detail::compare_lists(path.string(), "setting", contents.settings, settings,
-                        [](const auto& setting) -> const std::string& { return setting.value; });
-  detail::compare_lists(path.string(), "array", contents.arrays, arrays, [](const auto& array) {
+namespace detail {
+
+/// See `load_checkpoint`.
+inline void take_arrays(const CheckpointContents& contents, const std::string& name,
+                        std::span<const CheckpointSetting> settings, std::span<const CheckpointArray> arrays) {
+  compare_lists(name, "setting", contents.settings, settings,
+                [](const auto& setting) -> const std::string& { return setting.value; });
+  compare_lists(name, "array", contents.arrays, arrays, [](const auto& array) {
     return array.type + " in " + std::to_string(array.bytes.size()) + " bytes";
   });
+  for (std::size_t i = 0; i < arrays.size(); ++i) check_counts(name, contents.arrays[i], arrays[i]);
   for (std::size_t i = 0; i < arrays.size(); ++i)
     if (!arrays[i].bytes.empty())
       std::memcpy(arrays[i].bytes.data(), contents.arrays[i].bytes.data(), arrays[i].bytes.size());
+}
+
+}  // namespace detail
+
+/// Replaces the arrays by those of the file. The file must be whole, its settings equal to `settings` and its arrays of
+/// the same names, types and sizes, counts in their range; otherwise an Error tells what was expected and what was
+/// found, and nothing changed.
+inline void load_checkpoint(const std::filesystem::path& path, std::span<const CheckpointSetting> settings,
+                            std::span<const CheckpointArray> arrays) {
+  detail::take_arrays(detail::read_checkpoint(path), path.string(), settings, arrays);
 }
 
 /// The settings of a checkpoint that is whole: among them "configuration", which tells what to build before loading it.

@@ -46,10 +46,9 @@ class Trainer {
         optimizer_(config_.optimizer, ParameterGroups(parameters_, config_.groups), parameters_.arena().size()) {
     initialize(parameters_.views(), config_.seed);
     unbind_frozen<Parameters>(gradients_.views(), config_.groups);
-    const Index windows = std::min(config_.carry_windows, corpus.longest_stream());
     const Index states = carries() ? rows_per_step() : config_.batch;
     working_states_.assign(static_cast<std::size_t>(states),
-                           model_.initial_state(parameters_.views(), windows * corpus.context()));
+                           model_.initial_state(parameters_.views(), state_capacity()));
     if (carries()) states_ = working_states_;
   }
 
@@ -112,7 +111,14 @@ class Trainer {
   const std::string& last_checkpoint() const { return last_checkpoint_; }
 
  private:
+  /// No run has as many; whatever a file claims, sums and products with it fit.
+  static constexpr std::int64_t largest_step = std::int64_t{1} << 40;
+
   bool carries() const { return config_.carry_windows > 1; }
+  /// Tokens that a state reads before it is reset.
+  Index state_capacity() const {
+    return std::min(config_.carry_windows, corpus_->longest_stream()) * corpus_->context();
+  }
   Index rows_per_step() const { return config_.batch * config_.accumulation; }
 
   /// Adds up the gradient of the mean loss over the whole update; returns that mean.
@@ -177,8 +183,13 @@ class Trainer {
 
   /// Everything the next update depends on, in place.
   std::vector<CheckpointArray> arrays() {
-    std::vector<CheckpointArray> list{array_of("step", &step_, Shape{1}, 1),
-                                      array_of("optimizer.steps", &optimizer_.steps(), Shape{1}, 1)};
+    std::vector<CheckpointArray> list;
+    const auto add_count = [&](const std::string& name, std::int64_t& count, std::int64_t largest) {
+      list.push_back(array_of(name, &count, Shape{1}, 1));
+      list.back().largest = largest;
+    };
+    add_count("step", step_, largest_step);
+    add_count("optimizer.steps", optimizer_.steps(), largest_step);
     const auto add = [&](const std::string& prefix, Buffer<Scalar>& arena) {
       Parameters views = parameters_.views();
       views.visit([&](std::string_view name, Tensor<Scalar>& tensor, const ParameterInfo&) {
@@ -194,7 +205,7 @@ class Trainer {
     for (const State& state : states_) positions_.push_back(state.position);
     for (std::size_t s = 0; s < states_.size(); ++s) {
       const std::string prefix = "state " + std::to_string(s) + " ";
-      list.push_back(array_of(prefix + "position", &positions_[s], Shape{1}, 1));
+      add_count(prefix + "position", positions_[s], state_capacity());
       states_[s].visit([&](std::string_view name, VectorView<typename State::Scalar> values) {
         list.push_back(array_of(prefix + std::string(name), values.data(), Shape{values.size()}, values.size()));
       });
