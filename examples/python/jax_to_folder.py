@@ -223,7 +223,7 @@ def main():
     try:
         tensors = convert(read_checkpoint(options.checkpoint))
         config = configuration(tensors, options)
-    except (Refused, OSError, ValueError, TypeError) as error:
+    except (Refused, OSError, ValueError, TypeError, IndexError) as error:
         sys.exit(f"{options.checkpoint}: {error}")
     options.folder.mkdir(parents=True, exist_ok=True)
     write_safetensors(options.folder / "model.safetensors", tensors)

@@ -3,8 +3,7 @@
 /// What is done with whole model folders; compiled in model.cpp.
 #pragma once
 
-#include "ttt/models/loaders/folder_conversion.hpp"
-#include "ttt/models/loaders/folder_inspection.hpp"
+#include "ttt/models/loaders/folder_tools.hpp"
 
 namespace ttt_lm {
 

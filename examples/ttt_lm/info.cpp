@@ -80,6 +80,7 @@ Json description(const InfoOptions& options, const LoadedModel& loaded, ttt::Con
             {"state_bytes", loaded.model.state_bytes(options.context)},
             {"record_bytes_per_token", record_bytes_per_token(loaded.model)},
             {"decode_weight_bytes", decode_bytes(loaded.model, loaded.parameters)}};
+  json["decode_bytes"] = json["decode_weight_bytes"].get<double>() + json["state_bytes"].get<double>();
   json["decode_microseconds"] = decode_microseconds(loaded.model, loaded.parameters, positions, context).front();
   return json;
 }
@@ -107,8 +108,8 @@ std::string text_of(const Json& json) {
   }
   rows.push_back({"state of a sequence" + context, bytes_text(json["state_bytes"])});
   rows.push_back({"record of a training token", bytes_text(json["record_bytes_per_token"])});
-  rows.push_back({"weights read for a token, " + json["dtype"].get<std::string>(),
-                  bytes_text(json["decode_weight_bytes"])});
+  rows.push_back({"weights in " + json["dtype"].get<std::string>() + " and state read for a token" + context,
+                  bytes_text(json["decode_bytes"])});
   rows.push_back({"decoding a token" + context, decimal(json["decode_microseconds"], 0) + " µs"});
   return table_text(rows);
 }

@@ -4,10 +4,12 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
+#include <array>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "ttt/core/finite.hpp"
@@ -81,21 +83,34 @@ std::size_t assigned_at_once(const Tensor<Scalar>& tensor) {
   return static_cast<std::size_t>(tensor.size() / tensor.shape()[0] * panel_width<Scalar>);
 }
 
+/// Assigns the panel of rows [first row, …) of a bfloat16 weight.
+inline void assign_narrow(Tensor<float>& tensor, Index first, MatrixView<const float> rows) {
+  using Panels = Bfloat16PanelView;
+  std::vector<float> panel(static_cast<std::size_t>(rows.columns() * Panels::width));
+  kernels::transpose(rows, MatrixView<float>(panel.data(), rows.columns(), rows.rows(), Panels::width));
+  float* to = tensor.data() + first / Panels::width * rows.columns() * Panels::words;
+  for (Index k = 0; k < rows.columns(); ++k) {
+    const float* from = panel.data() + k * Panels::width;
+    std::array<std::uint32_t, Panels::words> pairs;
+    for (std::size_t j = 0; j < pairs.size(); ++j)
+      pairs[j] = float_to_bfloat16(from[j]) | std::uint32_t{float_to_bfloat16(from[j + pairs.size()])} << 16;
+    std::memcpy(to + k * Panels::words, pairs.data(), sizeof pairs);
+  }
+}
+
 /// Assigns the elements from `first` on, row-major, `assigned_at_once` of them or what remains. Padding is left alone.
 template <class Scalar>
 void assign(Tensor<Scalar>& tensor, Index first, std::span<const Scalar> values) {
-  const auto count = static_cast<Index>(values.size());
   if (tensor.layout() == Layout::rows) {
     std::copy(values.begin(), values.end(), tensor.data() + first);
-  } else if (tensor.layout() == Layout::panels) {
-    const auto panels = tensor.panels();
-    const Index rows = count / panels.rows();
-    kernels::transpose(MatrixView<const Scalar>(values.data(), rows, panels.rows()),
-                       MatrixView<Scalar>(panels.panel(first / panels.rows() / panels.width), panels.rows(), rows,
-                                          panels.width));
-  } else {
-    for (Index i = 0; i < count; ++i) tensor.set(first + i, values[static_cast<std::size_t>(i)]);
+    return;
   }
+  const Index inputs = tensor.size() / tensor.shape()[0], row = first / inputs;
+  const MatrixView<const Scalar> rows(values.data(), static_cast<Index>(values.size()) / inputs, inputs);
+  if constexpr (std::is_same_v<Scalar, float>)
+    if (tensor.layout() == Layout::bfloat16_panels) return assign_narrow(tensor, row, rows);
+  const auto panels = tensor.panels();
+  kernels::transpose(rows, MatrixView<Scalar>(panels.panel(row / panels.width), inputs, rows.rows(), panels.width));
 }
 
 /// The elements of a parameter, row-major.
