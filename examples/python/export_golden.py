@@ -60,7 +60,8 @@ def main():
         result = model(input_ids=ids, labels=ids, use_cache=False)
     tensors = {"input_ids": ids, "logits": result.logits.float().contiguous(), "loss": result.loss.float().reshape(1)}
     save_file(tensors, options.out, metadata={"format": "pt", "torch": torch.__version__})
-    print(f"{options.out}: input_ids {list(ids.shape)}, logits {list(result.logits.shape)}, loss {result.loss.item():.6f}")
+    shapes = f"input_ids {list(ids.shape)}, logits {list(result.logits.shape)}"
+    print(f"{options.out}: {shapes}, loss {result.loss.item():.6f}")
 
 
 if __name__ == "__main__":

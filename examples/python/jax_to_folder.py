@@ -216,7 +216,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=pathlib.Path, help="streaming_params or streaming_train_state")
     parser.add_argument("folder", type=pathlib.Path, help="is made if need be; a model in it is overwritten")
-    parser.add_argument("--base-learning-rate", type=float, help="ttt_base_lr; else 1.0 for TTT-Linear, 0.1 for TTT-MLP")
+    parser.add_argument("--base-learning-rate", type=float, help="ttt_base_lr; else 1 for TTT-Linear, 0.1 for TTT-MLP")
     parser.add_argument("--rope-theta", type=float, default=10000.0)
     parser.add_argument("--norm-epsilon", type=float, default=1e-6)
     options = parser.parse_args()

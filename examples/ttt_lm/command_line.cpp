@@ -342,7 +342,7 @@ void add_verify(CLI::App& app, Invocation& invocation) {
   command->add_option("GOLDEN,--golden", options.golden, "Tensors input_ids [B x T], int64, and logits [B x T x V], "
                       "perhaps loss")->type_name("FILE.safetensors");
   dtype_option(command, options.dtype);
-  command->add_option("--tolerance", options.tolerance, "Largest difference of a logit, as a share of the largest logit")
+  command->add_option("--tolerance", options.tolerance, "Largest difference, as a share of the largest logit")
       ->check(number_from_zero)->type_name("SHARE");
   pieces_option(command, options.pieces);
   command->add_flag("--all", options.all, "List every tensor, not only those with a problem");
@@ -350,7 +350,7 @@ void add_verify(CLI::App& app, Invocation& invocation) {
 
 void add_convert(CLI::App& app, Invocation& invocation) {
   auto& options = invocation.convert;
-  auto* command = add_command(app, "convert", "Writes a model as another kind of folder, or with another type of numbers",
+  auto* command = add_command(app, "convert", "Writes a model as another kind of folder or with other numbers",
                               convert_examples, invocation);
   add_model_folder(command, options.model);
   command->add_option("--to", options.family, "ttt, llama, mistral or ttt-cpp")

@@ -28,7 +28,8 @@ std::string part_of(std::string_view name) {
 /// Number of parameters by part, without the parts that the model has none of.
 Json parameter_counts(Model::Parameters parameters) {
   Json counts;
-  for (const char* part : {"embedding", "sequence layer", "temporal convolution", "SwiGLU", "norms", "head"}) counts[part] = 0;
+  for (const char* part : {"embedding", "sequence layer", "temporal convolution", "SwiGLU", "norms", "head"})
+    counts[part] = 0;
   parameters.visit([&](std::string_view name, ttt::Tensor<float>& tensor, const ttt::ParameterInfo&) {
     auto& count = counts[part_of(name)];
     count = count.get<std::int64_t>() + tensor.size();
@@ -88,22 +89,20 @@ Json description(const InfoOptions& options, const LoadedModel& loaded, ttt::Con
 std::string text_of(const Json& json) {
   const auto number = [&](const char* name) { return std::to_string(json[name].get<std::int64_t>()); };
   const std::string context = " at " + number("context") + " tokens of context";
-  std::vector<std::vector<std::string>> rows{{"family", json["family"]},
-                                             {"layer", json["layer"]},
-                                             {"backbone", json["backbone"]},
-                                             {"blocks", number("depth")},
-                                             {"width", number("width")},
-                                             {"heads", number("heads")},
-                                             {"vocabulary", number("vocabulary")},
-                                             {"parameters", number("parameters")}};
+  std::vector<std::vector<std::string>> rows{
+      {"family", json["family"]},           {"layer", json["layer"]},
+      {"backbone", json["backbone"]},       {"blocks", number("depth")},
+      {"width", number("width")},           {"heads", number("heads")},
+      {"vocabulary", number("vocabulary")}, {"parameters", number("parameters")}};
   for (const auto& [part, count] : json["parameters_by_part"].items())
     rows.push_back({"  " + part, std::to_string(count.get<std::int64_t>())});
   // The blocks of most models are alike.
   const auto blocks = json["parameters_by_block"].get<std::vector<std::int64_t>>();
   for (std::size_t first = 0, last = 0; first < blocks.size(); first = last) {
     while (last < blocks.size() && blocks[last] == blocks[first]) ++last;
-    const std::string range = last - first == 1 ? " " + std::to_string(first)
-                                                : "s " + std::to_string(first) + "–" + std::to_string(last - 1) + ", each";
+    const std::string range = last - first == 1
+                                  ? " " + std::to_string(first)
+                                  : "s " + std::to_string(first) + "–" + std::to_string(last - 1) + ", each";
     rows.push_back({"  block" + range, std::to_string(blocks[first])});
   }
   rows.push_back({"state of a sequence" + context, bytes_text(json["state_bytes"])});

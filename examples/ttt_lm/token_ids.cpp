@@ -10,7 +10,8 @@ TokenIds read_ids(const ttt::io::SafetensorsFile& file, Index vocabulary) {
     ttt::throw_unexpected(subject, "I64 [B, T]",
                           std::string(ttt::io::dtype_name(info.dtype)) + " " + ttt::io::shape_text(info.shape));
   if (info.count() == 0) ttt::throw_unexpected(subject, "at least one id", ttt::io::shape_text(info.shape));
-  TokenIds ids{static_cast<Index>(info.shape[0]), static_cast<Index>(info.shape[1]), file.values<std::int64_t>("input_ids")};
+  TokenIds ids{static_cast<Index>(info.shape[0]), static_cast<Index>(info.shape[1]),
+               file.values<std::int64_t>("input_ids")};
   for (std::size_t i = 0; i < ids.values.size(); ++i)
     if (ids.values[i] < 0 || ids.values[i] >= vocabulary)
       ttt::throw_unexpected(subject + ", row " + std::to_string(static_cast<Index>(i) / ids.tokens) + ", token " +

@@ -35,13 +35,15 @@ std::string text_of(const ttt::FolderInspection& folder, bool all) {
   std::vector<std::vector<std::string>> rows;
   std::string problems;
   for (const auto& tensor : folder.tensors) {
-    if (!tensor.problem.empty()) problems += std::string(ttt::status_text(tensor.status)) + "  " + tensor.problem + "\n";
+    if (!tensor.problem.empty())
+      problems += std::string(ttt::status_text(tensor.status)) + "  " + tensor.problem + "\n";
     if (all)
       rows.push_back({ttt::io::printable(tensor.name), type_text(tensor), ttt::io::shape_text(tensor.shape),
                       std::string(ttt::status_text(tensor.status))});
   }
   return table_text(rows) + problems + folder.model_type + " folder, " + describe(folder.config) + ": " +
-         std::to_string(folder.tensors.size()) + " tensors, " + std::to_string(folder.problem_count()) + " with a problem\n";
+         std::to_string(folder.tensors.size()) + " tensors, " + std::to_string(folder.problem_count()) +
+         " with a problem\n";
 }
 
 /// Logits that someone else computed.
@@ -141,14 +143,14 @@ std::string digits(const Json& number) {
 
 std::string text_of(const Json& logits) {
   const auto number = [&](const char* name) { return logits[name].dump(); };
-  std::string text = "logits " + number("shape") + ": largest difference " + digits(logits["largest_difference"]) + ", " +
-                     digits(logits["relative_to_largest_logit"]) + " of the largest logit, in row " + number("row") +
-                     " at position " + number("position") + ", id " + number("id") + ": expected " +
+  std::string text = "logits " + number("shape") + ": largest difference " + digits(logits["largest_difference"]) +
+                     ", " + digits(logits["relative_to_largest_logit"]) + " of the largest logit, in row " +
+                     number("row") + " at position " + number("position") + ", id " + number("id") + ": expected " +
                      digits(logits["expected"]) + ", found " + digits(logits["found"]) + "\n";
   if (logits.contains("loss_expected"))
     text += "loss: expected " + digits(logits["loss_expected"]) + ", found " + digits(logits["loss_found"]) + "\n";
-  return text + (logits["good"].get<bool>() ? "within" : "NOT within") + " the tolerance of " + digits(logits["tolerance"]) +
-         "\n";
+  return text + (logits["good"].get<bool>() ? "within" : "NOT within") + " the tolerance of " +
+         digits(logits["tolerance"]) + "\n";
 }
 
 }  // namespace

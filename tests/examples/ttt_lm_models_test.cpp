@@ -69,9 +69,10 @@ struct Golden {
   }
   void write(const std::string& path) const {
     io::write_safetensors(
-        path, std::array{io::tensor_source("input_ids", ids_shape, std::span<const std::int64_t>(ids)),
-                         io::tensor_source("logits", logits_shape, std::span<const float>(logits)),
-                         io::tensor_source("loss", {static_cast<std::int64_t>(loss.size())}, std::span<const float>(loss))});
+        path,
+        std::array{io::tensor_source("input_ids", ids_shape, std::span<const std::int64_t>(ids)),
+                   io::tensor_source("logits", logits_shape, std::span<const float>(logits)),
+                   io::tensor_source("loss", {static_cast<std::int64_t>(loss.size())}, std::span<const float>(loss))});
   }
 };
 
@@ -185,8 +186,9 @@ TEST_CASE("verify lists every problem, and compares no logits of a model that is
   CHECK(outcome.exit_code == 1);
   CHECK(contains(outcome.output, "missing  " + model + "/model.safetensors, tensor 'model.norm.weight'"));
   CHECK(contains(outcome.output, "extra  " + model + "/model.safetensors, tensor 'surplus\\x0a'"));
-  CHECK(contains(outcome.output, "values  " + model + "/model.safetensors, tensor 'model.layers.1.seq_modeling_block.W1': "
-                                 "expected finite numbers, found NaN or infinity at [1, 15, 63]"));
+  CHECK(contains(outcome.output, "values  " + model +
+                                     "/model.safetensors, tensor 'model.layers.1.seq_modeling_block.W1': "
+                                     "expected finite numbers, found NaN or infinity at [1, 15, 63]"));
   CHECK(contains(outcome.output, ", 3 with a problem\n"));
   CHECK(lines(outcome.output) == 4);
   CHECK(lines(run({"verify", model, "--all"}).output) == 4 + static_cast<std::ptrdiff_t>(count) + 1);
@@ -195,7 +197,8 @@ TEST_CASE("verify lists every problem, and compares no logits of a model that is
   CHECK(result["tensors"].size() == count + 1);
   CHECK_FALSE(result.contains("logits"));
   for (const std::string name : {"mamba", "mamba2"})
-    check_refused(folder, {"verify", golden_model(name)}, 1, {"config.json", "'model_type'", "\"" + name + "\"", "not supported yet"});
+    check_refused(folder, {"verify", golden_model(name)}, 1,
+                  {"config.json", "'model_type'", "\"" + name + "\"", "not supported yet"});
 }
 
 TEST_CASE("convert writes other numbers and other kinds of folders") {
@@ -224,8 +227,10 @@ TEST_CASE("convert writes other numbers and other kinds of folders") {
                 {source, "kind ttt", "attention with the transformer backbone"});
   check_refused(folder, {"convert", source, "--out", folder / "llama"}, 1, {folder / "llama", "--force"});
   check_refused(folder, {"convert", folder / "wide", "--out", folder / "wide", "--force"}, 1, {"the same"});
-  check_refused(folder, {"convert", source, "--to", "gguf", "--out", folder / "other"}, 2, {"--to", "'gguf'", "ttt-cpp"});
-  check_refused(folder, {"convert", source, "--dtype", "int8", "--out", folder / "other"}, 2, {"--dtype", "'int8'", "bf16"});
+  check_refused(folder, {"convert", source, "--to", "gguf", "--out", folder / "other"}, 2,
+                {"--to", "'gguf'", "ttt-cpp"});
+  check_refused(folder, {"convert", source, "--dtype", "int8", "--out", folder / "other"}, 2,
+                {"--dtype", "'int8'", "bf16"});
   check_refused(folder, {"convert", source}, 2, {"--out"});
   CHECK(convert(source, "llama", {"--dtype", "f16", "--force"}).exit_code == 0);
   CHECK(Tensors(folder / "llama").all.at("model.norm.weight").dtype == io::DType::F16);
@@ -236,12 +241,15 @@ TEST_CASE("generate and evaluate give the same with every kind of folder that ho
   std::string text;
   for (unsigned i = 0; text.size() < 3000; ++i) text += "line " + std::to_string(i * i % 97) + " of the text\n";
   const std::string data = folder.write("text.txt", text);
-  for (const Arguments& layer : {Arguments{"ttt-mlp"}, Arguments{"attention"}, Arguments{"sliding-window", "--window", "5"}}) {
+  for (const Arguments& layer :
+       {Arguments{"ttt-mlp"}, Arguments{"attention"}, Arguments{"sliding-window", "--window", "5"}}) {
     const std::string model = folder / layer.front(), other = model + "-cpp";
     CAPTURE(layer);
-    REQUIRE(run(Arguments{"train", "--data", data, "--width", "16", "--depth", "1", "--heads", "2", "--context", "24",
-                          "--batch", "2", "--steps", "2", "--eval-windows", "1", "--quiet", "--out", model, "--untied",
-                          "--layer"} + layer).exit_code == 0);
+    REQUIRE(run(Arguments{"train", "--data",    data,    "--width", "16",       "--depth", "1", "--heads",
+                          "2",     "--context", "24",    "--batch", "2",        "--steps", "2", "--eval-windows",
+                          "1",     "--quiet",   "--out", model,     "--untied", "--layer"} +
+                layer)
+                .exit_code == 0);
     REQUIRE(run({"convert", model, "--to", "ttt-cpp", "--out", other}).exit_code == 0);
     CHECK(json::parse(read_file(model + "/config.json"))["model_type"] != "ttt-cpp");
     CHECK_FALSE(fs::exists(other + "/train.checkpoint"));

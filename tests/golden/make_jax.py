@@ -80,8 +80,9 @@ def main():
             save({"step": np.int32(7), "params": {"params": state}, "opt_state": {"0": {"mu": np.ones(3, np.float32)}}},
                  folder / "streaming_train_state.bin", None, dtype)  # fmt: skip
         logits = network.apply({"params": unflatten_dict(flat)}, ids).logits
-        save_file({"input_ids": np.asarray(ids, np.int64), "logits": np.asarray(logits)}, folder / "golden.safetensors",
-                  metadata={"reference": "ttt-lm-jax", "jax": jax.__version__, "config": f"{layer}, ttt_base_lr {base}"})
+        metadata = {"reference": "ttt-lm-jax", "jax": jax.__version__, "config": f"{layer}, ttt_base_lr {base}"}
+        tensors = {"input_ids": np.asarray(ids, np.int64), "logits": np.asarray(logits)}
+        save_file(tensors, folder / "golden.safetensors", metadata=metadata)
         print(name, {"/".join(key): value.shape for key, value in flat.items()})
 
 

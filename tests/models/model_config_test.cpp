@@ -110,7 +110,8 @@ TEST_CASE("sizes of the published models") {
   CHECK(millions("350m") == Approx(350).epsilon(0.1));
   CHECK(millions("760m") == Approx(760).epsilon(0.1));
   CHECK(millions("1b") == Approx(1300).epsilon(0.1));
-  CHECK_THROWS_WITH(with_published_size({}, "7b"), "size of the model: expected one of 125m, 350m, 760m, 1b, found '7b'");
+  CHECK_THROWS_WITH(with_published_size({}, "7b"),
+                    "size of the model: expected one of 125m, 350m, 760m, 1b, found '7b'");
 }
 
 TEST_CASE("configurations that make no model are refused by name") {

@@ -80,7 +80,8 @@ class Buffer {
     void* const allocated = std::calloc(bytes + room, 1);
     if (!allocated) throw std::bad_alloc();
     const std::size_t past = reinterpret_cast<std::uintptr_t>(allocated) % room;
-    return Pointer(reinterpret_cast<Scalar*>(static_cast<std::byte*>(allocated) + (room - past) % room), Free{allocated});
+    auto* const aligned = static_cast<std::byte*>(allocated) + (room - past) % room;
+    return Pointer(reinterpret_cast<Scalar*>(aligned), Free{allocated});
   }
   void copy_from(const Buffer& other) {
     if (size_ > 0) std::memcpy(static_cast<void*>(data()), other.data(), bytes());

@@ -130,7 +130,8 @@ TEST_CASE("keys that contradict each other are refused by name") {
   json["backbone"] = "mamba";
   CHECK(message() == "no error");
   json["sliding_window"] = 8;
-  CHECK(message() == "config.json, key 'sliding_window': expected null, as it means nothing to layer attention, found 8");
+  CHECK(message() ==
+        "config.json, key 'sliding_window': expected null, as it means nothing to layer attention, found 8");
 }
 
 TEST_CASE("every configuration is written as the first family that holds it, and read again") {

@@ -134,7 +134,8 @@ TEST_CASE("a whole folder has no problem, and every tensor is listed once") {
 
 TEST_CASE("every problem of a folder is listed, in the words in which loading would name it") {
   const Saved saved(tiny("ttt-linear"));
-  const std::string q = "model.layers.0.seq_modeling_block.q_proj.weight", v = "model.layers.1.seq_modeling_block.v_proj.weight";
+  const std::string q = "model.layers.0.seq_modeling_block.q_proj.weight",
+                    v = "model.layers.1.seq_modeling_block.v_proj.weight";
   saved.edit([&](auto& all) {
     all.erase(gate);
     all.erase("model.embed_tokens.weight");
@@ -276,7 +277,8 @@ TEST_CASE("numbers are rounded to nearest, ties to even, once; what a type holds
   const Saved other(tiny("attention"));
   other.edit([](auto& all) { all[norm].set(3, 65520); });
   CHECK(other.refused({"", DType::F16}) ==
-        "/model.safetensors, tensor 'model.norm.weight': expected numbers in the range of F16, found 65520.000000 at [3]");
+        "/model.safetensors, tensor 'model.norm.weight': expected numbers in the range of F16, found 65520.000000 at "
+        "[3]");
   other.edit([](auto& all) { all[norm].set(3, std::numeric_limits<float>::max()); });
   CHECK(other.refused({"", DType::BF16}).find("in the range of BF16") != std::string::npos);
   other.edit([](auto& all) { all[norm].set(3, std::numeric_limits<float>::quiet_NaN()); });
@@ -304,8 +306,9 @@ TEST_CASE("what lies beside a model is carried over, weights in other forms are 
   CHECK(read(saved.out / "tokenizer.json") == "tokenizer.json");
   CHECK(Tensors(saved.out).metadata["someones"] == "own");
   CHECK(Tensors(saved.out).all == Tensors(saved.folder).all);
-  CHECK(error_message([&] { convert_model_folder<float>(saved.folder, saved.folder / ".", {}); })
-            .ends_with("expected another folder than the one that is converted, found the same"));
+  CHECK(error_message([&] {
+          convert_model_folder<float>(saved.folder, saved.folder / ".", {});
+        }).ends_with("expected another folder than the one that is converted, found the same"));
 }
 
 TEST_CASE("a model that is loaded and saved again keeps what its folder said besides") {

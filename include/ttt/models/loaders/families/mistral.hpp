@@ -7,9 +7,9 @@ TTT_NAMESPACE_BEGIN
 
 namespace loaders {
 
-/// Attention, sliding-window or not, with the transformer backbone, as `MistralForCausalLM` of Hugging Face transformers reads
-/// and writes it. A `sliding_window` of null (as in later Mistral models) means attention over everything; without the
-/// key, as without num_key_value_heads, the value is that of the Python class.
+/// Attention, sliding-window or not, with the transformer backbone, as `MistralForCausalLM` of Hugging Face
+/// transformers reads and writes it. A `sliding_window` of null (as in later Mistral models) means attention over
+/// everything; without the key, as without num_key_value_heads, the value is that of the Python class.
 inline constexpr Family mistral_family{
     "mistral",
     [](const ModelConfig& config) {

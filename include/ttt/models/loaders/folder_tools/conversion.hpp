@@ -72,27 +72,32 @@ inline const Family& target_family(const std::string& model_type, const ModelCon
   const Family* family = find_family(model_type);
   if (!family) throw_unexpected("kind of model folder", "one of " + known_families(), "'" + model_type + "'");
   if (!family->holds(config))
-    throw_unexpected(folder, "a model that a folder of kind " + model_type + " can hold",
-                     config.layer + " with the " +
-                         (config.backbone == Backbone::mamba ? "mamba" : "transformer") + " backbone");
+    throw_unexpected(
+        folder, "a model that a folder of kind " + model_type + " can hold",
+        config.layer + " with the " + (config.backbone == Backbone::mamba ? "mamba" : "transformer") + " backbone");
   return *family;
 }
 
 /// `torch_dtype` of tensors of that type.
 inline std::string torch_name(io::DType dtype) {
   switch (dtype) {
-    case io::DType::F64: return "float64";
-    case io::DType::BF16: return "bfloat16";
-    case io::DType::F16: return "float16";
-    default: return "float32";
+    case io::DType::F64:
+      return "float64";
+    case io::DType::BF16:
+      return "bfloat16";
+    case io::DType::F16:
+      return "float16";
+    default:
+      return "float32";
   }
 }
 
 /// Whether a file beside the model belongs to it in any form: a tokenizer, a licence, …; not weights in other forms or
 /// what a training left.
 inline bool is_carried_over(const std::filesystem::directory_entry& entry) {
-  constexpr std::array<std::string_view, 12> others{".safetensors", ".bin",  ".pt",   ".pth",     ".ckpt",       ".gguf",
-                                                    ".h5",          ".onnx", ".npz",  ".msgpack", ".checkpoint", ".jsonl"};
+  constexpr std::array<std::string_view, 12> others{".safetensors", ".bin",     ".pt",         ".pth",
+                                                    ".ckpt",        ".gguf",    ".h5",         ".onnx",
+                                                    ".npz",         ".msgpack", ".checkpoint", ".jsonl"};
   const std::string name = entry.path().filename().string(), extension = entry.path().extension().string();
   return entry.is_regular_file() && name != "config.json" && !name.ends_with(".index.json") &&
          std::find(others.begin(), others.end(), extension) == others.end();
@@ -111,8 +116,8 @@ inline void carry_over_files(const std::filesystem::path& from, const std::files
 
 }  // namespace loaders::detail
 
-/// Writes the model of the folder `from` as another kind of folder, or with another type of numbers, to the folder `to`,
-/// which is made if need be. Numbers that the new type holds keep their bits, so that BF16 → F32 → BF16 changes
+/// Writes the model of the folder `from` as another kind of folder, or with another type of numbers, to the folder
+/// `to`, which is made if need be. Numbers that the new type holds keep their bits, so that BF16 → F32 → BF16 changes
 /// nothing. Keys of config.json that no family knows, metadata and other files (a tokenizer.json) are carried over.
 ///
 /// Throws Error, with nothing written, for a folder that does not load, a kind that cannot hold its model, a number
@@ -120,7 +125,7 @@ inline void carry_over_files(const std::filesystem::path& from, const std::files
 /// these are, and of no consequence to the numbers.
 template <class Scalar>
 void convert_model_folder(const std::filesystem::path& from, const std::filesystem::path& to,
-                                 const FolderConversion& conversion) {
+                          const FolderConversion& conversion) {
   namespace detail = loaders::detail;
   std::error_code ignored;  // a folder that is not there is not the same
   if (std::filesystem::equivalent(from, to, ignored))
@@ -145,8 +150,9 @@ void convert_model_folder(const std::filesystem::path& from, const std::filesyst
   }
   detail::make_folder(to);
   detail::carry_over_files(from, to);
-  detail::write_folder(to, loaders::config_text(config, target, detail::torch_name(tensors.front().dtype), files.json.json()),
-                       tensors, files.set.metadata());
+  detail::write_folder(
+      to, loaders::config_text(config, target, detail::torch_name(tensors.front().dtype), files.json.json()), tensors,
+      files.set.metadata());
 }
 
 TTT_NAMESPACE_END

@@ -18,10 +18,10 @@ struct TensorInspection {
   enum class Status { good, missing, shape, values, extra, tied, derived };
 
   std::string name;
-  std::optional<io::DType> dtype;           ///< none: missing
-  std::vector<std::int64_t> shape;          ///< as stored; missing: as it should be
-  Status status = Status::good;             ///< tied and derived: says nothing new, or not what it should
-  std::string problem;                      ///< one line; empty: none
+  std::optional<io::DType> dtype;   ///< none: missing
+  std::vector<std::int64_t> shape;  ///< as stored; missing: as it should be
+  Status status = Status::good;     ///< tied and derived: says nothing new, or not what it should
+  std::string problem;              ///< one line; empty: none
 };
 
 /// "ok", "missing", …
@@ -101,8 +101,8 @@ inline bool is_bounded(const io::SafetensorsSet& set, const ModelConfig& config)
 }  // namespace loaders::detail
 
 /// Examines a folder as load_model_folder<Scalar> does and, instead of stopping at the first problem, lists what is
-/// wrong with any tensor. Throws Error for what keeps its tensors from being examined: a file that cannot be read, a config.json
-/// that makes no model.
+/// wrong with any tensor. Throws Error for what keeps its tensors from being examined: a file that cannot be read, a
+/// config.json that makes no model.
 template <class Scalar>
 FolderInspection inspect_model_folder(const std::filesystem::path& folder) {
   namespace detail = loaders::detail;

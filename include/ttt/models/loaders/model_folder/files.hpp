@@ -52,7 +52,8 @@ struct OpenFolder {
   io::SafetensorsSet set;
   ConfigJson json;
 
-  explicit OpenFolder(const std::filesystem::path& folder) : set(open(folder)), json(read_config(ConfigFile(folder), set)) {}
+  explicit OpenFolder(const std::filesystem::path& folder)
+      : set(open(folder)), json(read_config(ConfigFile(folder), set)) {}
 
  private:
   static io::SafetensorsSet open(const std::filesystem::path& folder) {
