@@ -79,12 +79,13 @@ class Decoder {
  public:
   static constexpr Index mini_batch = 16;
 
-  Decoder(Index width, Index before, Index depth)
+  Decoder(Index width, Index before, Index depth, bool bfloat16)
       : before_(before),
         layers_(static_cast<std::size_t>(depth), make_layer<Definition>(width)),
         x_(bench::random_values(mini_batch * width)),
         y_(width) {
     for (auto& layer : layers_) {
+      if (bfloat16) layer.store() = ttt::to_bfloat16(layer.store());
       states_.push_back(layer.initial_state(before + mini_batch));
       bench::move_behind(states_.back(), before, kind<Definition>);
     }
@@ -116,10 +117,11 @@ class Decoder {
 
 /// Times are those of one token in one layer.
 template <class Definition>
-void decode_in(benchmark::State& state, Index width, Index before, Index depth, Index threads) {
+void decode_in(benchmark::State& state, Index width, Index before, Index depth, Index threads,
+               bool bfloat16 = false) {
   bench::Workers workers(threads);
   ttt::Context& context = workers.context();
-  Decoder<Definition> decoder(width, before, depth);
+  Decoder<Definition> decoder(width, before, depth, bfloat16);
   decoder.decode_mini_batch(context);
   double seconds = std::numeric_limits<double>::infinity(), read = seconds;
   for (auto _ : state) {
@@ -141,9 +143,9 @@ void decode(benchmark::State& state) {
   decode_in<Definition>(state, state.range(0), state.range(1), 1, state.range(2));
 }
 /// Many layers, 1024 tokens before. Arguments: width C, layers, threads.
-template <class Definition>
+template <class Definition, bool bfloat16>
 void decode_stack(benchmark::State& state) {
-  decode_in<Definition>(state, state.range(0), 1024, state.range(1), state.range(2));
+  decode_in<Definition>(state, state.range(0), 1024, state.range(1), state.range(2), bfloat16);
 }
 
 constexpr std::array<Index, 3> widths{256, 768, 2048};
@@ -172,7 +174,8 @@ void stacks(benchmark::internal::Benchmark* cases) {
   BENCHMARK_TEMPLATE(forward, __VA_ARGS__)->Name("forward/" name)->Apply(lengths);                   \
   BENCHMARK_TEMPLATE(forward_backward, __VA_ARGS__)->Name("forward_backward/" name)->Apply(lengths); \
   BENCHMARK_TEMPLATE(decode, __VA_ARGS__)->Name("decode/" name)->Apply(contexts);                    \
-  BENCHMARK_TEMPLATE(decode_stack, __VA_ARGS__)->Name("decode_stack/" name)->Apply(stacks)
+  BENCHMARK_TEMPLATE(decode_stack, __VA_ARGS__, false)->Name("decode_stack/" name)->Apply(stacks); \
+  BENCHMARK_TEMPLATE(decode_stack, __VA_ARGS__, true)->Name("decode_stack/" name "-bfloat16")->Apply(stacks)
 
 TTT_LAYER_BENCHMARKS("attention", ttt::Attention<float>);
 TTT_LAYER_BENCHMARKS("ttt-linear", ttt::TttLinear<float, 64, 16>);

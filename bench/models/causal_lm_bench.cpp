@@ -39,9 +39,10 @@ ttt::ModelConfig model_config(const std::string& layer, Index width) {
 }
 
 struct Lm {
-  explicit Lm(const ttt::ModelConfig& made_from)
-      : config(made_from), model(ttt::make_model<float>(config)), weights(model.make_parameters()) {
+  Lm(const ttt::ModelConfig& made_from, bool in_bfloat16)
+      : config(made_from), bfloat16(in_bfloat16), model(ttt::make_model<float>(config)), weights(model.make_parameters()) {
     bench::random_parameters(weights.views());
+    if (bfloat16) weights = ttt::to_bfloat16(weights);
   }
   /// Of all products for `tokens` behind `before`, the head on the last one.
   double product_flops(Index tokens, Index before) const {
@@ -51,18 +52,29 @@ struct Lm {
            2 * c * static_cast<double>(config.vocabulary);
   }
 
+  /// Scalars of the arena that the embedding takes.
+  Index embedding_size() const {
+    Index size = 0;
+    auto views = weights.views();
+    views.visit([&](std::string_view name, ttt::Tensor<float>& tensor, const ttt::ParameterInfo&) {
+      if (name.find("embed_tokens") != std::string_view::npos) size = tensor.storage_size();
+    });
+    return size;
+  }
+
   ttt::ModelConfig config;
+  bool bfloat16;
   Model model;
   ttt::ParameterStore<Model::Parameters> weights;
 };
 
 /// The model of a case; the last one made is kept, for half a gigabyte of weights takes its time.
-const Lm& language_model(const std::string& layer, Index width) {
+const Lm& language_model(const std::string& layer, bool bfloat16, Index width) {
   static std::unique_ptr<Lm> last;
   const ttt::ModelConfig config = model_config(layer, width);
-  if (!last || !(last->config == config)) {
+  if (!last || !(last->config == config) || last->bfloat16 != bfloat16) {
     last.reset();
-    last = std::make_unique<Lm>(config);
+    last = std::make_unique<Lm>(config, bfloat16);
   }
   return *last;
 }
@@ -99,10 +111,10 @@ class Reader {
 };
 
 /// Arguments: width C, tokens T, tokens before, threads.
-void prefill(benchmark::State& state, const std::string& layer) {
+void prefill(benchmark::State& state, const std::string& layer, bool bfloat16) {
   const Index tokens = state.range(1), before = state.range(2), threads = state.range(3);
   const bench::Peaks& peaks = bench::peaks(threads);
-  const Lm& lm = language_model(layer, state.range(0));
+  const Lm& lm = language_model(layer, bfloat16, state.range(0));
   bench::Workers workers(threads);
   Reader reader(lm, tokens, before);
   if (tokens <= 512) reader.read(tokens, workers.context());
@@ -112,10 +124,10 @@ void prefill(benchmark::State& state, const std::string& layer) {
 }
 
 /// Arguments: width C, tokens before, threads. Times are those of one token.
-void decode(benchmark::State& state, const std::string& layer) {
+void decode(benchmark::State& state, const std::string& layer, bool bfloat16) {
   constexpr Index mini_batch = 16;
   const Index before = state.range(1), threads = state.range(2);
-  const Lm& lm = language_model(layer, state.range(0));
+  const Lm& lm = language_model(layer, bfloat16, state.range(0));
   bench::Workers workers(threads);
   ttt::Context& context = workers.context();
   Reader reader(lm, mini_batch, before);
@@ -123,7 +135,7 @@ void decode(benchmark::State& state, const std::string& layer) {
   const double seconds = bench::fastest(state, [&] { reader.read(1, context); }) / mini_batch;
 
   const auto& weights = lm.weights.arena();
-  const Index embedding = lm.config.vocabulary * lm.config.width;  // comes first; one row of it is read
+  const Index embedding = lm.embedding_size();  // comes first; one row of it is read
   double read = std::numeric_limits<double>::infinity();
   for (int round = 0; round < 5; ++round)
     read = std::min(
@@ -158,22 +170,27 @@ void training_step(benchmark::State& state, const std::string& layer) {
   bench::count_tokens(state, seconds, training.batch * text.context(), trainer.model().state_bytes(text.context()));
 }
 
+void register_reading(const std::string& layer, bool bfloat16) {
+  const std::string name = layer + (bfloat16 ? "-bfloat16" : "");
+  auto* const prompts = benchmark::RegisterBenchmark(("lm_prefill/" + name).c_str(),
+                                                     [=](auto& state) { prefill(state, layer, bfloat16); });
+  prompts->ArgNames({"C", "T", "before", "threads"})->Unit(benchmark::kMillisecond)->UseManualTime();
+  prompts->Args({small_width, 64, 0, 1});
+  for (const Index before : {0, 8192})
+    for (const Index tokens : {512, 2048})
+      for (const Index threads : {1, 2}) prompts->Args({standard_width, tokens, before, threads});
+
+  auto* const tokens = benchmark::RegisterBenchmark(("lm_decode/" + name).c_str(),
+                                                    [=](auto& state) { decode(state, layer, bfloat16); });
+  tokens->ArgNames({"C", "before", "threads"})->Unit(benchmark::kMillisecond)->UseManualTime();
+  tokens->Args({small_width, 0, 1});
+  for (const Index before : {0, 8192})
+    for (const Index threads : {1, 2}) tokens->Args({standard_width, before, threads});
+}
+
 void register_cases() {
   for (const std::string layer : layers) {
-    auto* const prompts =
-        benchmark::RegisterBenchmark(("lm_prefill/" + layer).c_str(), [layer](auto& state) { prefill(state, layer); });
-    prompts->ArgNames({"C", "T", "before", "threads"})->Unit(benchmark::kMillisecond)->UseManualTime();
-    prompts->Args({small_width, 64, 0, 1});
-    for (const Index before : {0, 8192})
-      for (const Index tokens : {512, 2048})
-        for (const Index threads : {1, 2}) prompts->Args({standard_width, tokens, before, threads});
-
-    auto* const tokens =
-        benchmark::RegisterBenchmark(("lm_decode/" + layer).c_str(), [layer](auto& state) { decode(state, layer); });
-    tokens->ArgNames({"C", "before", "threads"})->Unit(benchmark::kMillisecond)->UseManualTime();
-    tokens->Args({small_width, 0, 1});
-    for (const Index before : {0, 8192})
-      for (const Index threads : {1, 2}) tokens->Args({standard_width, before, threads});
+    for (const bool bfloat16 : {false, true}) register_reading(layer, bfloat16);
 
     auto* const steps = benchmark::RegisterBenchmark(("lm_training_step/" + layer).c_str(),
                                                      [layer](auto& state) { training_step(state, layer); });

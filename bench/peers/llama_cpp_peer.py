@@ -31,10 +31,11 @@ def gguf_package():
     return gguf
 
 
-def write_model(path):
+def write_model(path, bfloat16):
     """Speed does not depend on the values."""
     random = numpy.random.default_rng(0)
-    writer = gguf_package().GGUFWriter(path, "llama")
+    gguf = gguf_package()
+    writer = gguf.GGUFWriter(path, "llama")
     for set_size, size in (
         (writer.add_context_length, LONGEST),
         (writer.add_embedding_length, WIDTH),
@@ -50,7 +51,12 @@ def write_model(path):
     writer.add_tokenizer_model("no_vocab")
 
     def matrix(name, rows, columns):
-        writer.add_tensor(name, 0.02 * random.standard_normal((rows, columns), numpy.float32))
+        values = 0.02 * random.standard_normal((rows, columns), numpy.float32)
+        if bfloat16:
+            narrow = gguf.GGMLQuantizationType.BF16
+            writer.add_tensor(name, gguf.quants.quantize(values, narrow), raw_dtype=narrow)
+        else:
+            writer.add_tensor(name, values)
 
     def norm(name):
         writer.add_tensor(name, numpy.ones(WIDTH, numpy.float32))
@@ -72,10 +78,11 @@ def write_model(path):
     writer.close()
 
 
-def measure(request, prompt, generated, behind):
-    model = options.work / "llama_125m.gguf"
+def measure(request, prompt, generated, behind, bfloat16=False):
+    model = options.work / ("llama_125m_bfloat16.gguf" if bfloat16 else "llama_125m.gguf")
+    layer = "attention-bfloat16" if bfloat16 else "attention"
     if not model.exists():
-        write_model(model)
+        write_model(model, bfloat16)
     command = [
         options.build / "bin/llama-bench",
         "-m",
@@ -102,12 +109,17 @@ def measure(request, prompt, generated, behind):
         sizes = {"tokens": tokens} if found["n_prompt"] else {}
         one = 1 if case == "lm_decode" else tokens
         yield protocol.row(
-            {**request, "case": case, "layer": "attention"}, one / rate, one, width=WIDTH, before=behind, **sizes
+            {**request, "case": case, "layer": layer}, one / rate, one, width=WIDTH, before=behind, **sizes
         )
 
 
 def answer(request):
-    return [*measure(request, "512,2048", 16, 0), *measure(request, "512", 16, BEHIND)]
+    return [
+        *measure(request, "512,2048", 16, 0),
+        *measure(request, "512", 16, BEHIND),
+        *measure(request, "0", 16, 0, bfloat16=True),
+        *measure(request, "0", 16, BEHIND, bfloat16=True),
+    ]
 
 
 protocol.serve(answer)

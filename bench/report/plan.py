@@ -8,6 +8,7 @@ PROGRAMS = {LAYERS, MODELS}
 STACKS = {256: 128, 768: 14, 2048: 2}  # layers that no cache holds
 HEADS = {256: 4, 768: 12, 2048: 32}
 KINDS = ["attention", "ttt-linear", "ttt-mlp"]
+NARROW = [kind + "-bfloat16" for kind in KINDS]  # weights in bfloat16
 CONTEXTS = [512, 1024, 2048, 8192, 32768]
 
 Step = collections.namedtuple("Step", "name program filter min_time requests", defaults=[()])
@@ -29,7 +30,7 @@ def _decode(width, contexts, threads, requests=()):
 
 
 def _decode_stack(width):
-    pattern = f"^decode_stack/{_any_of(KINDS)}/C:{width}/layers:{STACKS[width]}/threads:1/"
+    pattern = f"^decode_stack/{_any_of(KINDS + NARROW)}/C:{width}/layers:{STACKS[width]}/threads:1/"
     return Step(f"decode in {STACKS[width]} layers, width {width}, threads 1", LAYERS, pattern, 0.2)
 
 
@@ -80,7 +81,7 @@ def _model_steps(peers):
     yield Step(
         "language model of 125 million parameters, threads 2",
         MODELS,
-        f"^lm_(prefill|decode)/.*/C:768/.*threads:{threads}/",
+        f"^(lm_(prefill|decode)/{_any_of(KINDS)}|lm_decode/{_any_of(NARROW)})/C:768/.*threads:{threads}/",
         0.3,
         tuple(requests),
     )
@@ -128,6 +129,6 @@ def compared(quick=False):
         _decode(768, [1024, 8192], 1),
         Step("training step", MODELS, "^lm_training_step/.*/batch:16/threads:2/", 1),
         _decode_stack(768),
-        Step("language model, prefill", MODELS, "^lm_prefill/.*/C:768/T:512/before:0/threads:2/", 0.3),
-        Step("language model, decode", MODELS, "^lm_decode/.*/C:768/before:0/threads:2/", 0.3),
+        Step("language model, prefill", MODELS, f"^lm_prefill/{_any_of(KINDS)}/C:768/T:512/before:0/threads:2/", 0.3),
+        Step("language model, decode", MODELS, f"^lm_decode/{_any_of(KINDS + NARROW)}/C:768/before:0/threads:2/", 0.3),
     ]

@@ -4,8 +4,14 @@
 from .rows import fastest, select
 
 LAYERS = {"attention": "attention", "ttt-linear": "TTT-Linear", "ttt-mlp": "TTT-MLP"}
+NARROW = "-bfloat16"  # ends the name of a layer whose weights are in bfloat16
 CASES = {"forward": "forward", "forward_backward": "forward + backward", "decode": "decode of one token behind"}
 PEERS = {"pytorch": "PyTorch", "jax": "JAX", "llama.cpp": "llama.cpp"}
+
+
+def kind_and_weights(layer):
+    """A layer without its storage, and what to say of the latter."""
+    return layer.removesuffix(NARROW), ", bfloat16 weights" if layer.endswith(NARROW) else ""
 
 
 def lengths_of(case):
@@ -124,9 +130,10 @@ def machine_lines(rows):
 def stack_lines(rows):
     cells = [["one token in a stack larger than the cache", "us per layer", "MB read", "x one read of the weights"]]
     for row in sorted(select(rows, source="ttt", case="decode_stack"), key=lambda row: (row["threads"], row["width"])):
+        kind, weights = kind_and_weights(row["layer"])
         cells.append(
             [
-                f"{LAYERS[row['layer']]}, width {row['width']}, {plural(row['threads'])}",
+                f"{LAYERS[kind]}{weights}, width {row['width']}, {plural(row['threads'])}",
                 number(row["us_per_token"]),
                 number(row["bytes_per_token"] / 1e6),
                 f"{row['xread']:.2f}",
@@ -147,8 +154,9 @@ def model_lines(rows):
     for case, name in MODELS.items():
         shapes = {}
         for row in select(rows, source="ttt", case=case):
-            label = f"{name.format_map(row)}, {plural(row['threads'])}"
-            shapes.setdefault(label, {}).setdefault(row["layer"], row["tokens_per_second"])
+            kind, weights = kind_and_weights(row["layer"])
+            label = f"{name.format_map(row)}{weights}, {plural(row['threads'])}"
+            shapes.setdefault(label, {}).setdefault(kind, row["tokens_per_second"])
         cells += [
             [label] + [number(rates[layer]) if layer in rates else "" for layer in LAYERS]
             for label, rates in shapes.items()
@@ -161,9 +169,11 @@ def peer_lines(rows):
     cells = [["against", "theirs", *(f"our {name}" for name in LAYERS.values())]]
     for peer in (row for row in rows if row["source"] in PEERS):
         shape = {key: peer[key] for key in ("case", "width", "tokens", "before", "threads", "batch") if key in peer}
-        rivals = LAYERS if peer["layer"] == "attention" else [peer["layer"]]
-        ours = {layer: fastest(rows, source="ttt", layer=layer, **shape) for layer in rivals}
-        label = f"{PEERS[peer['source']]} {LAYERS[peer['layer']]}, {shape_text(shape)}"
+        kind, weights = kind_and_weights(peer["layer"])
+        suffix = NARROW if weights else ""
+        rivals = LAYERS if kind == "attention" else [kind]
+        ours = {layer: fastest(rows, source="ttt", layer=layer + suffix, **shape) for layer in rivals}
+        label = f"{PEERS[peer['source']]} {LAYERS[kind]}{weights}, {shape_text(shape)}"
         cells.append([label, number(peer["us_per_token"])] + [against(peer, ours.get(layer)) for layer in LAYERS])
     title = "Others in the same minutes: us per token (their time / ours)"
     return ["", title] + lines(cells) if len(cells) > 1 else []

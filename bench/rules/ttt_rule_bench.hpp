@@ -1,17 +1,33 @@
 // SPDX-License-Identifier: MIT
-// One head of a TTT rule over T tokens. FLOP/s counts the products of the paper's dual form, twice as many backward.
+// One head of a TTT rule over T tokens. FLOP/s counts the products of the paper's dual form, twice as many backward. The
+// backward is that of the dual form, whichever form went forward: the gradients are the same.
 #pragma once
 
 #include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <cmath>
 
 #include "ttt/core/random.hpp"
 #include "ttt/rules/ttt/sequence.hpp"
 
 namespace ttt::bench {
 
+/// Whether two outputs differ by rounding only.
+template <class Scalar>
+bool agree(MatrixView<Scalar> a, MatrixView<Scalar> b) {
+  Scalar largest = 0, difference = 0;
+  for (Index r = 0; r < a.rows(); ++r)
+    for (Index c = 0; c < a.columns(); ++c) {
+      largest = std::max(largest, std::abs(a(r, c)));
+      difference = std::max(difference, std::abs(a(r, c) - b(r, c)));
+    }
+  return difference <= Scalar(1e-4) * largest;
+}
+
 /// Arguments: head width D, mini-batch K, tokens T, 1 for a backward too. `flops(D, K)` are those of a token's forward.
 template <class Rule, class Flops>
-void rule_sequence(benchmark::State& bench, Flops flops) {
+void rule_sequence(benchmark::State& bench, Flops flops, rules::TttForm form = rules::TttForm::dual) {
   using Scalar = typename Rule::Scalar;
   const Index width = bench.range(0), mini_batch = bench.range(1), tokens = bench.range(2);
   const bool backward = bench.range(3) != 0;
@@ -38,10 +54,16 @@ void rule_sequence(benchmark::State& bench, Flops flops) {
   const rules::TttRows<Scalar> d_rows{block(y, 0), block(y, 1), block(y, 2), {d_rates.data(), tokens}};
   const rules::TttHeadGradient<Scalar> d_head{{d_norm.data(), d_norm.data() + width}, {d_factors.data(), mini_batch}};
   Arena scratch;
-  for (auto _ : bench) {
+  const auto forward = [&](rules::TttForm with, MatrixView<Scalar> out) {
     state = start;
-    rules::forward_sequence<simd::Native>(rule, rules::TttForm::dual, head, state.data(), parts, rows, block(y, 3),
-                                          checkpoints, static_cast<const Scalar*>(nullptr), nullptr, scratch);
+    rules::forward_sequence<simd::Native>(rule, with, head, state.data(), parts, rows, out, checkpoints,
+                                          static_cast<const Scalar*>(nullptr), nullptr, scratch);
+  };
+  forward(rules::TttForm::dual, block(y, 2));
+  forward(form, block(y, 3));
+  if (!agree(block(y, 2), block(y, 3))) return bench.SkipWithError("the two forms give different outputs");
+  for (auto _ : bench) {
+    forward(form, block(y, 3));
     if (!backward) continue;
     d_state.clear();
     rules::backward_sequence<simd::Native>(rule, head, parts, rows, MatrixView<const Scalar>(block(x, 3)), checkpoints,

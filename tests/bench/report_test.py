@@ -135,6 +135,21 @@ class Table(unittest.TestCase):
         )
         self.assertIn("JAX TTT-Linear, forward, width 768, 2,048 tokens, 1 thread 132 66 (2.00)", lines)
 
+    def test_weights_in_bfloat16_are_lines_of_their_own(self):
+        narrow = [
+            row("decode_stack", "ttt-linear-bfloat16", 50, bytes_per_token=5e6, xread=1.05),
+            row("lm_decode", "ttt-linear-bfloat16", 1000, before=0, tokens_per_second=1000.0),
+        ]
+        peer = row("lm_decode", "attention-bfloat16", 1500, before=0, source="llama.cpp")
+        lines = [re.sub(r"\s+", " ", line).strip() for line in table.report([*narrow, peer]).splitlines()]
+        self.assertIn("TTT-Linear, bfloat16 weights, width 768, 1 thread 50 5 1.05", lines)
+        self.assertIn("one by one behind 0, width 768, bfloat16 weights, 1 thread 1,000", lines)
+        self.assertIn(
+            "llama.cpp attention, bfloat16 weights, language model decode, width 768, behind 0, 1 thread "
+            "1,500 1,000 (1.50)",
+            lines,
+        )
+
     def test_compares_the_fastest_of_two_trees(self):
         there = [dict(name="a/manual_time", us_per_token=t, seconds=t) for t in (4, 3)]
         here = [dict(name="a/manual_time", us_per_token=t, seconds=t) for t in (2, 5)]

@@ -8,33 +8,18 @@
 #include <stdexcept>
 #include <string>
 
+#include "suites/executor.hpp"
 #include "support/allocation_hook.hpp"
 #include "support/catch.hpp"
 
 using namespace ttt;
 
-TEST_CASE("every task runs once, no worker is two threads at a time") {
+TEST_CASE("a pool keeps the contract of Executor") {
   for (const Index workers : {1, 2, 3, 5}) {
     ThreadPool pool(workers);
     CHECK(pool.workers() == workers);
-    for (const Index count : {0, 1, 2, 7, 500}) {
-      std::vector<std::atomic<int>> visits(static_cast<std::size_t>(count));
-      std::vector<std::atomic<int>> inside(static_cast<std::size_t>(workers));
-      std::atomic<bool> shared = false, unknown = false;
-      pool.run(count, [&](Index index, Index worker) {
-        if (worker < 0 || worker >= workers) {
-          unknown = true;
-          return;
-        }
-        auto& busy = inside[static_cast<std::size_t>(worker)];
-        if (busy.fetch_add(1) != 0) shared = true;
-        ++visits[static_cast<std::size_t>(index)];
-        --busy;
-      });
-      CHECK_FALSE(shared);
-      CHECK_FALSE(unknown);
-      for (const auto& visit : visits) CHECK(visit == 1);
-    }
+    suites::check_executor(pool);
+    for (int round = 0; round < 20; ++round) suites::check_exceptions(pool);
   }
 }
 
@@ -50,39 +35,6 @@ TEST_CASE("the calling thread works along as worker 0, alone when there is one t
     if ((worker == 0) != (std::this_thread::get_id() == caller)) mixed = true;
   });
   CHECK_FALSE(mixed);
-}
-
-TEST_CASE("the threads of a pool really work at the same time") {
-  ThreadPool pool(3);
-  std::atomic<int> arrived = 0;
-  std::atomic<bool> late = false;
-  pool.run(3, [&](Index, Index) {
-    ++arrived;
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    while (arrived < 3 && !late)
-      if (std::chrono::steady_clock::now() > deadline) late = true;
-  });
-  CHECK_FALSE(late);
-}
-
-TEST_CASE("an exception of a task reaches the caller, tasks not begun are left out; the pool works on") {
-  for (const Index workers : {1, 2, 4}) {
-    ThreadPool pool(workers);
-    for (int round = 0; round < 20; ++round) {
-      std::string caught;
-      try {
-        pool.run(Index{1} << 40, [&](Index index, Index) {  // all of them would take hours
-          if (index == 13) throw std::runtime_error("task 13");
-        });
-      } catch (const std::runtime_error& error) {
-        caught = error.what();
-      }
-      CHECK(caught == "task 13");
-      std::atomic<int> after = 0;
-      pool.run(50, [&](Index, Index) { ++after; });
-      CHECK(after == 50);
-    }
-  }
 }
 
 TEST_CASE("when every task throws, one exception arrives") {
@@ -196,27 +148,6 @@ TEST_CASE("while a pool works for one thread, another's run is its own affair an
   });
   finished.count_down();
   first.join();
-}
-
-TEST_CASE("several threads run on one pool at once, each its own tasks, each worker of a run on one thread") {
-  ThreadPool pool(3);
-  std::atomic<int> wrong = 0;
-  std::vector<std::thread> callers;
-  for (int caller = 0; caller < 4; ++caller)
-    callers.emplace_back([&] {
-      for (int round = 0; round < 200; ++round) {
-        std::vector<int> visits(17);
-        std::vector<Index> per_worker(3 * 16);
-        pool.run(17, [&](Index index, Index worker) {
-          ++visits[static_cast<std::size_t>(index)];
-          ++per_worker[static_cast<std::size_t>(worker * 16)];  // a race, if two threads were one worker
-        });
-        for (const int visit : visits) wrong += visit != 1;
-        wrong += per_worker[0] + per_worker[16] + per_worker[32] != 17;
-      }
-    });
-  for (auto& caller : callers) caller.join();
-  CHECK(wrong == 0);
 }
 
 TEST_CASE("a run allocates nothing") {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "ttt/interop/openmp.hpp"
 
-#include "interop/executors.hpp"
+#include "interop/layer_bits.hpp"
+#include "suites/executor.hpp"
 
 using namespace ttt;
 
@@ -9,10 +10,7 @@ TEST_CASE("OpenMpExecutor keeps the contract of Executor") {
   for (const Index workers : {1, 2, 3}) {
     OpenMpExecutor executor(workers);
     CHECK(executor.workers() == workers);
-    testing::check_tasks(executor);
-    testing::check_exceptions(executor);
-    testing::check_callers(executor);
-    if (workers > 1) testing::check_nesting(executor);
+    suites::check_executor(executor);
   }
   CHECK(OpenMpExecutor().workers() == omp_get_max_threads());
 }
@@ -21,7 +19,7 @@ TEST_CASE("inside a parallel region of the program OpenMpExecutor stays on the c
   OpenMpExecutor executor(2);
   int inside = 0;
 #pragma omp parallel num_threads(2) reduction(+ : inside)
-  inside += testing::stays_here(executor);
+  inside += suites::stays_here(executor);
   CHECK(inside == 2);
 }
 
@@ -37,8 +35,7 @@ TEST_CASE("a thread pool shared by a parallel region gives each thread its tasks
   CHECK(wrong == 0);
 }
 
-TEMPLATE_TEST_CASE("layers give the same bits on OpenMpExecutor, two threads and three", "", TttLinear<float>,
-                   Attention<float>) {
+TEST_CASE("layers give the same bits on OpenMpExecutor, two threads and three") {
   OpenMpExecutor two(2), three(3);
-  testing::check_layer_bits<TestType>({&two, &three});
+  testing::check_layer_bits({&two, &three});
 }

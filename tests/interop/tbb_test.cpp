@@ -3,7 +3,8 @@
 
 #include <oneapi/tbb/global_control.h>
 
-#include "interop/executors.hpp"
+#include "interop/layer_bits.hpp"
+#include "suites/executor.hpp"
 
 using namespace ttt;
 
@@ -19,10 +20,7 @@ TEST_CASE("TbbExecutor keeps the contract of Executor") {
   for (const Index workers : {1, 2, 3}) {
     TbbExecutor executor(workers);
     CHECK(executor.workers() == workers);
-    testing::check_tasks(executor);
-    testing::check_exceptions(executor);
-    testing::check_callers(executor);
-    if (workers > 1) testing::check_nesting(executor);
+    suites::check_executor(executor);
   }
   CHECK(TbbExecutor().workers() == oneapi::tbb::this_task_arena::max_concurrency());
 }
@@ -30,17 +28,16 @@ TEST_CASE("TbbExecutor keeps the contract of Executor") {
 TEST_CASE("inside a task of the program TbbExecutor stays on the calling thread; in an arena of it, it shares") {
   TbbExecutor executor(2);
   std::atomic<int> inside = 0;
-  oneapi::tbb::parallel_for(0, 8, [&](int) { inside += testing::stays_here(executor); });
+  oneapi::tbb::parallel_for(0, 8, [&](int) { inside += suites::stays_here(executor); });
   CHECK(inside == 8);
   oneapi::tbb::task_arena(2).execute([&] {
     std::atomic<Index> arrived = 0, met = 0;
-    executor.run(2, [&](Index, Index) { met += testing::meet(arrived, 2); });
+    executor.run(2, [&](Index, Index) { met += suites::meet(arrived, 2); });
     CHECK(met == 2);
   });
 }
 
-TEMPLATE_TEST_CASE("layers give the same bits on TbbExecutor, two threads and three", "", TttLinear<float>,
-                   Attention<float>) {
+TEST_CASE("layers give the same bits on TbbExecutor, two threads and three") {
   TbbExecutor two(2), three(3);
-  testing::check_layer_bits<TestType>({&two, &three});
+  testing::check_layer_bits({&two, &three});
 }

@@ -26,7 +26,7 @@ std::string refusal(const TemporaryFolder& folder, const std::string& index) {
   write_file(folder / "1.safetensors", {"a", "c"});
   write_file(folder / "2.safetensors", {"b"});
   ttt_test::write_bytes(folder / "model.safetensors.index.json", index);
-  return error_of<ttt::Error>([&] { open_set(folder.path(), "model"); });
+  return error_of<ttt::Error>([&] { open_set(folder.path(), Access::copied, "model"); });
 }
 
 std::string map_of(const std::string& entries) {
@@ -38,7 +38,7 @@ const std::string good = R"("c":"1.safetensors","b":"2.safetensors","a":"1.safet
 }  // namespace
 
 TEST_CASE("a sharded golden set is one set of tensors") {
-  const SafetensorsSet set = open_set(golden / "layer", "ttt_mlp_mamba");
+  const SafetensorsSet set = open_set(golden / "layer", Access::copied, "ttt_mlp_mamba");
   const SafetensorsFile second = SafetensorsFile::open(golden / "layer/ttt_mlp_mamba-00002-of-00002.safetensors");
   CHECK(set.tensors().size() > second.tensors().size());
   CHECK(set.metadata().at("dtype") == "float64");
@@ -55,13 +55,14 @@ TEST_CASE("a sharded golden set is one set of tensors") {
 
 TEST_CASE("a set is found by folder and stem, by file or by index") {
   CHECK(open_set(golden / "model/llama").tensors().size() ==
-        open_set(golden / "model/llama", "model").tensors().size());
+        open_set(golden / "model/llama", Access::copied, "model").tensors().size());
   CHECK(open_set(golden / "model/llama/model.safetensors").find("model.norm.weight") != nullptr);
   CHECK(open_set(golden / "model/ttt_mlp_mamba").find("model.norm.weight") != nullptr);
   CHECK(open_set(golden / "model/ttt_mlp_mamba/model.safetensors.index.json").find("model.norm.weight") != nullptr);
-  CHECK(contains(error_of<ttt::Error>([] { open_set(golden / "model", "model"); }), "model.safetensors.index.json",
-                 "neither"));
-  CHECK(contains(error_of<ttt::Error>([] { open_set(golden / "absent", "model"); }), "absent", "No such file"));
+  CHECK(contains(error_of<ttt::Error>([] { open_set(golden / "model", Access::copied, "model"); }),
+                 "model.safetensors.index.json", "neither"));
+  CHECK(contains(error_of<ttt::Error>([] { open_set(golden / "absent", Access::copied, "model"); }), "absent",
+                 "No such file"));
 }
 
 TEST_CASE("tensors of all files are found and read") {

@@ -8,10 +8,13 @@
 
 #include "io/temporary_folder.hpp"
 #include "support/catch.hpp"
+#include "ttt/io/safetensors_writer.hpp"
 
 using namespace ttt::io;
 using ttt_test::contains;
 using ttt_test::error_of;
+using ttt_test::read_bytes;
+using ttt_test::TemporaryFolder;
 
 namespace {
 
@@ -91,6 +94,45 @@ TEST_CASE("copies share bytes that outlive the first") {
   const SafetensorsFile second = *first;
   first.reset();
   CHECK(second.values<double>("weight") == expected);
+}
+
+TEST_CASE("a mapped file and bytes in memory are the same file as a copied one") {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(golden / "layer")) {
+    if (entry.path().extension() != ".safetensors") continue;
+    const std::string text = read_bytes(entry.path());
+    const SafetensorsFile copied = SafetensorsFile::open(entry.path());
+    const SafetensorsFile mapped = SafetensorsFile::open(entry.path(), Access::mapped);
+    const SafetensorsFile parsed = SafetensorsFile::parse(std::as_bytes(std::span(text)), "these bytes");
+    REQUIRE(mapped.tensors().size() == copied.tensors().size());
+    REQUIRE(parsed.tensors().size() == copied.tensors().size());
+    for (const TensorInfo& info : copied.tensors()) {
+      const auto expected = copied.bytes(info);
+      CHECK(std::ranges::equal(mapped.bytes(mapped.at(info.name)), expected));
+      mapped.release(mapped.at(info.name));
+      CHECK(std::ranges::equal(mapped.bytes(mapped.at(info.name)), expected));
+      CHECK(std::ranges::equal(parsed.bytes(parsed.at(info.name)), expected));
+    }
+    CHECK(mapped.metadata() == copied.metadata());
+    CHECK(parsed.metadata() == copied.metadata());
+  }
+  CHECK(contains(error_of<ttt::Error>([] { SafetensorsFile::parse({}, "nothing"); }), "nothing", "at least 8 bytes"));
+}
+
+TEST_CASE("a mapped file stays as it was when another takes its place, and when it is gone") {
+  const TemporaryFolder folder;
+  const std::vector<float> values{1, 2, 3};
+  const auto write = [&](float first) {
+    std::vector<float> now = values;
+    now[0] = first;
+    write_safetensors(folder / "a.safetensors", std::vector{tensor_source("x", {3}, std::span<const float>(now))});
+  };
+  write(1);
+  const SafetensorsFile file = SafetensorsFile::open(folder / "a.safetensors", Access::mapped);
+  write(7);
+  CHECK(file.values<float>("x") == values);
+  std::filesystem::remove(folder / "a.safetensors");
+  file.release(file.at("x"));
+  CHECK(file.values<float>("x") == values);
 }
 
 TEST_CASE("a valid small file opens, and no shorter or longer one does") {

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "kernels/architectures.hpp"
 #include "kernels/numbers.hpp"
 #include "ttt/core/storage.hpp"
 
@@ -77,6 +78,12 @@ TEMPLATE_TEST_CASE("a product is three loops, of views and of panels, assigned a
       CHECK(numbers::same_bits(plain, generic));
       CHECK(numbers::same_bits(plain, generic_packed));
       CHECK((plain.gaps_untouched() && packed.gaps_untouched()));
+      architectures::for_each([&]<class Arch>() {
+        Matrix<TestType> other = before;
+        kernels::matmul<Arch>(Left<TestType>(a.view()), panels.view(), other.view(), output);
+        CHECK((architectures::is_fused<Arch>() ? numbers::same_bits(other, packed)
+                                               : numbers::difference(other, expected) <= bound(a, b, inner)));
+      });
     }
   }
 }

@@ -5,6 +5,7 @@
 #include <tuple>
 #include <vector>
 
+#include "kernels/architectures.hpp"
 #include "kernels/numbers.hpp"
 
 using namespace ttt;
@@ -28,10 +29,15 @@ std::vector<Scalar> random_lanes(Index size, const char* name) {
   return values;
 }
 
-using Packs = std::tuple<simd::Pack<float, simd::Native>, simd::Pack<double, simd::Native>,
-                         simd::Pack<float, simd::Generic>, simd::Pack<double, simd::Generic>>;
+using Packs = decltype(std::tuple_cat(architectures::Packs<float>(), architectures::Packs<double>()));
 template <class P>
 using ScalarOf = decltype(simd::reduce_add(P()));
+template <class P>
+struct ArchOf;
+template <class Scalar, class Arch>
+struct ArchOf<simd::Pack<Scalar, Arch>> {
+  using Type = Arch;
+};
 
 }  // namespace
 
@@ -54,7 +60,7 @@ TEMPLATE_LIST_TEST_CASE("arithmetic of packs is that of their lanes", "", Packs)
   check([](auto x, auto y, auto z) { return simd::select(x < y, y, z); },
         [](Scalar x, Scalar y, Scalar z) { return x < y ? y : z; });
   check([](auto, auto, auto) { return TestType(Scalar(0.1)); }, [](Scalar, Scalar, Scalar) { return Scalar(0.1); });
-  if (simd::fused_scalar)
+  if (simd::fused_scalar && architectures::is_fused<typename ArchOf<TestType>::Type>())
     check([](auto x, auto y, auto z) { return simd::fma(x, y, z); },
           [](Scalar x, Scalar y, Scalar z) { return std::fma(x, y, z); });
 }

@@ -51,7 +51,7 @@ struct Set {
 /// Loads set `name` ("layer/ttt_linear_mamba"), in one file or in shards, from the golden folder.
 inline Set load(const std::string& name) {
   const std::filesystem::path path = std::filesystem::path(TTT_GOLDEN_DIR) / name;
-  const auto file = io::open_set(path.parent_path(), path.filename().string());
+  const auto file = io::open_set(path.parent_path(), io::Access::copied, path.filename().string());
   Set set{name, {}};
   for (const auto& info : file.tensors()) {
     Array array;

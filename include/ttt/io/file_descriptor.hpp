@@ -2,12 +2,15 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <system_error>
@@ -74,11 +77,32 @@ class InputFile {
     }
   }
 
+  /// The whole file as memory that nobody can write to, until the last copy of the pointer is gone. Pages come when
+  /// they are touched; one that the file has lost meanwhile, because somebody cut it off in place, ends the process.
+  std::shared_ptr<const std::byte> map() const {
+    if (size_ == 0) return {};
+    void* const address = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor_.number(), 0);
+    if (address == MAP_FAILED) throw_system_error(path_, "map into memory");
+    static_cast<void>(::madvise(address, size_, MADV_SEQUENTIAL));  // advice: without it it is only slower
+    const std::size_t size = size_;
+    return {static_cast<const std::byte*>(address),
+            [size](const std::byte* begin) { ::munmap(const_cast<std::byte*>(begin), size); }};
+  }
+
  private:
   std::filesystem::path path_;
   FileDescriptor descriptor_;
   std::size_t size_ = 0;
 };
+
+/// Gives the memory of mapped bytes back to the system; touched again, they are read again from the file. Only whole
+/// pages inside of `bytes` are given back.
+inline void release_pages(std::span<const std::byte> bytes) {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<std::uintptr_t>(bytes.data()) + page - 1) / page * page;
+  const auto end = (reinterpret_cast<std::uintptr_t>(bytes.data()) + bytes.size()) / page * page;
+  if (begin < end) static_cast<void>(::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED));
+}
 
 /// The whole file as text; longer than `maximum_size` bytes is an Error, before anything is allocated.
 inline std::string read_text_file(const std::filesystem::path& path, std::size_t maximum_size) {

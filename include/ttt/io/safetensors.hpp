@@ -12,6 +12,13 @@
 TTT_NAMESPACE_BEGIN
 namespace io {
 
+/// How the bytes of a file are held.
+enum class Access {
+  copied,  ///< in memory of their own: what happens to the file later does not matter
+  mapped   ///< as pages of the file, read when they are touched. The file must not be written to in place meanwhile; a
+           ///< file replaced by renaming (as write_safetensors does) is no danger
+};
+
 /// One safetensors file in memory, checked completely before anyone sees it. Copies share the bytes, which never
 /// change.
 ///
@@ -20,22 +27,39 @@ namespace io {
 /// format.
 class SafetensorsFile {
  public:
-  /// Reads the file and checks everything its header says. Throws Error naming file, tensor, expected and found.
-  static SafetensorsFile open(const std::filesystem::path& path) {
-    SafetensorsFile result;
-    result.path_ = path;
+  /// Opens the file and checks everything its header says. Throws Error naming file, tensor, expected and found.
+  static SafetensorsFile open(const std::filesystem::path& path, Access access = Access::copied) {
     InputFile file(path);
-    const std::size_t header_size = read_header_size(file);
-    const std::size_t data_size = file.size() - sizeof(std::uint64_t) - header_size;
-    std::string text(header_size, '\0');
-    file.read(std::as_writable_bytes(std::span(text)));
-    SafetensorsHeader header = parse_safetensors_header(text, data_size, path.string());
-    result.tensors_ = std::move(header.tensors);
-    result.metadata_ = std::move(header.metadata);
-    result.sort_names();
-    result.data_ = allocate(data_size);
-    result.data_size_ = data_size;
-    file.read({const_cast<std::byte*>(result.data_.get()), data_size});
+    std::uint64_t header_size = 0;
+    if (file.size() >= sizeof(header_size)) file.read(std::as_writable_bytes(std::span(&header_size, 1)));
+    check_header_size(path, file.size(), header_size);
+    std::string header(header_size, '\0');
+    file.read(std::as_writable_bytes(std::span(header)));
+    const std::size_t begin = sizeof(header_size) + header_size, size = file.size() - begin;
+    SafetensorsFile result(path, header, size);
+    if (access == Access::mapped) {
+      const auto whole = file.map();
+      result.data_ = std::shared_ptr<const std::byte>(whole, whole.get() + begin);
+      result.is_mapped_ = true;
+    } else {
+      const auto bytes = allocate(size);
+      file.read({bytes.get(), size});
+      result.data_ = bytes;
+    }
+    return result;
+  }
+
+  /// The same for a copy of bytes that are in memory already; `name` is what messages call them.
+  static SafetensorsFile parse(std::span<const std::byte> bytes, const std::string& name) {
+    std::uint64_t header_size = 0;
+    if (bytes.size() >= sizeof(header_size)) std::memcpy(&header_size, bytes.data(), sizeof(header_size));
+    check_header_size(name, bytes.size(), header_size);
+    const auto data = bytes.subspan(sizeof(header_size) + header_size);
+    const auto* header = reinterpret_cast<const char*>(bytes.data() + sizeof(header_size));
+    SafetensorsFile result(name, {header, header_size}, data.size());
+    const auto copy = allocate(data.size());
+    std::copy(data.begin(), data.end(), copy.get());
+    result.data_ = copy;
     return result;
   }
 
@@ -66,6 +90,11 @@ class SafetensorsFile {
     return {data_.get() + info.begin, info.end - info.begin};
   }
 
+  /// Gives back the memory that the bytes of a mapped tensor took; they stay readable. Nothing where they are copied.
+  void release(const TensorInfo& info) const {
+    if (is_mapped_) release_pages(bytes(info));
+  }
+
   /// Assigns the elements of the tensor `name` to `out`, row-major, `[count]`; see read_tensor.
   template <TensorScalar Scalar>
   void read(std::string_view name, std::span<Scalar> out, Narrowing narrowing = Narrowing::refused) const {
@@ -82,29 +111,31 @@ class SafetensorsFile {
   }
 
  private:
-  SafetensorsFile() = default;
-
-  // Subtracts from the size of the file instead of adding to the untrusted length: a sum could wrap.
-  static std::size_t read_header_size(InputFile& file) {
-    std::uint64_t size = 0;
-    if (file.size() < sizeof(size)) {
-      throw_unexpected(file.path().string(), "at least 8 bytes", std::to_string(file.size()));
-    }
-    file.read(std::as_writable_bytes(std::span(&size, 1)));
-    const std::size_t available = std::min(file.size() - sizeof(size), maximum_header_size);
-    if (size > available) {
-      throw_unexpected(file.path().string(), "a header of at most " + std::to_string(available) + " bytes",
-                       std::to_string(size));
-    }
-    return size;
+  SafetensorsFile(std::filesystem::path path, std::string_view header_text, std::size_t data_size)
+      : path_(std::move(path)), data_size_(data_size) {
+    SafetensorsHeader header = parse_safetensors_header(header_text, data_size, path_.string());
+    tensors_ = std::move(header.tensors);
+    metadata_ = std::move(header.metadata);
+    sort_names();
   }
 
-  // Not zeroed, as every byte is read over; aligned, so that tensors at aligned offsets can be used in place.
-  static std::shared_ptr<const std::byte> allocate(std::size_t size) {
+  // Subtracts from the size of the file instead of adding to the untrusted length: a sum could wrap.
+  static void check_header_size(const std::filesystem::path& path, std::size_t file_size, std::uint64_t header_size) {
+    if (file_size < sizeof(header_size)) {
+      throw_unexpected(path.string(), "at least 8 bytes", std::to_string(file_size));
+    }
+    const std::size_t available = std::min(file_size - sizeof(header_size), maximum_header_size);
+    if (header_size > available) {
+      throw_unexpected(path.string(), "a header of at most " + std::to_string(available) + " bytes",
+                       std::to_string(header_size));
+    }
+  }
+
+  // Not zeroed, as every byte is written over; aligned, so that tensors at aligned offsets can be used in place.
+  static std::shared_ptr<std::byte> allocate(std::size_t size) {
     constexpr std::align_val_t data_alignment{64};
     auto* bytes = static_cast<std::byte*>(::operator new(std::max(size, std::size_t{1}), data_alignment));
-    return {bytes,
-            [](const std::byte* pointer) { ::operator delete(const_cast<std::byte*>(pointer), data_alignment); }};
+    return {bytes, [](std::byte* pointer) { ::operator delete(pointer, data_alignment); }};
   }
 
   void sort_names() {
@@ -122,6 +153,7 @@ class SafetensorsFile {
   Metadata metadata_;
   std::shared_ptr<const std::byte> data_;
   std::size_t data_size_ = 0;
+  bool is_mapped_ = false;
 };
 
 }  // namespace io

@@ -47,17 +47,17 @@ inline SafetensorsIndex parse_safetensors_index(std::string_view text, const std
 class SafetensorsSet {
  public:
   /// A single file; its name may be a symbolic link.
-  static SafetensorsSet open_file(const std::filesystem::path& path) {
+  static SafetensorsSet open_file(const std::filesystem::path& path, Access access = Access::copied) {
     SafetensorsSet result;
     result.path_ = path;
-    result.add_file(SafetensorsFile::open(path));
+    result.add_file(SafetensorsFile::open(path, access));
     result.sort_tensors();
     return result;
   }
 
   /// The files of an index, all in its folder (a symbolic link must not lead out of it), each tensor exactly where the
   /// index says and no others. Throws Error naming file and tensor.
-  static SafetensorsSet open_index(const std::filesystem::path& path) {
+  static SafetensorsSet open_index(const std::filesystem::path& path, Access access = Access::copied) {
     SafetensorsSet result;
     result.path_ = path;
     const SafetensorsIndex index = parse_safetensors_index(read_text_file(path, maximum_header_size), path.string());
@@ -65,7 +65,7 @@ class SafetensorsSet {
     for (const auto& entry : index.entries) names.push_back(entry.file);
     std::sort(names.begin(), names.end());
     names.erase(std::unique(names.begin(), names.end()), names.end());
-    for (const std::string& name : names) result.add_file(SafetensorsFile::open(result.resolve(name)));
+    for (const std::string& name : names) result.add_file(SafetensorsFile::open(result.resolve(name), access));
     result.sort_tensors();
     result.check_against(index, names);
     return result;
@@ -101,6 +101,12 @@ class SafetensorsSet {
   std::span<const std::byte> bytes(const TensorInfo& info) const {
     const SafetensorsFile& file = file_of(info.name);
     return file.bytes(file.at(info.name));
+  }
+
+  /// Gives back the memory that the bytes of a mapped tensor took; they stay readable. Nothing where they are copied.
+  void release(const TensorInfo& info) const {
+    const SafetensorsFile& file = file_of(info.name);
+    file.release(file.at(info.name));
   }
 
   /// Assigns the elements of the tensor `name` to `out`, row-major, `[count]`; see read_tensor.
@@ -190,15 +196,17 @@ class SafetensorsSet {
 
 /// Opens `place`, a .safetensors file or a .safetensors.index.json, or in the folder `place` the set `stem`:
 /// `stem.safetensors`, else `stem.safetensors.index.json`.
-inline SafetensorsSet open_set(const std::filesystem::path& place, const std::string& stem = "model") {
+inline SafetensorsSet open_set(const std::filesystem::path& place, Access access = Access::copied,
+                               const std::string& stem = "model") {
   std::error_code ignored;  // what cannot be examined is reported, with its reason, when it is opened
   if (!std::filesystem::is_directory(place, ignored)) {
-    return place.extension() == ".json" ? SafetensorsSet::open_index(place) : SafetensorsSet::open_file(place);
+    return place.extension() == ".json" ? SafetensorsSet::open_index(place, access)
+                                        : SafetensorsSet::open_file(place, access);
   }
   const std::filesystem::path single = place / (stem + ".safetensors");
   const std::filesystem::path index = place / (stem + ".safetensors.index.json");
-  if (std::filesystem::exists(single, ignored)) return SafetensorsSet::open_file(single);
-  if (std::filesystem::exists(index, ignored)) return SafetensorsSet::open_index(index);
+  if (std::filesystem::exists(single, ignored)) return SafetensorsSet::open_file(single, access);
+  if (std::filesystem::exists(index, ignored)) return SafetensorsSet::open_index(index, access);
   throw_unexpected(place.string(), "'" + stem + ".safetensors' or '" + stem + ".safetensors.index.json'", "neither");
 }
 
