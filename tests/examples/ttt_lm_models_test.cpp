@@ -216,7 +216,7 @@ TEST_CASE("convert writes other numbers and other kinds of folders") {
   CHECK(Tensors(folder / "narrow").all.at("model.norm.weight").dtype == io::DType::BF16);
   CHECK(json::parse(read_file(folder / "again/config.json"))["transformers_version"] == "4.44.2");
   CHECK(run({"verify", folder / "narrow", golden_logits("llama")}).exit_code == 1);
-  CHECK(run({"verify", folder / "narrow", golden_logits("llama"), "--tolerance", "0.02"}).exit_code == 0);
+  CHECK(run({"verify", folder / "narrow", golden_logits("llama"), "--tolerance", "0.05"}).exit_code == 0);
 
   REQUIRE(convert(source, "general", {"--to", "ttt-cpp"}).exit_code == 0);
   CHECK(run({"verify", folder / "general", golden_logits("llama")}).exit_code == 0);

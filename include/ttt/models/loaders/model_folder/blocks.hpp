@@ -22,11 +22,37 @@ namespace loaders::detail {
 
 inline constexpr std::size_t block_size = std::size_t{1} << 15;
 
-/// A tensor in a file: what messages call it, what it is, and its bytes.
+/// A tensor in a mapped file: what messages call it, what it is, and its bytes.
 struct StoredTensor {
   std::string subject;
   const io::TensorInfo* info;
   std::span<const std::byte> bytes;
+};
+
+/// Gives mapped bytes back when some megabytes of them have been read: one by one would cost as much as the reading.
+class ReadPages {
+ public:
+  explicit ReadPages(std::span<const std::byte> bytes) : bytes_(bytes) {}
+  ~ReadPages() { release(bytes_.size()); }
+  ReadPages(const ReadPages&) = delete;
+  ReadPages& operator=(const ReadPages&) = delete;
+
+  void read_up_to(std::size_t end) {
+    if (end - released_ >= enough) release(end);
+  }
+
+ private:
+  static constexpr std::size_t enough = std::size_t{1} << 22;
+
+  // The last page is not whole yet, so that the next release begins with it.
+  void release(std::size_t end) {
+    io::release_pages(bytes_.subspan(released_, end - released_));
+    released_ = end - std::min(end, page);
+  }
+  static constexpr std::size_t page = 4096;
+
+  std::span<const std::byte> bytes_;
+  std::size_t released_ = 0;
 };
 
 /// Calls body(first, values) with the elements from `first` on, `each` at a time: where they lie if they are aligned
@@ -38,6 +64,7 @@ void for_each_block(const StoredTensor& tensor, std::size_t each, Body&& body) {
   const bool in_place =
       tensor.info->dtype == io::dtype_of<Scalar> && reinterpret_cast<std::uintptr_t>(data) % alignof(Scalar) == 0;
   io::TensorInfo part{tensor.info->name, tensor.info->dtype, {0}};
+  ReadPages pages(tensor.bytes);
   std::vector<Scalar> converted(in_place ? 0 : std::min(each, count));
   for (std::size_t first = 0; first < count; first += each) {
     const std::size_t length = std::min(each, count - first);
@@ -51,6 +78,7 @@ void for_each_block(const StoredTensor& tensor, std::size_t each, Body&& body) {
       values = target;
     }
     body(first, values);
+    pages.read_up_to((first + length) * size);
   }
 }
 

@@ -47,7 +47,7 @@ inline ConfigJson read_config(const ConfigFile& file, const io::SafetensorsSet& 
   return ConfigJson(file.text, file.path.string());
 }
 
-/// The files of a folder, open.
+/// The files of a folder, open; the tensors are mapped, so that reading a model holds it in memory once.
 struct OpenFolder {
   io::SafetensorsSet set;
   ConfigJson json;
@@ -60,7 +60,7 @@ struct OpenFolder {
     std::error_code ignored;  // a folder that cannot be examined is none that can be read
     if (!std::filesystem::is_directory(folder, ignored))
       throw_unexpected(folder.string(), "a model folder", "no folder");
-    return io::open_set(folder);
+    return io::open_set(folder, io::Access::mapped);
   }
 };
 
