@@ -332,3 +332,28 @@ TEST_CASE("a model that is loaded and saved again keeps what its folder said bes
   save_model_folder(saved.out, tiny("ttt-linear"), parameters_of(tiny("ttt-linear")), loaded.notes);
   CHECK(config_of(saved.out)["model_type"] == "ttt");
 }
+
+TEST_CASE("tensors of many pages are read in pieces, wherever in the file they lie") {
+  ModelConfig config = tiny("attention");
+  config.vocabulary = 30'011;  // 11 MB, and a last panel that is not full
+  config.width = 96;
+  const Saved saved(config);
+  const auto parameters = parameters_of(config);
+  const auto narrow = to_bfloat16(parameters);
+  for (const std::size_t shift : {0, 1, 2}) {
+    CAPTURE(shift);
+    // Other programs do not pad their headers: here the data begins at any byte.
+    std::string bytes = read(saved.folder / "model.safetensors");
+    std::uint64_t size;
+    std::memcpy(&size, bytes.data(), sizeof size);
+    bytes.insert(8 + size, shift, ' ');
+    size += shift;
+    std::memcpy(bytes.data(), &size, sizeof size);
+    saved.temporary.write("shifted/model.safetensors", bytes);
+    write(saved.temporary / "shifted/config.json", read(saved.folder / "config.json"));
+    CHECK(load_model_folder<float>(saved.temporary / "shifted").parameters.arena() == parameters.arena());
+    CHECK(load_model_folder<float>(saved.temporary / "shifted", WeightStorage::bfloat16).parameters.arena() ==
+          narrow.arena());
+    CHECK(inspect_model_folder<float>(saved.temporary / "shifted").problem_count() == 0);
+  }
+}

@@ -72,7 +72,12 @@ inline void check_tied_head(const io::SafetensorsSet& set) {
   const io::TensorInfo* head = set.find(head_name);
   if (!head) return;
   const io::TensorInfo& embedding = set.at(embedding_name);
-  const auto same = [&] { return std::ranges::equal(set.bytes(*head), set.bytes(embedding)); };
+  const auto same = [&] {
+    const bool equal = std::ranges::equal(set.bytes(*head), set.bytes(embedding));
+    set.release(*head);
+    set.release(embedding);
+    return equal;
+  };
   if (head->dtype != embedding.dtype || head->shape != embedding.shape || !same())
     throw_unexpected(tensor_subject(set.path().string(), std::string(head_name)),
                      "the bits of '" + std::string(embedding_name) + "', as tie_word_embeddings is true", "others");
