@@ -42,8 +42,17 @@ const char* const logits_examples = R"(Examples:
   ttt-lm logits --model runs/linear --ids ids.safetensors --out logits.safetensors --pieces 7,1,1,16
 )";
 const char* const info_examples = R"(Examples:
-  ttt-lm info --model runs/linear
-  ttt-lm info --model runs/linear --context 16384 --json
+  ttt-lm info runs/linear
+  ttt-lm info runs/linear --context 16384 --dtype bfloat16 --json
+)";
+const char* const verify_examples = R"(Examples:
+  ttt-lm verify models/ttt-1b                             every tensor: missing, too many, misshapen, NaN, tied
+  python3 examples/python/export_golden.py models/ttt-1b golden.safetensors
+  ttt-lm verify models/ttt-1b golden.safetensors          and the logits of the framework it comes from
+)";
+const char* const convert_examples = R"(Examples:
+  ttt-lm convert models/llama --dtype bf16 --out models/llama-bf16
+  ttt-lm convert models/llama --to ttt-cpp --out models/llama-cpp
 )";
 
 /// Help that begins with examples: most people need nothing else.
@@ -161,9 +170,11 @@ void add_model_options(CLI::App* command, TrainingOptions& options) {
   const char* const group = "Model";
   command->add_option("--backbone", options.backbone, "transformer, or mamba (a temporal convolution in front)")
       ->check(one_of({"transformer", "mamba"}))->type_name("NAME")->group(group);
-  count_option(command, "--width", options.width, "Channels", largest_size)->group(group);
-  count_option(command, "--depth", options.depth, "Blocks", largest_size)->group(group);
-  count_option(command, "--heads", options.heads, "Heads of a layer", largest_size)->group(group);
+  auto* size = command->add_option("--size", options.size, "Width, depth, heads and hidden width of a published model")
+                   ->check(one_of({"125m", "350m", "760m", "1b"}))->type_name("NAME")->group(group);
+  count_option(command, "--width", options.width, "Channels", largest_size)->group(group)->excludes(size);
+  count_option(command, "--depth", options.depth, "Blocks", largest_size)->group(group)->excludes(size);
+  count_option(command, "--heads", options.heads, "Heads of a layer", largest_size)->group(group)->excludes(size);
   count_option(command, "--kv-heads", options.key_value_heads, "Key/value heads of attention", largest_size)
       ->group(group)
       ->default_str("as many as heads");
@@ -173,6 +184,7 @@ void add_model_options(CLI::App* command, TrainingOptions& options) {
       ->group(group);
   count_option(command, "--hidden", options.hidden, "Width inside the SwiGLU", largest_size)
       ->group(group)
+      ->excludes(size)
       ->default_str("8/3 of the width");
   command->add_option("--inner-rate", options.inner_rate, "Base learning rate of the inner loop")
       ->check(positive_number)->type_name("RATE")->group(group)->default_str("the published one");
@@ -254,7 +266,8 @@ void dtype_option(CLI::App* command, std::string& dtype) {
 }
 
 void add_model_folder(CLI::App* command, std::string& model) {
-  command->add_option("--model", model, "Model folder: config.json and model.safetensors")->required()->type_name("DIR");
+  command->add_option("DIR,--model", model, "Model folder: config.json and model.safetensors")
+      ->required()->type_name("DIR");
 }
 
 void add_evaluate(CLI::App& app, Invocation& invocation) {
@@ -292,6 +305,13 @@ void add_generate(CLI::App& app, Invocation& invocation) {
       ->type_name("P");
 }
 
+CLI::Option* pieces_option(CLI::App* command, std::vector<std::int64_t>& pieces) {
+  return command
+      ->add_option("--pieces", pieces,
+                   "Feed the tokens in pieces of these lengths, over and over; the last piece is what remains")
+      ->delimiter(',')->check(whole_number(1))->type_name("LENGTHS");
+}
+
 void add_logits(CLI::App& app, Invocation& invocation) {
   auto& options = invocation.logits;
   auto* command = add_command(app, "logits", "Logits of given token ids, to check that a model was read right",
@@ -301,9 +321,7 @@ void add_logits(CLI::App& app, Invocation& invocation) {
   command->add_option("--ids", options.ids, "Tensor input_ids [B x T], int64")->required()->type_name("FILE.safetensors");
   command->add_option("--out", options.out, "Gets the tensor logits [B x T x V], float32")->required()
       ->type_name("FILE.safetensors");
-  command->add_option("--pieces", options.pieces,
-                      "Feed the tokens in pieces of these lengths, over and over; the last piece is what remains")
-      ->delimiter(',')->check(whole_number(1))->type_name("LENGTHS");
+  pieces_option(command, options.pieces);
   command->add_flag("--force", options.force, "Overwrite the output file");
 }
 
@@ -311,8 +329,37 @@ void add_info(CLI::App& app, Invocation& invocation) {
   auto& options = invocation.info;
   auto* command = add_command(app, "info", "What a model is and what it costs", info_examples, invocation);
   add_model_folder(command, options.model);
+  dtype_option(command, options.dtype);
   count_option(command, "--context", options.context, "Tokens of context at which growing states are measured",
                largest_context);
+}
+
+void add_verify(CLI::App& app, Invocation& invocation) {
+  auto& options = invocation.verify;
+  auto* command = add_command(app, "verify", "Whether a model folder is whole, and gives the logits it should",
+                              verify_examples, invocation);
+  add_model_folder(command, options.model);
+  command->add_option("GOLDEN,--golden", options.golden, "Tensors input_ids [B x T], int64, and logits [B x T x V], "
+                      "perhaps loss")->type_name("FILE.safetensors");
+  dtype_option(command, options.dtype);
+  command->add_option("--tolerance", options.tolerance, "Largest difference, as a share of the largest logit")
+      ->check(number_from_zero)->type_name("SHARE");
+  pieces_option(command, options.pieces);
+  command->add_flag("--all", options.all, "List every tensor, not only those with a problem");
+}
+
+void add_convert(CLI::App& app, Invocation& invocation) {
+  auto& options = invocation.convert;
+  auto* command = add_command(app, "convert", "Writes a model as another kind of folder or with other numbers",
+                              convert_examples, invocation);
+  add_model_folder(command, options.model);
+  command->add_option("--to", options.family, "ttt, llama, mistral or ttt-cpp")
+      ->check(one_of({"ttt", "llama", "mistral", "ttt-cpp"}))->type_name("KIND")->default_str("as it is");
+  command->add_option("--dtype", options.dtype, "Type of the stored numbers: f32, bf16, f16 or f64")
+      ->check(one_of({"f32", "bf16", "f16", "f64"}))->type_name("TYPE")->default_str("as they are");
+  command->add_option("--out", options.out, "Folder for the model and the other files of DIR")->required()
+      ->type_name("DIR");
+  command->add_flag("--force", options.force, "Overwrite the model that is there");
 }
 
 bool has_command(CLI::App& app, const std::string& name) {
@@ -341,6 +388,8 @@ std::optional<Invocation> parse_command_line(int count, const char* const* argum
   add_generate(app, *invocation);
   add_logits(app, *invocation);
   add_info(app, *invocation);
+  add_verify(app, *invocation);
+  add_convert(app, *invocation);
   add_compare(app, *invocation);
   if (count > 1 && arguments[1][0] != '-' && !has_command(app, arguments[1])) {
     exit_code = report("'" + std::string(arguments[1]) + "' is no command (see ttt-lm --help)");

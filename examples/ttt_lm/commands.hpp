@@ -15,6 +15,8 @@ int evaluate(const EvaluateOptions& options, const CommonOptions& common);
 int generate(const GenerateOptions& options, const CommonOptions& common, const std::set<std::string>& given);
 int logits(const LogitsOptions& options, const CommonOptions& common);
 int info(const InfoOptions& options, const CommonOptions& common);
+int verify(const VerifyOptions& options, const CommonOptions& common);
+int convert(const ConvertOptions& options, const CommonOptions& common);
 int compare(const CompareOptions& options, const CommonOptions& common, const std::set<std::string>& given);
 
 }  // namespace ttt_lm

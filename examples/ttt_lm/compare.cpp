@@ -22,6 +22,7 @@ class Comparison {
       : options_(std::move(options)), common_(common), terminal_(common.quiet), out_(options_.out), machine_(common) {
     check_layer_options(options_.layers, given);
     check_layers_differ();
+    apply_size(options_);
     if (options_.steps == 0 && options_.minutes == 0) options_.steps = 1000;
     if (!options_.force && fs::exists(out_ / "compare.json"))
       throw ttt::Error(out_.string() + ": holds a comparison already; --force overwrites it");

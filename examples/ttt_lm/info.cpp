@@ -25,15 +25,26 @@ std::string part_of(std::string_view name) {
   return "norms";
 }
 
-Json parameter_counts(const Model& model) {
+/// Number of parameters by part, without the parts that the model has none of.
+Json parameter_counts(Model::Parameters parameters) {
   Json counts;
-  for (const char* part : {"embedding", "sequence layer", "temporal convolution", "SwiGLU", "norms", "head"}) counts[part] = 0;
-  auto parameters = model.make_parameters();
+  for (const char* part : {"embedding", "sequence layer", "temporal convolution", "SwiGLU", "norms", "head"})
+    counts[part] = 0;
   parameters.visit([&](std::string_view name, ttt::Tensor<float>& tensor, const ttt::ParameterInfo&) {
     auto& count = counts[part_of(name)];
     count = count.get<std::int64_t>() + tensor.size();
   });
   for (auto part = counts.begin(); part != counts.end();) part = part.value() == 0 ? counts.erase(part) : ++part;
+  return counts;
+}
+
+/// Number of parameters of each block.
+std::vector<std::int64_t> block_counts(Model::Parameters parameters) {
+  std::vector<std::int64_t> counts(parameters.blocks.size());
+  for (std::size_t block = 0; block < counts.size(); ++block)
+    parameters.blocks[block].visit([&](std::string_view, ttt::Tensor<float>& tensor, const ttt::ParameterInfo&) {
+      counts[block] += tensor.size();
+    });
   return counts;
 }
 
@@ -63,10 +74,14 @@ Json description(const InfoOptions& options, const LoadedModel& loaded, ttt::Con
             {"heads", config.heads},
             {"swiglu_width", config.hidden},
             {"parameters", parameter_count(loaded.model)},
-            {"parameters_by_part", parameter_counts(loaded.model)},
+            {"parameters_by_part", parameter_counts(loaded.model.make_parameters())},
+            {"parameters_by_block", block_counts(loaded.model.make_parameters())},
+            {"dtype", options.dtype},
             {"context", options.context},
             {"state_bytes", loaded.model.state_bytes(options.context)},
-            {"record_bytes_per_token", record_bytes_per_token(loaded.model)}};
+            {"record_bytes_per_token", record_bytes_per_token(loaded.model)},
+            {"decode_weight_bytes", decode_bytes(loaded.model, loaded.parameters)}};
+  json["decode_bytes"] = json["decode_weight_bytes"].get<double>() + json["state_bytes"].get<double>();
   json["decode_microseconds"] = decode_microseconds(loaded.model, loaded.parameters, positions, context).front();
   return json;
 }
@@ -74,18 +89,26 @@ Json description(const InfoOptions& options, const LoadedModel& loaded, ttt::Con
 std::string text_of(const Json& json) {
   const auto number = [&](const char* name) { return std::to_string(json[name].get<std::int64_t>()); };
   const std::string context = " at " + number("context") + " tokens of context";
-  std::vector<std::vector<std::string>> rows{{"family", json["family"]},
-                                             {"layer", json["layer"]},
-                                             {"backbone", json["backbone"]},
-                                             {"blocks", number("depth")},
-                                             {"width", number("width")},
-                                             {"heads", number("heads")},
-                                             {"vocabulary", number("vocabulary")},
-                                             {"parameters", number("parameters")}};
+  std::vector<std::vector<std::string>> rows{
+      {"family", json["family"]},           {"layer", json["layer"]},
+      {"backbone", json["backbone"]},       {"blocks", number("depth")},
+      {"width", number("width")},           {"heads", number("heads")},
+      {"vocabulary", number("vocabulary")}, {"parameters", number("parameters")}};
   for (const auto& [part, count] : json["parameters_by_part"].items())
     rows.push_back({"  " + part, std::to_string(count.get<std::int64_t>())});
+  // The blocks of most models are alike.
+  const auto blocks = json["parameters_by_block"].get<std::vector<std::int64_t>>();
+  for (std::size_t first = 0, last = 0; first < blocks.size(); first = last) {
+    while (last < blocks.size() && blocks[last] == blocks[first]) ++last;
+    const std::string range = last - first == 1
+                                  ? " " + std::to_string(first)
+                                  : "s " + std::to_string(first) + "–" + std::to_string(last - 1) + ", each";
+    rows.push_back({"  block" + range, std::to_string(blocks[first])});
+  }
   rows.push_back({"state of a sequence" + context, bytes_text(json["state_bytes"])});
   rows.push_back({"record of a training token", bytes_text(json["record_bytes_per_token"])});
+  rows.push_back({"weights in " + json["dtype"].get<std::string>() + " and state read for a token" + context,
+                  bytes_text(json["decode_bytes"])});
   rows.push_back({"decoding a token" + context, decimal(json["decode_microseconds"], 0) + " µs"});
   return table_text(rows);
 }
@@ -94,7 +117,7 @@ std::string text_of(const Json& json) {
 
 int info(const InfoOptions& options, const CommonOptions& common) {
   Machine machine(common);
-  const LoadedModel loaded = load_model(options.model);
+  const LoadedModel loaded = load_model(options.model, options.dtype);
   catch_interrupts();
   const Json json = description(options, loaded, machine.context());
   write_output(common.json ? json.dump() + "\n" : text_of(json));

@@ -19,6 +19,8 @@ int run(const Invocation& call) {
   if (call.command == "generate") return generate(call.generate, call.common, call.given);
   if (call.command == "logits") return logits(call.logits, call.common);
   if (call.command == "info") return info(call.info, call.common);
+  if (call.command == "verify") return verify(call.verify, call.common);
+  if (call.command == "convert") return convert(call.convert, call.common);
   return compare(call.compare, call.common, call.given);
 }
 

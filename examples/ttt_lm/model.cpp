@@ -5,8 +5,8 @@
 #include <chrono>
 #include <thread>
 
+#include "folder.hpp"
 #include "interrupt.hpp"
-#include "ttt/models/loaders/model_folder.hpp"
 
 template class ttt::CausalLm<ttt_lm::Layer>;
 
@@ -42,6 +42,15 @@ void save_model(const std::filesystem::path& folder, const ttt::ModelConfig& con
   ttt::save_model_folder(folder, config, parameters);
 }
 
+ttt::FolderInspection inspect_model(const std::filesystem::path& folder) {
+  return ttt::inspect_model_folder<float>(folder);
+}
+
+void convert_model(const std::filesystem::path& from, const std::filesystem::path& to,
+                   const ttt::FolderConversion& conversion) {
+  ttt::convert_model_folder<float>(from, to, conversion);
+}
+
 void make_folder(const std::filesystem::path& folder) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
@@ -61,6 +70,17 @@ std::string backbone_name(ttt::Backbone backbone) {
 std::string describe(const ttt::ModelConfig& config) { return config.layer + ", " + backbone_name(config.backbone); }
 
 std::int64_t parameter_count(const Model& model) { return ttt::count(model.make_parameters()); }
+
+double decode_bytes(const Model& model, const Parameters& parameters) {
+  double bytes = 0;
+  Model::Parameters views = parameters.views();
+  views.visit([&](std::string_view name, ttt::Tensor<float>& tensor, const ttt::ParameterInfo&) {
+    const bool one_row = name == "model.embed_tokens.weight" && views.head;
+    bytes += static_cast<double>(tensor.storage_size()) * sizeof(float) /
+             (one_row ? static_cast<double>(model.vocabulary()) : 1);
+  });
+  return bytes;
+}
 
 Machine::Machine(const CommonOptions& common) : pool_(thread_count(common)), context_(pool_) {}
 

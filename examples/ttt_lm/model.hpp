@@ -47,6 +47,9 @@ std::string backbone_name(ttt::Backbone backbone);
 /// Number of parameters of a model.
 std::int64_t parameter_count(const Model& model);
 
+/// Bytes of weights that decoding one token reads: all of them, of an embedding that is not the head too one row.
+double decode_bytes(const Model& model, const Parameters& parameters);
+
 /// The executor of a command and the context that uses it.
 class Machine {
  public:

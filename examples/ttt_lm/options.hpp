@@ -22,6 +22,7 @@ struct CommonOptions {
 /// Options of training, shared by train and compare. Zero and empty mean "chosen by the program" where noted.
 struct TrainingOptions {
   std::vector<std::string> data;  ///< empty: the default data
+  std::string size;               ///< name of a published size; empty: the numbers below
   std::string backbone;           ///< empty: mamba for TTT layers, transformer for attention
   std::int64_t width = 128, depth = 4, heads = 4, mini_batch = 16;
   std::int64_t key_value_heads = 0;  ///< 0: as many as heads
@@ -74,8 +75,20 @@ struct LogitsOptions {
 };
 
 struct InfoOptions {
-  std::string model;
+  std::string model, dtype = "float32";
   std::int64_t context = 1024;
+};
+
+struct VerifyOptions {
+  std::string model, golden, dtype = "float32";
+  std::vector<std::int64_t> pieces;
+  double tolerance = 2e-5;  ///< of the largest logit
+  bool all = false;
+};
+
+struct ConvertOptions {
+  std::string model, family, dtype, out;  ///< empty family, dtype: as they are
+  bool force = false;
 };
 
 /// One call of the program.
@@ -89,6 +102,8 @@ struct Invocation {
   GenerateOptions generate;
   LogitsOptions logits;
   InfoOptions info;
+  VerifyOptions verify;
+  ConvertOptions convert;
 };
 
 }  // namespace ttt_lm

@@ -16,6 +16,7 @@ template <class Visitor>
 void visit(TrainOptions& options, CommonOptions& common, Visitor visitor) {
   visitor("--data", options.data);
   visitor("--layer", options.layer);
+  visitor("--size", options.size);
   visitor("--backbone", options.backbone);
   visitor("--width", options.width);
   visitor("--depth", options.depth);

@@ -114,6 +114,7 @@ class Training {
       stored_ = restore_configuration(checkpoint(), given, options_, common_);
       return;
     }
+    apply_size(options_);
     options_.data = data_paths(options_.data);
     if (options_.steps == 0 && options_.minutes == 0) options_.steps = 1000;
     if (!options_.force && (has_model(out_) || fs::exists(checkpoint())))

@@ -95,6 +95,13 @@ ttt::Backbone backbone_of(const TrainingOptions& options, const std::string& lay
   return mamba ? ttt::Backbone::mamba : ttt::Backbone::transformer;
 }
 
+void apply_size(TrainingOptions& options) {
+  if (options.size.empty()) return;
+  const ttt::ModelConfig config = ttt::with_published_size({}, options.size);
+  options.width = config.width, options.depth = config.depth, options.heads = config.heads;
+  options.hidden = config.hidden;
+}
+
 ttt::ModelConfig model_config(const TrainingOptions& options, const std::string& layer, ttt::Backbone backbone) {
   ttt::ModelConfig config;
   config.layer = layer;

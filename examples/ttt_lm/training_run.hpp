@@ -20,6 +20,9 @@ struct RunSettings {
   double seconds = 0;
 };
 
+/// Sets width, depth, heads and hidden width to those of `options.size`, if there is one.
+void apply_size(TrainingOptions& options);
+
 /// The model that the options describe.
 ttt::ModelConfig model_config(const TrainingOptions& options, const std::string& layer, ttt::Backbone backbone);
 ttt::Backbone backbone_of(const TrainingOptions& options, const std::string& layer);

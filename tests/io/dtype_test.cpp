@@ -51,6 +51,31 @@ TEST_CASE("known halves") {
   CHECK(std::bit_cast<std::uint32_t>(half_to_float(0x7E01)) == 0x7FC02000u);
 }
 
+TEST_CASE("floats round to the nearest half, ties to even") {
+  std::size_t wrong = 0;
+  for (std::uint32_t bits = 0; bits < 65536; ++bits) {
+    const auto half = static_cast<std::uint16_t>(bits), after = static_cast<std::uint16_t>(half + 1);
+    const float value = half_to_float(half);
+    if (std::isnan(value)) {
+      wrong += !std::isnan(half_to_float(float_to_half(value)));
+      continue;
+    }
+    wrong += float_to_half(value) != half;
+    if (std::isinf(value) || std::isinf(half_to_float(after))) continue;
+    // Between two neighbours: the middle goes to the even one, the floats beside it to the nearer one.
+    const float middle = (value + half_to_float(after)) / 2;
+    wrong += float_to_half(middle) != (half % 2 == 0 ? half : after);
+    wrong += float_to_half(std::nextafter(middle, value)) != half;
+    wrong += float_to_half(std::nextafter(middle, half_to_float(after))) != after;
+  }
+  CHECK(wrong == 0);
+  CHECK(float_to_half(65519.996f) == 0x7BFF);
+  CHECK(float_to_half(65520.0f) == 0x7C00);
+  CHECK(float_to_half(-3e38f) == 0xFC00);
+  CHECK(float_to_half(std::numeric_limits<float>::denorm_min()) == 0);
+  CHECK(float_to_half(-1e-9f) == 0x8000);
+}
+
 TEST_CASE("names and sizes of types") {
   for (const DTypeDescription& description : dtype_descriptions) {
     const auto dtype = parse_dtype(description.name);

@@ -91,6 +91,29 @@ TEST_CASE("the published models follow from layer and backbone") {
   CHECK_FALSE(published(config).share_query_key);
 }
 
+TEST_CASE("sizes of the published models") {
+  ModelConfig config = with_published_size(tiny("ttt-mlp"), "760m");
+  CHECK(config.width == 1536);
+  CHECK(config.hidden == 4096);
+  CHECK(config.depth == 24);
+  CHECK(config.heads == 16);
+  CHECK(config.layer == "ttt-mlp");
+  CHECK(config.vocabulary == tiny("ttt-mlp").vocabulary);
+  // About what the names say, with the published vocabulary and backbone.
+  const auto millions = [](std::string_view name) {
+    ModelConfig sized = with_published_size({}, name);
+    sized.vocabulary = 32000;
+    sized.backbone = Backbone::mamba;
+    return static_cast<double>(count(make_model<float>(published(sized)).make_parameters())) / 1e6;
+  };
+  CHECK(millions("125m") == Approx(125).epsilon(0.15));
+  CHECK(millions("350m") == Approx(350).epsilon(0.1));
+  CHECK(millions("760m") == Approx(760).epsilon(0.1));
+  CHECK(millions("1b") == Approx(1300).epsilon(0.1));
+  CHECK_THROWS_WITH(with_published_size({}, "7b"),
+                    "size of the model: expected one of 125m, 350m, 760m, 1b, found '7b'");
+}
+
 TEST_CASE("configurations that make no model are refused by name") {
   ModelConfig config = tiny("rwkv");
   CHECK(refusal(config) == "layer: expected one of ttt-linear, ttt-mlp, attention, sliding-window, found 'rwkv'");

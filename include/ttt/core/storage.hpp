@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -31,7 +33,7 @@ class Buffer {
 
  public:
   Buffer() = default;
-  explicit Buffer(Index size) : data_(allocate(size)), size_(size) { clear(); }
+  explicit Buffer(Index size) : data_(allocate(size)), size_(size) {}
   Buffer(const Buffer& other) : data_(allocate(other.size_)), size_(other.size_) { copy_from(other); }
   Buffer(Buffer&& other) noexcept : data_(std::move(other.data_)), size_(std::exchange(other.size_, 0)) {}
   /// Keeps its memory when the sizes agree, so that restoring a state allocates nothing.
@@ -64,14 +66,22 @@ class Buffer {
 
  private:
   struct Free {
-    void operator()(Scalar* pointer) const { ::operator delete(pointer, std::align_val_t{alignment}); }
+    void* allocated = nullptr;
+    void operator()(Scalar*) const { std::free(allocated); }
   };
   using Pointer = std::unique_ptr<Scalar[], Free>;
 
+  // Zeros: large memory fresh from the system is zero already, and calloc knows, so that a model which is read into it
+  // is written once.
   static Pointer allocate(Index size) {
     if (size == 0) return {};
-    return Pointer(static_cast<Scalar*>(
-        ::operator new(static_cast<std::size_t>(size) * sizeof(Scalar), std::align_val_t{alignment})));
+    constexpr std::size_t room = alignment;
+    const std::size_t bytes = static_cast<std::size_t>(size) * sizeof(Scalar);
+    void* const allocated = std::calloc(bytes + room, 1);
+    if (!allocated) throw std::bad_alloc();
+    const std::size_t past = reinterpret_cast<std::uintptr_t>(allocated) % room;
+    auto* const aligned = static_cast<std::byte*>(allocated) + (room - past) % room;
+    return Pointer(reinterpret_cast<Scalar*>(aligned), Free{allocated});
   }
   void copy_from(const Buffer& other) {
     if (size_ > 0) std::memcpy(static_cast<void*>(data()), other.data(), bytes());

@@ -73,5 +73,21 @@ inline float half_to_float(std::uint16_t bits) {
   return std::bit_cast<float>(sign | (wide_exponent << 23) | (fraction << 13));
 }
 
+/// The IEEE binary16 next to `value`, ties to even; what is beyond the largest one becomes infinite, NaN stays NaN.
+inline std::uint16_t float_to_half(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t sign = (bits >> 16) & 0x8000u, magnitude = bits & 0x7FFFFFFFu;
+  constexpr std::uint32_t infinity = 0x7F800000u, too_large = 0x47800000u, smallest_normal = 0x38800000u;
+  if (magnitude > infinity) return static_cast<std::uint16_t>(sign | 0x7E00u | ((magnitude >> 13) & 0x1FFu));
+  if (magnitude >= too_large) return static_cast<std::uint16_t>(sign | 0x7C00u);
+  if (magnitude < smallest_normal) {
+    // Subnormal halves are multiples of 2^-24, which is the last place of 0.5: the addition rounds.
+    const float sum = std::bit_cast<float>(magnitude) + 0.5f;
+    return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(sum) - std::bit_cast<std::uint32_t>(0.5f)));
+  }
+  const std::uint32_t rounded = magnitude + 0xFFFu + ((magnitude >> 13) & 1u);
+  return static_cast<std::uint16_t>(sign | ((rounded - (112u << 23)) >> 13));
+}
+
 }  // namespace io
 TTT_NAMESPACE_END

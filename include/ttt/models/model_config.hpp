@@ -45,6 +45,17 @@ struct ModelConfig {
   friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
 
+/// A size of the published TTT models, by its name there. Source: TTT_STANDARD_CONFIGS of ttt-lm-pytorch and CONFIGS of
+/// ttt-lm-jax, which agree (and have a vocabulary of 32,000).
+struct PublishedSize {
+  std::string_view name;
+  Index width, hidden, depth, heads;
+};
+inline constexpr std::array<PublishedSize, 4> published_sizes{{{"125m", 768, 2048, 12, 12},
+                                                               {"350m", 1024, 2736, 24, 16},
+                                                               {"760m", 1536, 4096, 24, 16},
+                                                               {"1b", 2048, 5504, 24, 32}}};
+
 /// Layers by the names that configurations use.
 inline constexpr std::array<std::string_view, 4> layer_names{"ttt-linear", "ttt-mlp", "attention", "sliding-window"};
 
@@ -63,6 +74,19 @@ inline ModelConfig published(ModelConfig config) {
   config.base_learning_rate = config.layer == "ttt-mlp" ? rules::TttMlp<float>::base_learning_rate
                                                         : rules::TttLinear<float>::base_learning_rate;
   return config;
+}
+
+/// Sets width, hidden width, depth and heads to those of a published size. Throws Error for an unknown name.
+inline ModelConfig with_published_size(ModelConfig config, std::string_view name) {
+  std::string known;
+  for (const PublishedSize& size : published_sizes) {
+    if (size.name == name) {
+      config.width = size.width, config.hidden = size.hidden, config.depth = size.depth, config.heads = size.heads;
+      return config;
+    }
+    known += (known.empty() ? "" : ", ") + std::string(size.name);
+  }
+  throw_unexpected("size of the model", "one of " + known, "'" + std::string(name) + "'");
 }
 
 inline TttConfig ttt_config(const ModelConfig& config) {

@@ -87,6 +87,13 @@ TEST_CASE("texts that are no config.json") {
   CHECK(parse_error("{\"a\\") == "config.json: expected JSON, found a syntax error at byte 5");
 }
 
+TEST_CASE("a key that is there twice is refused, as programs differ in which one they take") {
+  CHECK(parse_error(R"({"a": 1, "b": {"a": 2}, "c": [{"a": 1}, {"a": 1}]})") == "no error");
+  CHECK(parse_error(R"({"a": 1, "b": 2, "a": 1})") == "config.json: expected each key once, found 'a' twice");
+  CHECK(parse_error(R"({"b": [{"x\n": 1, "x\u000a": 2}]})") ==
+        "config.json: expected each key once, found 'x\\x0a' twice");
+}
+
 TEST_CASE("size and depth of a config.json are bounded") {
   const auto nested = [](std::size_t depth) {
     return "{\"a\":" + std::string(depth, '[') + std::string(depth, ']') + "}";

@@ -97,12 +97,41 @@ TEST_CASE("what a family allows and this library does not have is refused by nam
         key + "head_dim': expected hidden_size / num_attention_heads = 8, found 16");
   CHECK(refusal("llama", "num_key_value_heads", 3) ==
         key + "num_key_value_heads': expected a divisor of num_attention_heads = 4, found 3");
+  CHECK(refusal("llama", "partial_rotary_factor", 0.5) ==
+        key + "partial_rotary_factor': expected 1, as the rotary embedding turns whole heads, found 0.5");
+  CHECK(refusal("mistral", "quantization_config", {{"bits", 4}}) ==
+        key + "quantization_config': expected null, as quantised weights are not supported, found one");
+  CHECK(refusal("ttt", "num_key_value_heads", 2) ==
+        key + "num_key_value_heads': expected num_attention_heads = 4, as TTT has no grouped heads, found 2");
   CHECK(refusal("ttt", "hidden_act", "gelu") == key + "hidden_act': expected \"silu\", found \"gelu\"");
   CHECK(refusal("ttt-cpp", "layer", "attention") == key + "backbone': expected a string, found none");
   CHECK(refusal("mamba", "state_size", 16) ==
         key +
             "model_type': expected one of ttt, llama, mistral, ttt-cpp, found \"mamba\", whose layers are not "
             "supported yet");
+}
+
+TEST_CASE("keys that contradict each other are refused by name") {
+  auto json = sizes("llama");
+  json["rope_theta"] = 10000.0;
+  json["rope_parameters"] = {{"rope_theta", 5e5}};
+  const auto message = [&] {
+    try {
+      read(json);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  CHECK(message() ==
+        "config.json, key 'rope_parameters.rope_theta': expected the rope_theta beside it, found 500000.0");
+  json = sizes("ttt-cpp");
+  json["layer"] = "attention";
+  json["backbone"] = "mamba";
+  CHECK(message() == "no error");
+  json["sliding_window"] = 8;
+  CHECK(message() ==
+        "config.json, key 'sliding_window': expected null, as it means nothing to layer attention, found 8");
 }
 
 TEST_CASE("every configuration is written as the first family that holds it, and read again") {
@@ -119,7 +148,7 @@ TEST_CASE("every configuration is written as the first family that holds it, and
       if (is_ttt(config)) config.mini_batch = 9, config.base_learning_rate = 0.3, config.conv_taps = 3;
       if (!is_ttt(config)) config.key_value_heads = 2;
       if (layer == "sliding-window") config.window = 33;
-      const ConfigJson json(loaders::config_text(config, "float32"), "config.json");
+      const ConfigJson json(loaders::config_text(config, loaders::family_of(config), "float32"), "config.json");
       CAPTURE(layer);
       CHECK(&loaders::family_of(json) == &loaders::family_of(config));
       CHECK(loaders::family_of(json).read(json) == config);
@@ -131,6 +160,51 @@ TEST_CASE("every configuration is written as the first family that holds it, and
       written.insert(json.text("model_type"));
     }
   CHECK(written == std::set<std::string>{"ttt", "llama", "mistral", "ttt-cpp"});
+}
+
+TEST_CASE("keys that no family knows are written again, those of the model are the model's") {
+  auto original = sizes("llama");
+  original["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 3e5}};
+  original["eos_token_id"] = {7, 9};
+  original["vocab_size"] = 1;
+  original["dtype"] = "bfloat16";
+  original["architectures"] = {"LlamaForCausalLM"};
+  original["someones"] = {{"own", {1, 2.5, "three", nullptr}}};
+  original["max_position_embeddings"] = 8192;
+  ModelConfig config = read(original);
+  config.vocabulary = 96;
+  const auto write = [&](const loaders::Family& family) {
+    return nlohmann::json::parse(loaders::config_text(config, family, "float32", original));
+  };
+  const auto llama = write(loaders::llama_family), general = write(loaders::ttt_cpp_family);
+  for (const auto& written : {llama, general}) {
+    CHECK(written["someones"] == original["someones"]);
+    CHECK(written["eos_token_id"] == original["eos_token_id"]);
+    CHECK(written["max_position_embeddings"] == 8192);
+    CHECK(written["vocab_size"] == 96);
+    CHECK(written["rope_theta"] == 3e5);
+    CHECK(written["torch_dtype"] == "float32");
+    // Would contradict those; and what the original left to the class is left to it.
+    for (const char* key : {"rope_parameters", "dtype", "bos_token_id"}) CHECK_FALSE(written.contains(key));
+    CHECK(read(written) == config);
+  }
+  CHECK(llama["model_type"] == "llama");
+  CHECK(llama["architectures"] == original["architectures"]);
+  CHECK_FALSE(llama.contains("pretraining_tp"));
+  CHECK(general["model_type"] == "ttt-cpp");
+  CHECK_FALSE(general.contains("architectures"));
+}
+
+TEST_CASE("mistral holds attention over everything too") {
+  auto json = sizes("mistral");
+  json["num_key_value_heads"] = 2;
+  json["sliding_window"] = nullptr;
+  const ModelConfig config = read(json);
+  CHECK(config.layer == "attention");
+  REQUIRE(loaders::mistral_family.holds(config));
+  const auto written = nlohmann::json::parse(loaders::config_text(config, loaders::mistral_family, "float32"));
+  CHECK(written["sliding_window"].is_null());
+  CHECK(read(written) == config);
 }
 
 TEST_CASE("names of tensors by family") {

@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ttt/io/file_descriptor.hpp"
 #include "ttt/io/utf8.hpp"
@@ -52,6 +54,19 @@ inline std::string plain_json(std::string_view text, const std::string& file) {
   return result;
 }
 
+/// Parses; of a key that is there twice other programs take one or the other, so it is refused.
+inline nlohmann::json parse_once(const std::string& text, const std::string& file) {
+  std::vector<std::set<std::string>> keys;
+  return nlohmann::json::parse(text, [&](int, nlohmann::json::parse_event_t event, nlohmann::json& value) {
+    using Event = nlohmann::json::parse_event_t;
+    if (event == Event::object_start) keys.emplace_back();
+    if (event == Event::object_end) keys.pop_back();
+    if (event == Event::key && !keys.back().insert(value.get<std::string>()).second)
+      throw_unexpected(file, "each key once", "'" + io::printable(value.get<std::string>()) + "' twice");
+    return true;
+  });
+}
+
 }  // namespace detail
 
 /// The keys of a config.json, read with the type and the range they must have. A missing key and a null one are the
@@ -63,7 +78,7 @@ class ConfigJson {
     if (text.size() > maximum_config_size)
       throw_unexpected(file_, "at most " + std::to_string(maximum_config_size) + " bytes", std::to_string(text.size()));
     try {
-      json_ = nlohmann::json::parse(detail::plain_json(text, file_));
+      json_ = detail::parse_once(detail::plain_json(text, file_), file_);
     } catch (const nlohmann::json::parse_error& error) {
       throw_unexpected(file_, "JSON", "a syntax error at byte " + std::to_string(error.byte));
     } catch (const nlohmann::json::exception&) {
@@ -73,6 +88,8 @@ class ConfigJson {
   }
 
   const std::string& file() const { return file_; }
+  /// Everything, for what is kept without being understood.
+  const nlohmann::json& json() const { return json_; }
   /// Whether the key is there, null or not.
   bool contains(const std::string& key) const { return json_.contains(key); }
   bool has(const std::string& key) const { return json_.contains(key) && !json_[key].is_null(); }

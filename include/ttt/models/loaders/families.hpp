@@ -3,6 +3,8 @@
 /// The kinds of model folders that can be read and written.
 #pragma once
 
+#include <algorithm>
+
 #include "ttt/models/loaders/families/llama.hpp"
 #include "ttt/models/loaders/families/mistral.hpp"
 #include "ttt/models/loaders/families/ttt.hpp"
@@ -18,18 +20,28 @@ inline constexpr std::array<const Family*, 4> families{&ttt_family, &llama_famil
 /// Kinds whose name is known and whose layers this version does not have.
 inline constexpr std::array<std::string_view, 2> unsupported_model_types{"mamba", "mamba2"};
 
+/// "ttt, llama, …", for messages.
+inline std::string known_families() {
+  std::string known;
+  for (const Family* family : families) known += (known.empty() ? "" : ", ") + std::string(family->model_type);
+  return known;
+}
+
+/// The family called `model_type`, or null.
+inline const Family* find_family(std::string_view model_type) {
+  const auto found = std::find_if(families.begin(), families.end(),
+                                  [&](const Family* family) { return family->model_type == model_type; });
+  return found == families.end() ? nullptr : *found;
+}
+
 /// The family of a config.json; throws Error listing the known ones.
 inline const Family& family_of(const ConfigJson& json) {
   const std::string type = json.text("model_type");
-  std::string known;
-  for (const Family* family : families) {
-    if (family->model_type == type) return *family;
-    known += (known.empty() ? "" : ", ") + std::string(family->model_type);
-  }
+  if (const Family* family = find_family(type)) return *family;
   for (const std::string_view name : unsupported_model_types)
     if (name == type)
-      json.fail("model_type", "one of " + known, "\"" + type + "\", whose layers are not supported yet");
-  json.fail("model_type", "one of " + known);
+      json.fail("model_type", "one of " + known_families(), "\"" + type + "\", whose layers are not supported yet");
+  json.fail("model_type", "one of " + known_families());
 }
 
 /// The family a model is written as.
@@ -39,14 +51,25 @@ inline const Family& family_of(const ModelConfig& config) {
   return ttt_cpp_family;
 }
 
-/// The text of the config.json of `config`; `torch_dtype` is the type of the stored tensors.
-inline std::string config_text(const ModelConfig& config, const std::string& torch_dtype) {
-  const Family& family = family_of(config);
-  nlohmann::json json;
+/// The text of the config.json of `config`; `torch_dtype` is the type of the stored tensors. Keys of `original`, the
+/// config.json that the model was read with, that do not follow from the model are kept.
+inline std::string config_text(const ModelConfig& config, const Family& family, const std::string& torch_dtype,
+                               nlohmann::json original = nullptr) {
+  const bool kept_family = original.is_object() && original.value("model_type", "") == family.model_type;
+  nlohmann::json json = nlohmann::json::object();
+  if (!kept_family) family.write_defaults(json);
+  if (original.is_object()) {
+    // Would contradict the keys below, name a class of another kind, or say what the original left to the class.
+    for (const char* key : {"rope_parameters", "dtype"}) original.erase(key);
+    if (!kept_family)
+      for (const char* key : {"architectures", "auto_map"}) original.erase(key);
+    for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) json.erase(key);
+    json.update(original);
+  }
   family.write(config, json);
   json["model_type"] = std::string(family.model_type);
   json["torch_dtype"] = torch_dtype;
-  return json.dump(2) + "\n";
+  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace loaders

@@ -21,8 +21,10 @@ struct Family {
   bool (*holds)(const ModelConfig& config);
   /// Throws Error naming file and key for what the kind allows and this library does not have.
   ModelConfig (*read)(const ConfigJson& json);
-  /// Adds every key that readers of the kind need.
+  /// Sets every key that follows from the model.
   void (*write)(const ModelConfig& config, nlohmann::json& json);
+  /// Sets what readers of the kind want to be told besides, in a folder that had no config.json before.
+  void (*write_defaults)(nlohmann::json& json);
   /// The published name of the parameter that `visit` calls `name`.
   std::string (*tensor_name)(std::string_view name);
   /// Whether files of the kind may hold a tensor of that name that says nothing new.
@@ -46,10 +48,13 @@ inline void check_heads(const ConfigJson& json, const ModelConfig& config) {
 /// The base of the rotary embedding; a scaling of it is refused. Newer Python classes keep both in `rope_parameters`.
 inline double read_rope_theta(const ConfigJson& json) {
   if (json.has("rope_scaling")) json.fail("rope_scaling", "null, as scaled rotary embeddings are not supported");
-  if (!json.has("rope_parameters")) return json.positive_or("rope_theta", 10000);
+  const double theta = json.positive_or("rope_theta", 10000);
+  if (!json.has("rope_parameters")) return theta;
   const ConfigJson parameters = json.object("rope_parameters");
   if (parameters.text_or("rope_type", "default") != "default") parameters.fail("rope_type", "\"default\"");
-  return parameters.positive_or("rope_theta", 10000);
+  const double inner = parameters.positive_or("rope_theta", theta);
+  if (json.has("rope_theta") && inner != theta) parameters.fail("rope_theta", "the rope_theta beside it");
+  return inner;
 }
 
 /// The keys that all kinds share. `tied` is what a missing tie_word_embeddings means.
@@ -64,6 +69,8 @@ inline ModelConfig read_common(const ConfigJson& json, bool tied) {
   config.rope_theta = read_rope_theta(json);
   config.tied = json.flag_or("tie_word_embeddings", tied);
   if (json.text_or("hidden_act", "silu") != "silu") json.fail("hidden_act", "\"silu\"");
+  if (json.has("quantization_config"))
+    json.fail("quantization_config", "null, as quantised weights are not supported", "one");
   check_heads(json, config);
   return config;
 }
@@ -78,6 +85,9 @@ inline void write_common(const ModelConfig& config, nlohmann::json& json) {
   json["rope_theta"] = config.rope_theta;
   json["tie_word_embeddings"] = config.tied;
   json["hidden_act"] = "silu";
+}
+
+inline void write_common_defaults(nlohmann::json& json) {
   json["initializer_range"] = parameter::projection.scale;
   // Bytes have no special tokens: the defaults of the Python classes would end a generated text at byte 2.
   json["bos_token_id"] = json["eos_token_id"] = json["pad_token_id"] = nullptr;
@@ -97,12 +107,18 @@ inline ModelConfig read_attention(const ConfigJson& json, Index default_key_valu
   config.key_value_heads = groups == config.heads ? 0 : groups;
   if (const Index width = config.width / config.heads; json.whole_or("head_dim", width) != width)
     json.fail("head_dim", "hidden_size / num_attention_heads = " + std::to_string(width));
+  if (json.positive_or("partial_rotary_factor", 1) != 1)
+    json.fail("partial_rotary_factor", "1, as the rotary embedding turns whole heads");
   return config;
 }
 
 inline void write_attention(const ModelConfig& config, nlohmann::json& json) {
   write_common(config, json);
   json["num_key_value_heads"] = config.key_value_heads == 0 ? config.heads : config.key_value_heads;
+}
+
+inline void write_attention_defaults(nlohmann::json& json) {
+  write_common_defaults(json);
   json["attention_dropout"] = 0.0;
   json["use_cache"] = true;
 }

@@ -13,8 +13,9 @@ inline constexpr Family llama_family{
     "llama",
     [](const ModelConfig& config) { return config.layer == "attention" && config.backbone == Backbone::transformer; },
     [](const ConfigJson& json) { return detail::read_attention(json, 0); },
-    [](const ModelConfig& config, nlohmann::json& json) {
-      detail::write_attention(config, json);
+    detail::write_attention,
+    [](nlohmann::json& json) {
+      detail::write_attention_defaults(json);
       json["architectures"] = {"LlamaForCausalLM"};
       json["attention_bias"] = json["mlp_bias"] = false;
       json["max_position_embeddings"] = 2048;

@@ -7,13 +7,14 @@ TTT_NAMESPACE_BEGIN
 
 namespace loaders {
 
-/// Sliding-window attention with the transformer backbone, as `MistralForCausalLM` of Hugging Face transformers reads
-/// and writes it. A `sliding_window` of null (as in later Mistral models) means attention over everything; without the
-/// key, as without num_key_value_heads, the value is that of the Python class.
+/// Attention, sliding-window or not, with the transformer backbone, as `MistralForCausalLM` of Hugging Face
+/// transformers reads and writes it. A `sliding_window` of null (as in later Mistral models) means attention over
+/// everything; without the key, as without num_key_value_heads, the value is that of the Python class.
 inline constexpr Family mistral_family{
     "mistral",
     [](const ModelConfig& config) {
-      return config.layer == "sliding-window" && config.backbone == Backbone::transformer;
+      return (config.layer == "sliding-window" || config.layer == "attention") &&
+             config.backbone == Backbone::transformer;
     },
     [](const ConfigJson& json) {
       ModelConfig config = detail::read_attention(json, json.contains("num_key_value_heads") ? 0 : 8);
@@ -24,10 +25,14 @@ inline constexpr Family mistral_family{
     },
     [](const ModelConfig& config, nlohmann::json& json) {
       detail::write_attention(config, json);
-      json["architectures"] = {"MistralForCausalLM"};
       json["head_dim"] = config.width / config.heads;
+      json["sliding_window"] = nullptr;
+      if (config.layer == "sliding-window") json["sliding_window"] = config.window;
+    },
+    [](nlohmann::json& json) {
+      detail::write_attention_defaults(json);
+      json["architectures"] = {"MistralForCausalLM"};
       json["max_position_embeddings"] = 131072;
-      json["sliding_window"] = config.window;
     },
     detail::attention_tensor_name,
     detail::is_rotary_table};

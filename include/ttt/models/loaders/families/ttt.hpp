@@ -13,6 +13,10 @@ inline constexpr Family ttt_family{"ttt",
                                    is_ttt,
                                    [](const ConfigJson& json) {
                                      ModelConfig config = detail::read_common(json, true);
+                                     if (json.whole_or("num_key_value_heads", config.heads) != config.heads)
+                                       json.fail("num_key_value_heads", "num_attention_heads = " +
+                                                                            std::to_string(config.heads) +
+                                                                            ", as TTT has no grouped heads");
                                      const std::string type = json.text_or("ttt_layer_type", "linear");
                                      if (type != "linear" && type != "mlp")
                                        json.fail("ttt_layer_type", "one of linear, mlp");
@@ -28,7 +32,6 @@ inline constexpr Family ttt_family{"ttt",
                                    },
                                    [](const ModelConfig& config, nlohmann::json& json) {
                                      detail::write_common(config, json);
-                                     json["architectures"] = {"TTTForCausalLM"};
                                      json["ttt_layer_type"] = config.layer == "ttt-mlp" ? "mlp" : "linear";
                                      json["pre_conv"] = config.backbone == Backbone::mamba;
                                      json["use_gate"] = config.gate;
@@ -36,6 +39,10 @@ inline constexpr Family ttt_family{"ttt",
                                      json["mini_batch_size"] = config.mini_batch;
                                      json["ttt_base_lr"] = config.base_learning_rate;
                                      json["conv_kernel"] = config.conv_taps;
+                                   },
+                                   [](nlohmann::json& json) {
+                                     detail::write_common_defaults(json);
+                                     json["architectures"] = {"TTTForCausalLM"};
                                      json["max_position_embeddings"] = 2048;
                                      json["pretraining_tp"] = 1;
                                      json["scan_checkpoint_group_size"] = 0;

@@ -27,7 +27,10 @@ inline constexpr Family ttt_cpp_family{
       config.mini_batch = json.whole_or("mini_batch_size", config.mini_batch);
       config.base_learning_rate = json.positive_or("ttt_base_lr", config.base_learning_rate);
       config.conv_taps = json.whole_or("conv_kernel", config.conv_taps);
-      if (config.layer == "sliding-window") config.window = json.whole("sliding_window");
+      if (config.layer == "sliding-window")
+        config.window = json.whole("sliding_window");
+      else if (json.has("sliding_window"))
+        json.fail("sliding_window", "null, as it means nothing to layer " + config.layer);
       return config;
     },
     [](const ModelConfig& config, nlohmann::json& json) {
@@ -42,6 +45,7 @@ inline constexpr Family ttt_cpp_family{
       json["mini_batch_size"] = config.mini_batch;
       json["ttt_base_lr"] = config.base_learning_rate;
     },
+    detail::write_attention_defaults,
     detail::same_name,
     detail::nothing_derived};
 

@@ -3,12 +3,10 @@
 
 #include <algorithm>
 #include <string>
-#include <type_traits>
 #include <vector>
 
-#include "ttt/core/finite.hpp"
-#include "ttt/io/safetensors_set.hpp"
 #include "ttt/models/loaders/families.hpp"
+#include "ttt/models/loaders/model_folder/blocks.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -43,14 +41,10 @@ std::vector<ExpectedTensor> expected_tensors(Parameters parameters, const Family
   return result;
 }
 
-/// "[3, 0, 7]" for the element `index` of a row-major tensor.
-inline std::string element_text(std::vector<std::int64_t> shape, std::size_t index) {
-  for (auto extent = shape.rbegin(); extent != shape.rend(); ++extent) {
-    const auto size = static_cast<std::size_t>(*extent);
-    *extent = static_cast<std::int64_t>(index % size);
-    index /= size;
-  }
-  return io::shape_text(shape);
+/// The tensor of that name, which must be there.
+inline StoredTensor stored_tensor(const io::SafetensorsSet& set, const std::string& name) {
+  const io::TensorInfo& info = set.at(name);
+  return {tensor_subject(set.path().string(), name), &info, set.bytes(info)};
 }
 
 inline void check_shape(const io::SafetensorsSet& set, const ExpectedTensor& expected) {
@@ -78,49 +72,52 @@ inline void check_tied_head(const io::SafetensorsSet& set) {
   const io::TensorInfo* head = set.find(head_name);
   if (!head) return;
   const io::TensorInfo& embedding = set.at(embedding_name);
-  const auto same = [&] { return std::ranges::equal(set.bytes(*head), set.bytes(embedding)); };
+  const auto same = [&] {
+    const bool equal = std::ranges::equal(set.bytes(*head), set.bytes(embedding));
+    set.release(*head);
+    set.release(embedding);
+    return equal;
+  };
   if (head->dtype != embedding.dtype || head->shape != embedding.shape || !same())
     throw_unexpected(tensor_subject(set.path().string(), std::string(head_name)),
                      "the bits of '" + std::string(embedding_name) + "', as tie_word_embeddings is true", "others");
 }
 
+/// Calls body with every tensor of the set that is not expected.
+template <class Body>
+void for_each_other(const io::SafetensorsSet& set, const std::vector<ExpectedTensor>& expected, Body&& body) {
+  std::vector<std::string_view> names;
+  for (const ExpectedTensor& tensor : expected) names.push_back(tensor.name);
+  std::sort(names.begin(), names.end());
+  for (const io::TensorInfo& tensor : set.tensors())
+    if (!std::binary_search(names.begin(), names.end(), tensor.name)) body(tensor);
+}
+
+[[noreturn]] inline void refuse_extra(const io::SafetensorsSet& set, const io::TensorInfo& tensor) {
+  throw_unexpected(tensor_subject(set.path().string(), tensor.name), "only tensors that config.json implies",
+                   "one more, " + io::shape_text(tensor.shape));
+}
+
 /// Every expected tensor in its shape, and no other.
 inline void check_tensors(const io::SafetensorsSet& set, const std::vector<ExpectedTensor>& expected, bool tied,
                           const Family& family) {
-  std::vector<std::string_view> names;
-  for (const ExpectedTensor& tensor : expected) {
-    check_shape(set, tensor);
-    names.push_back(tensor.name);
-  }
-  if (tied) {
-    check_tied_head(set);
-    names.push_back(head_name);
-  }
-  std::sort(names.begin(), names.end());
-  for (const io::TensorInfo& tensor : set.tensors())
-    if (!std::binary_search(names.begin(), names.end(), tensor.name) && !family.is_derived(tensor.name))
-      throw_unexpected(tensor_subject(set.path().string(), tensor.name), "only tensors that config.json implies",
-                       "one more, " + io::shape_text(tensor.shape));
+  for (const ExpectedTensor& tensor : expected) check_shape(set, tensor);
+  if (tied) check_tied_head(set);
+  for_each_other(set, expected, [&](const io::TensorInfo& tensor) {
+    if (!(tied && tensor.name == head_name) && !family.is_derived(tensor.name)) refuse_extra(set, tensor);
+  });
 }
 
-template <class Scalar>
-void check_finite(const std::vector<Scalar>& values, const std::vector<std::int64_t>& shape,
-                  const std::string& subject) {
-  const auto bad = std::find_if_not(values.begin(), values.end(), is_finite<Scalar>);
-  if (bad == values.end()) return;
-  const auto index = static_cast<std::size_t>(bad - values.begin());
-  throw_unexpected(subject, "finite numbers", "NaN or infinity at " + element_text(shape, index));
-}
-
-/// Assigns every parameter from the checked set.
+/// Assigns every parameter, whose padding is zero, from the checked set. Throws Error for one that is not finite.
 template <class Parameters>
 void read_tensors(const io::SafetensorsSet& set, const Family& family, Parameters& parameters) {
   using Scalar = typename Parameters::Scalar;
   parameters.visit([&](std::string_view name, Tensor<Scalar>& tensor, const ParameterInfo&) {
-    const std::string published = family.tensor_name(name);
-    const auto values = set.values<Scalar>(published, io::Narrowing::rounded);
-    check_finite(values, extents(tensor.shape()), tensor_subject(set.path().string(), published));
-    for (Index i = 0; i < tensor.size(); ++i) tensor.set(i, values[static_cast<std::size_t>(i)]);
+    const StoredTensor stored = stored_tensor(set, family.tensor_name(name));
+    for_each_block<Scalar>(stored, assigned_at_once(tensor), [&](std::size_t first, std::span<const Scalar> values) {
+      check_finite(values, first, stored.info->shape, stored.subject);
+      assign(tensor, static_cast<Index>(first), values);
+    });
   });
 }
 
