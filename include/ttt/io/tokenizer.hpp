@@ -110,7 +110,11 @@ class Tokenizer {
         normalized_added_(added_tokens(description, true)) {
     for (const auto& token : description.tokens) entry(token.id) = {decoded(description, token.text), true, false};
     for (const auto& token : description.added) {
-      if (!has_token(token.id)) entry(token.id).text = token.content;
+      // As the normaliser leaves it, with the space in front that it was found behind.
+      if (token.is_normalized && description.normalizer_marks_spaces)
+        entry(token.id).text = detail::replaced(normalized(description, token.content), detail::space_mark, " ");
+      else if (!has_token(token.id))
+        entry(token.id).text = token.content;
       entry(token.id).exists = true;
       entry(token.id).is_special = token.is_special;
     }
