@@ -48,7 +48,8 @@ class Tokenizer {
   /// an unknown token), added tokens, TemplateProcessing. Everything else that would change ids is an Error: one line
   /// with file, key, what was expected and what was found.
   static Tokenizer from_json(std::string_view text, const std::string& file) {
-    return Tokenizer(detail::TokenizerReader(text, file).read(), file);
+    detail::TokenizerDescription description = detail::TokenizerReader(text, file).read();
+    return Tokenizer(std::move(description), file);
   }
 
   /// The same from a file.

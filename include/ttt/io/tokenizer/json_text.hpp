@@ -24,7 +24,7 @@ struct TokenizerJson {
 };
 
 /// Limits of a tokenizer.json, far above any real one.
-inline constexpr std::size_t maximum_tokenizer_size = std::size_t{1} << 28;
+inline constexpr std::size_t maximum_tokenizer_size = std::size_t{1} << 26;
 inline constexpr std::size_t maximum_tokenizer_depth = 32, maximum_tokenizer_values = 200'000;
 
 /// Takes the events of the parser. Nothing in it goes deeper with the file.

@@ -53,9 +53,11 @@ class BpeModel {
         joined_(description.merges.size()) {
     read_tokens(description, file);
     std::uint32_t rank = 0;
-    for (const auto& merge : description.merges)
-      if (!merges_.insert(merge.left, merge.right, {rank++, merge.token}))
+    for (const auto& merge : description.merges) {
+      if (!merges_.insert(merge.left, merge.right, {rank, merge.token}))
         throw_unexpected(file + ", key 'model.merges', merge " + std::to_string(rank), "every pair once", "one again");
+      ++rank;
+    }
     has_merges_ = rank > 0;
     if (!is_byte_level_) find_joined(description);
     find_whole_words(description);

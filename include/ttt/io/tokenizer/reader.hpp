@@ -206,11 +206,15 @@ class TokenizerReader {
       for (const std::uint64_t id : part.object("special_tokens").object(name).whole_numbers("ids")) {
         if (id >= is_taken_.size() || !is_taken_[id])
           part.fail("special_tokens", "ids of tokens", std::to_string(id));
+        if (result_.prefix.size() + result_.suffix.size() == most_around)
+          part.fail("single", "at most " + std::to_string(most_around) + " special tokens", "more");
         (is_text_seen ? result_.suffix : result_.prefix).push_back(static_cast<TokenId>(id));
       }
     }
     if (!is_text_seen) part.fail("single", "a Sequence");
   }
+
+  static constexpr std::size_t most_around = 100;
 
   void read_decoder(const Fields& root) {
     std::string types;
