@@ -24,6 +24,10 @@ const char* const train_examples = R"(Examples:
   ttt-lm train --resume --out runs/mlp                          goes on where Ctrl-C or a crash stopped it
   ttt-lm train --layer attention --kv-heads 2 --freeze '*embed_tokens*' --out runs/attention
 )";
+const char* const train_tokenizer_examples = R"(Examples:
+  ttt-lm train-tokenizer --data book.txt --vocabulary 4096 --out tokenizer.json
+  ttt-lm train --data book.txt --tokenizer tokenizer.json --out runs/tokens       a model of its tokens
+)";
 const char* const compare_examples = R"(Examples:
   ttt-lm compare --layers ttt-linear,attention --minutes 1 --out runs/minute
   ttt-lm compare --data book.txt --layers ttt-linear,ttt-mlp,attention --steps 1000 --out runs/book
@@ -232,6 +236,8 @@ void add_train(CLI::App& app, Invocation& invocation) {
   data_option(command, options.data);
   command->add_option("--layer", options.layer, "ttt-linear, ttt-mlp, attention or sliding-window")->check(one_of(layers))
       ->type_name("NAME");
+  command->add_option("--tokenizer", options.tokenizer, "tokenizer.json whose tokens are learnt; goes into the folder")
+      ->check(not_empty)->type_name("FILE")->default_str("bytes");
   add_output_options(command, options, "Folder for the model, its checkpoint and train.jsonl");
   command->add_flag("--resume", options.resume, "Go on with the run in --out, bit for bit")->excludes("--force");
   add_model_options(command, options);
@@ -243,6 +249,18 @@ void add_train(CLI::App& app, Invocation& invocation) {
   count_option(command, "--save-every", options.save_every, "Updates between checkpoints")
       ->group("Training")
       ->default_str("one a minute");
+}
+
+void add_train_tokenizer(CLI::App& app, Invocation& invocation) {
+  auto& options = invocation.train_tokenizer;
+  auto* command = add_command(app, "train-tokenizer", "Makes a byte-level BPE vocabulary from text",
+                              train_tokenizer_examples, invocation);
+  data_option(command, options.data);
+  command->add_option("--vocabulary", options.vocabulary, "Tokens, 256 of which are the bytes")
+      ->check(whole_number(256, largest_size))->type_name("N");
+  command->add_option("--out", options.out, "Gets the vocabulary, in the format tokenizer.json")
+      ->required()->check(not_empty)->type_name("FILE");
+  command->add_flag("--force", options.force, "Overwrite the output file");
 }
 
 void add_compare(CLI::App& app, Invocation& invocation) {
@@ -286,7 +304,7 @@ void add_evaluate(CLI::App& app, Invocation& invocation) {
 
 void add_generate(CLI::App& app, Invocation& invocation) {
   auto& options = invocation.generate;
-  auto* command = add_command(app, "generate", "Continues a text, byte by byte", generate_examples, invocation);
+  auto* command = add_command(app, "generate", "Continues a text, token by token", generate_examples, invocation);
   add_model_folder(command, options.model);
   dtype_option(command, options.dtype);
   auto* prompt = command->add_option("--prompt", options.prompt, "Text to continue")->type_name("TEXT");
@@ -298,7 +316,7 @@ void add_generate(CLI::App& app, Invocation& invocation) {
       ->type_name("IDS")
       ->excludes(prompt)
       ->excludes(file);
-  count_option(command, "--tokens", options.tokens, "Tokens to write");
+  count_option(command, "--tokens", options.tokens, "Tokens to write, fewer when the end of the text comes before");
   command->add_option("--temperature", options.temperature, "0: always the most likely token")->check(number_from_zero)
       ->type_name("T");
   command->add_option("--top-p", options.top_p, "Draw among the most likely tokens of this total probability")
@@ -384,6 +402,7 @@ std::optional<Invocation> parse_command_line(int count, const char* const* argum
   app.set_version_flag("--version", version_text, "Compiler, instruction set and dependencies");
   app.require_subcommand(1);
   add_train(app, *invocation);
+  add_train_tokenizer(app, *invocation);
   add_evaluate(app, *invocation);
   add_generate(app, *invocation);
   add_logits(app, *invocation);

@@ -11,6 +11,7 @@
 namespace ttt_lm {
 
 int train(TrainOptions options, CommonOptions common, const std::set<std::string>& given);
+int train_tokenizer(const TrainTokenizerOptions& options, const CommonOptions& common);
 int evaluate(const EvaluateOptions& options, const CommonOptions& common);
 int generate(const GenerateOptions& options, const CommonOptions& common, const std::set<std::string>& given);
 int logits(const LogitsOptions& options, const CommonOptions& common);

@@ -10,11 +10,13 @@ std::vector<std::string> data_paths(const std::vector<std::string>& given) {
   return paths;
 }
 
-ttt::training::Corpus load_corpus(const std::vector<std::string>& paths, ttt::Index context, Terminal& terminal) {
+ttt::training::Corpus load_corpus(const std::vector<std::string>& paths, ttt::Index context, Terminal& terminal,
+                                  ttt::training::TextEncoding encoding) {
   const std::vector<std::filesystem::path> list(paths.begin(), paths.end());
-  auto corpus = ttt::training::Corpus::load(list, context);
+  const char* const unit = encoding.encode ? " tokens" : " bytes";
+  auto corpus = ttt::training::Corpus::load(list, context, std::move(encoding));
   if (corpus.validation_windows().empty())
-    ttt::throw_unexpected(paths.front(), "a last tenth of more than " + std::to_string(context) + " bytes, for validation",
+    ttt::throw_unexpected(paths.front(), "a last tenth of more than " + std::to_string(context) + unit + ", for validation",
                           std::to_string(corpus.validation_bytes()) + " bytes in all");
   std::string text = "data: " + bytes_text(static_cast<double>(corpus.training_bytes())) + " for training, " +
                      bytes_text(static_cast<double>(corpus.validation_bytes())) + " for validation, " +

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "commands.hpp"
 #include "data.hpp"
 #include "evaluation.hpp"
 #include "interrupt.hpp"
+#include "tokenizer.hpp"
 #include "ttt/training/checkpoint.hpp"
 
 namespace ttt_lm {
@@ -17,7 +17,7 @@ std::string table_of(const ttt::training::Evaluation& result) {
   for (const Band& band : position_bands(result.by_position)) {
     const std::string range =
         std::to_string(band.first) + (band.last > band.first ? "–" + std::to_string(band.last) : "");
-    rows.push_back({range, decimal(band.loss, 4), decimal(band.loss / std::log(2.0), 4)});
+    rows.push_back({range, decimal(band.loss, 4), decimal(band.loss * result.bits_per_byte() / result.nats(), 4)});
   }
   rows.push_back({"all", decimal(result.nats(), 4), decimal(result.bits_per_byte(), 4)});
   return table_text(rows);
@@ -36,10 +36,8 @@ int evaluate(const EvaluateOptions& options, const CommonOptions& common) {
   Terminal terminal(common.quiet);
   Machine machine(common);
   const LoadedModel loaded = load_model(options.model, options.dtype);
-  if (loaded.model.vocabulary() < ttt::training::Corpus::vocabulary)
-    ttt::throw_unexpected(options.model + ": vocabulary", "256 or more, to read bytes",
-                          std::to_string(loaded.model.vocabulary()));
-  const auto corpus = load_corpus(data_paths(options.data), options.context, terminal);
+  const auto tokenizer = folder_tokenizer(options.model, loaded.model.vocabulary());
+  const auto corpus = load_corpus(data_paths(options.data), options.context, terminal, ttt::training::encoding_of(tokenizer));
   const auto windows = validation_windows(corpus, options.windows);
   catch_interrupts();
   const auto result = evaluate_windows(loaded.model, loaded.parameters, corpus, windows, options.batch,
@@ -48,6 +46,7 @@ int evaluate(const EvaluateOptions& options, const CommonOptions& common) {
     write_output(nlohmann::ordered_json{{"model", options.model},
                                         {"context", options.context},
                                         {"tokens", result.loss.rows},
+                                        {"bytes", result.bytes},
                                         {"loss", result.nats()},
                                         {"bits_per_byte", result.bits_per_byte()},
                                         {"loss_by_position", result.by_position}}

@@ -34,12 +34,13 @@ ttt::training::Evaluation evaluate_windows(const Model& model, const Parameters&
   constexpr std::size_t group = 64;
   const Stoppable stoppable(context);
   const auto start = Clock::now();
-  ttt::training::Evaluation sum{{}, std::vector<double>(static_cast<std::size_t>(corpus.context()))};
+  ttt::training::Evaluation sum{{}, 0, std::vector<double>(static_cast<std::size_t>(corpus.context()))};
   for (std::size_t first = 0; first < windows.size(); first += group) {
     const auto part = windows.subspan(first, std::min(group, windows.size() - first));
     const auto result = ttt::training::evaluate(model, parameters.views(), corpus, part, batch, context);
     sum.loss.sum += result.loss.sum;
     sum.loss.rows += result.loss.rows;
+    sum.bytes += result.bytes;
     for (std::size_t t = 0; t < sum.by_position.size(); ++t)
       sum.by_position[t] += result.by_position[t] * static_cast<double>(part.size());
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();

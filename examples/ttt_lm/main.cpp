@@ -15,6 +15,7 @@ using namespace ttt_lm;
 
 int run(const Invocation& call) {
   if (call.command == "train") return train(call.train, call.common, call.given);
+  if (call.command == "train-tokenizer") return train_tokenizer(call.train_tokenizer, call.common);
   if (call.command == "evaluate") return evaluate(call.evaluate, call.common);
   if (call.command == "generate") return generate(call.generate, call.common, call.given);
   if (call.command == "logits") return logits(call.logits, call.common);

@@ -43,10 +43,18 @@ struct TrainingOptions {
 
 struct TrainOptions : TrainingOptions {
   std::string layer = "ttt-linear";
+  std::string tokenizer;                ///< empty: bytes
   std::vector<std::string> freeze;      ///< patterns of parameter names
   std::vector<std::string> rate_factors;  ///< PATTERN=FACTOR
   std::int64_t save_every = 0;          ///< steps; 0: every minute
   bool resume = false;
+};
+
+struct TrainTokenizerOptions {
+  std::vector<std::string> data;
+  std::int64_t vocabulary = 8192;
+  std::string out;
+  bool force = false;
 };
 
 struct CompareOptions : TrainingOptions {
@@ -97,6 +105,7 @@ struct Invocation {
   std::set<std::string> given;  ///< long names of the options that were given, "--width"
   CommonOptions common;
   TrainOptions train;
+  TrainTokenizerOptions train_tokenizer;
   CompareOptions compare;
   EvaluateOptions evaluate;
   GenerateOptions generate;

@@ -15,6 +15,7 @@ using Json = nlohmann::ordered_json;
 template <class Visitor>
 void visit(TrainOptions& options, CommonOptions& common, Visitor visitor) {
   visitor("--data", options.data);
+  visitor("--tokenizer", options.tokenizer);
   visitor("--layer", options.layer);
   visitor("--size", options.size);
   visitor("--backbone", options.backbone);

@@ -9,7 +9,9 @@
 #include "data.hpp"
 #include "interrupt.hpp"
 #include "run_configuration.hpp"
+#include "tokenizer.hpp"
 #include "training_run.hpp"
+#include "ttt/io/atomic_file.hpp"
 #include "usage.hpp"
 
 namespace ttt_lm {
@@ -81,12 +83,16 @@ class Training {
       : options_(std::move(options)), common_(common), terminal_(common.quiet), out_(options_.out) {
     prepare_options(given);
     check_layer_options({options_.layer}, given);
-    auto settings = run_settings(options_, model_config(options_, options_.layer, backbone_of(options_, options_.layer)),
-                                 common_.seed);
+    read_tokenizer();
+    auto config = model_config(options_, options_.layer, backbone_of(options_, options_.layer));
+    if (tokenizer_) config.vocabulary = tokenizer_->vocabulary();
+    auto settings = run_settings(options_, config, common_.seed);
     settings.trainer.groups = group_rules(options_);
     check_run(settings, options_.context);
     machine_ = std::make_unique<Machine>(common_);
-    corpus_ = std::make_unique<ttt::training::Corpus>(load_corpus(options_.data, options_.context, terminal_));
+    corpus_ = std::make_unique<ttt::training::Corpus>(load_corpus(
+        options_.data, options_.context, terminal_,
+        tokenizer_ ? ttt::training::encoding_of(*tokenizer_) : ttt::training::TextEncoding{}));
     run_ = std::make_unique<TrainingRun>(settings, *corpus_, machine_->context());
     if (options_.resume) load();
   }
@@ -110,6 +116,7 @@ class Training {
   /// Resumed: those of the checkpoint. New: the choices that are the program's, and no model in the way.
   void prepare_options(const std::set<std::string>& given) {
     if (given.contains("--data")) options_.data = data_paths(options_.data);
+    if (given.contains("--tokenizer")) options_.tokenizer = fs::absolute(options_.tokenizer).lexically_normal().string();
     if (options_.resume) {
       stored_ = restore_configuration(checkpoint(), given, options_, common_);
       return;
@@ -119,6 +126,23 @@ class Training {
     if (options_.steps == 0 && options_.minutes == 0) options_.steps = 1000;
     if (!options_.force && (has_model(out_) || fs::exists(checkpoint())))
       throw ttt::Error(out_.string() + ": holds a model already; --resume goes on with its run, --force overwrites it");
+  }
+
+  /// A run that goes on has its own copy, whatever has become of the file.
+  void read_tokenizer() {
+    if (options_.tokenizer.empty()) return;
+    const fs::path path = options_.resume ? out_ / tokenizer_name : fs::path(options_.tokenizer);
+    tokenizer_text_ = ttt::io::read_text_file(path, ttt::io::detail::maximum_tokenizer_size);
+    tokenizer_ = ttt::io::Tokenizer::from_json(tokenizer_text_, path.string());
+  }
+
+  /// What an earlier run left there would be read with the model.
+  void save_tokenizer() const {
+    std::error_code ignored;  // there is none most of the time
+    if (tokenizer_)
+      ttt::io::write_file_atomically(out_ / tokenizer_name, [&](ttt::io::OutputFile& file) { file.write(tokenizer_text_); });
+    else
+      fs::remove(out_ / tokenizer_name, ignored);
   }
 
   void load() {
@@ -133,6 +157,7 @@ class Training {
   void save(Log& log) {
     terminal_.clear();
     run_->save(checkpoint(), configuration_text(options_, common_, run_->seconds()));
+    save_tokenizer();
     save_model(out_, run_->settings().model, run_->parameters());
     log.write({{"event", "checkpoint"}, {"step", run_->steps_done()}, {"seconds", run_->seconds()}});
   }
@@ -183,6 +208,8 @@ class Training {
   Terminal terminal_;
   fs::path out_;
   StoredConfiguration stored_;
+  std::string tokenizer_text_;
+  std::optional<ttt::io::Tokenizer> tokenizer_;  ///< none: bytes
   std::unique_ptr<Machine> machine_;
   std::unique_ptr<ttt::training::Corpus> corpus_;
   std::unique_ptr<TrainingRun> run_;

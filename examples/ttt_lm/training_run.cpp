@@ -107,7 +107,7 @@ ttt::ModelConfig model_config(const TrainingOptions& options, const std::string&
   config.layer = layer;
   config.backbone = backbone;
   config = ttt::published(config);
-  config.vocabulary = ttt::training::Corpus::vocabulary;
+  config.vocabulary = ttt::training::TextEncoding{}.vocabulary;
   config.width = options.width;
   config.hidden = options.hidden > 0 ? options.hidden : std::max<std::int64_t>(16, options.width * 8 / 3 / 16 * 16);
   config.depth = options.depth;

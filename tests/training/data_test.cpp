@@ -27,7 +27,43 @@ std::string text_of(Index size, char first = 'a') {
 
 Corpus load(const std::vector<std::filesystem::path>& paths, Index context) { return Corpus::load(paths, context); }
 
+/// Two bytes a token, whose id is the first of them; a last odd byte is one of its own.
+TextEncoding pairs() {
+  TextEncoding encoding;
+  encoding.encode = [](std::string_view text) {
+    std::vector<std::int64_t> ids;
+    for (std::size_t i = 0; i < text.size(); i += 2) ids.push_back(static_cast<unsigned char>(text[i]));
+    return ids;
+  };
+  encoding.bytes.assign(256, 2);
+  return encoding;
+}
+
 }  // namespace
+
+TEST_CASE("With an encoding windows are of its tokens, and the border is where it is for bytes") {
+  const std::string text = text_of(205);
+  const Corpus corpus = Corpus::from_documents({{"a", text}}, 4, pairs()), bytes = Corpus::from_documents({{"a", text}}, 4);
+  CHECK(corpus.training_bytes() == 184);
+  CHECK(corpus.validation_bytes() == 21);
+  CHECK(Corpus::training_text(corpus.documents()[0]) == text.substr(0, 184));
+  CHECK(corpus.stream_windows() == 91 / 4);
+  const auto windows = corpus.validation_windows();
+  REQUIRE(windows == std::vector<Window>{{0, 92}, {0, 96}});
+  std::vector<std::int64_t> ids(4), targets(4);
+  corpus.read(windows[0], ids, targets);
+  for (std::size_t t = 0; t < 4; ++t) {
+    CHECK(ids[t] == text[184 + 2 * t]);
+    CHECK(targets[t] == text[186 + 2 * t]);
+  }
+  CHECK(corpus.target_bytes(windows[0]) == 8);
+  CHECK(bytes.target_bytes(bytes.validation_windows()[0]) == 4);
+  CHECK(corpus.fingerprint() != bytes.fingerprint());
+  for (Index row = 0; row < 50; ++row) CHECK(corpus.sample(1, 0, row).first <= 92 - 5);
+  CHECK(corpus.vocabulary() == 256);
+  CHECK(error_lacks([&] { Corpus::from_documents({{"a", text_of(40)}}, 30, pairs()); },
+                    {"too short", "31 tokens", "found 18", "40 bytes"}) == "");
+}
 
 TEST_CASE("The last tenth of each document is for validation, in windows that share no prediction") {
   const Corpus corpus = Corpus::from_documents({{"a", text_of(100)}, {"b", text_of(205)}}, 4);

@@ -37,6 +37,21 @@ TEST_CASE("A model that knows nothing needs eight bits per byte at every positio
   for (const double loss : found.by_position) CHECK(loss == Approx(std::log(256.0)).epsilon(1e-14));
 }
 
+TEST_CASE("Bits per byte are those of the text, however many bytes a token has") {
+  const Model model;
+  const ParameterStore<Model::Parameters> zeros(model.make_parameters());
+  TextEncoding encoding;
+  encoding.encode = [](std::string_view text) { return std::vector<std::int64_t>(text.size() / 2, 7); };
+  encoding.bytes.assign(256, 2);
+  const Corpus corpus = Corpus::from_documents({{"a", text_of(400)}}, 6, encoding);
+  Context context;
+  const Evaluation found = evaluate(model, zeros.views(), corpus, 4, context);
+  CHECK(found.loss.rows == 3 * 6);
+  CHECK(found.bytes == 3 * 6 * 2);
+  CHECK(found.nats() == Approx(std::log(256.0)).epsilon(1e-14));
+  CHECK(found.bits_per_byte() == Approx(4).epsilon(1e-14));
+}
+
 TEST_CASE("Loss and loss by position are those of the windows read one by one") {
   const Model model;
   ParameterStore<Model::Parameters> store(model.make_parameters());

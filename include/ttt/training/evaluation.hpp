@@ -17,10 +17,11 @@ namespace training {
 /// Cross-entropy over windows of text, each read from an initial state.
 struct Evaluation {
   Loss loss;
+  Index bytes = 0;  ///< of text that was predicted
   std::vector<double> by_position;  ///< mean loss of the t-th prediction of a window [T]: how much context helps
 
   double nats() const { return loss.mean(); }
-  double bits_per_byte() const { return nats() / std::log(2.0); }
+  double bits_per_byte() const { return loss.sum / static_cast<double>(bytes) / std::log(2.0); }
 };
 
 /// Evaluates `windows` of the corpus, `batch` of them at a time, which changes speed and memory but no bit of the
@@ -38,7 +39,8 @@ Evaluation evaluate(const Model& model, const typename Model::Parameters& parame
   std::vector<std::int64_t> ids(rows), targets(rows);
   std::vector<double> losses(rows);
   std::vector<State> states(static_cast<std::size_t>(batch), model.initial_state(parameters, length));
-  Evaluation result{{}, std::vector<double>(static_cast<std::size_t>(length))};
+  Evaluation result{{}, 0, std::vector<double>(static_cast<std::size_t>(length))};
+  for (const Window& window : windows) result.bytes += corpus.target_bytes(window);
   for (Index first = 0; first < count; first += batch) {
     if (context.cancellation && *context.cancellation) throw Cancelled();
     const Index used = std::min(batch, count - first);

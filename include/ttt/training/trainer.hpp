@@ -40,7 +40,7 @@ class Trainer {
   Trainer(Model model, const Corpus& corpus, TrainerConfig config)
       : model_(std::move(model)),
         corpus_(&corpus),
-        config_(checked(std::move(config), model_.vocabulary())),
+        config_(checked(std::move(config), model_.vocabulary(), corpus)),
         parameters_(model_.make_parameters()),
         gradients_(model_.make_parameters()),
         optimizer_(config_.optimizer, ParameterGroups(parameters_, config_.groups), parameters_.arena().size()) {

@@ -37,7 +37,7 @@ struct StepReport {
 };
 
 /// The config, if it can be trained with; otherwise an Error. Groups and optimiser are checked where they are used.
-inline TrainerConfig checked(TrainerConfig config, Index vocabulary) {
+inline TrainerConfig checked(TrainerConfig config, Index vocabulary, const Corpus& corpus) {
   const auto expect_positive = [](const char* name, Index found) {
     if (found < 1) throw_unexpected(std::string("trainer ") + name, "at least 1", std::to_string(found));
   };
@@ -47,8 +47,8 @@ inline TrainerConfig checked(TrainerConfig config, Index vocabulary) {
   if (!(config.max_gradient_norm >= 0 && is_finite(config.max_gradient_norm)))
     throw_unexpected("trainer max_gradient_norm", "a finite number of at least 0",
                      std::to_string(config.max_gradient_norm));
-  if (vocabulary < Corpus::vocabulary)
-    throw_unexpected("vocabulary of the model", "at least " + std::to_string(Corpus::vocabulary) + " ids for bytes",
+  if (vocabulary < corpus.vocabulary())
+    throw_unexpected("vocabulary of the model", "at least the " + std::to_string(corpus.vocabulary()) + " ids of the data",
                      std::to_string(vocabulary));
   config.schedule.check();
   return config;

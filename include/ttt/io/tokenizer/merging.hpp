@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <queue>
+#include <span>
+#include <vector>
+
+#include "ttt/io/tokenizer/tables.hpp"
+
+TTT_NAMESPACE_BEGIN
+namespace io::detail {
+
+/// Merges of a word that is short enough to look for the next one from its beginning each time.
+inline constexpr std::size_t short_word = 32;
+
+inline void merge_short_word(std::vector<TokenId>& word, std::size_t start, const MergeTable& merges) {
+  std::array<Merge, short_word> next;
+  std::size_t size = word.size() - start;
+  TokenId* tokens = word.data() + start;
+  for (std::size_t i = 0; i + 1 < size; ++i) next[i] = merges.find(tokens[i], tokens[i + 1]);
+  while (size > 1) {
+    std::size_t best = 0;
+    for (std::size_t i = 1; i + 1 < size; ++i)
+      if (next[i].rank < next[best].rank) best = i;
+    if (next[best].token == no_token) break;
+    tokens[best] = next[best].token;
+    std::copy(tokens + best + 2, tokens + size, tokens + best + 1);
+    --size;
+    if (best + 1 < size) {
+      std::copy(next.data() + best + 2, next.data() + size, next.data() + best + 1);
+      next[best] = merges.find(tokens[best], tokens[best + 1]);
+    }
+    if (best > 0) next[best - 1] = merges.find(tokens[best - 1], tokens[best]);
+  }
+  word.resize(start + size);
+}
+
+/// Merges of a word of any length in O(n log n): the next ones wait in a heap, tokens are linked.
+class LongWord {
+ public:
+  explicit LongWord(std::span<const TokenId> tokens, const MergeTable& merges) : merges_(merges) {
+    nodes_.reserve(tokens.size());
+    for (std::size_t i = 0; i < tokens.size(); ++i) nodes_.push_back({tokens[i], i - 1, i + 1});
+    for (std::size_t i = 0; i + 1 < nodes_.size(); ++i) push(i);
+    while (!waiting_.empty()) {
+      const Candidate first = waiting_.top();
+      waiting_.pop();
+      apply(first);
+    }
+  }
+
+  /// The tokens that are left, into the place of the first ones of `word` from `start` on.
+  void write(std::vector<TokenId>& word, std::size_t start) const {
+    for (std::size_t i = 0; i < nodes_.size(); i = nodes_[i].next) word[start++] = nodes_[i].token;
+    word.resize(start);
+  }
+
+ private:
+  struct Node {
+    TokenId token;
+    std::size_t previous, next;  ///< outside of the word: no neighbour
+  };
+  struct Candidate {
+    Merge merge;
+    std::size_t place;
+    bool operator<(const Candidate& other) const {
+      return merge.rank != other.merge.rank ? merge.rank > other.merge.rank : place > other.place;
+    }
+  };
+
+  void push(std::size_t left) {
+    const std::size_t right = nodes_[left].next;
+    if (right >= nodes_.size()) return;
+    const Merge merge = merges_.find(nodes_[left].token, nodes_[right].token);
+    if (merge.token != no_token) waiting_.push({merge, left});
+  }
+
+  void apply(const Candidate& candidate) {
+    Node& left = nodes_[candidate.place];
+    if (left.token == no_token || left.next >= nodes_.size()) return;
+    Node& right = nodes_[left.next];
+    // Its tokens may have gone into other merges since it began to wait.
+    if (merges_.find(left.token, right.token).token != candidate.merge.token) return;
+    left.token = candidate.merge.token;
+    right.token = no_token;
+    left.next = right.next;
+    if (left.next < nodes_.size()) nodes_[left.next].previous = candidate.place;
+    push(candidate.place);
+    if (left.previous < nodes_.size()) push(left.previous);
+  }
+
+  const MergeTable& merges_;
+  std::vector<Node> nodes_;
+  std::priority_queue<Candidate> waiting_;
+};
+
+/// Merges the tokens of `word` from `start` on: always the pair of the smallest rank, of those the leftmost.
+inline void merge_word(std::vector<TokenId>& word, std::size_t start, const MergeTable& merges) {
+  if (word.size() - start <= short_word) return merge_short_word(word, start, merges);
+  LongWord(std::span(word).subspan(start), merges).write(word, start);
+}
+
+}  // namespace io::detail
+TTT_NAMESPACE_END
