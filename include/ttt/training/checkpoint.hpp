@@ -161,14 +161,13 @@ inline void check_whole(const std::string& path, std::span<const std::byte> file
                      std::to_string(computed) + " (the file was changed after it was written)");
 }
 
-inline CheckpointContents read_checkpoint(const std::filesystem::path& path) {
-  io::InputFile input(path);
-  CheckpointContents contents{std::vector<std::byte>(input.size()), {}, {}};
-  input.read(contents.file);
+/// The parts of a checkpoint; `path` is what messages call it.
+inline CheckpointContents parse_checkpoint(std::vector<std::byte> bytes, const std::string& path) {
+  CheckpointContents contents{std::move(bytes), {}, {}};
   const std::span<const std::byte> file(contents.file);
-  check_whole(path.string(), file);
+  check_whole(path, file);
   constexpr std::size_t head = 3 * sizeof(std::uint64_t), tail = sizeof(std::uint64_t);
-  CheckpointReader reader(path.string(), file.subspan(head, file.size() - head - tail));
+  CheckpointReader reader(path, file.subspan(head, file.size() - head - tail));
   for (std::uint64_t left = reader.number(); left > 0; --left) {
     std::string name = reader.text();
     contents.settings.push_back({std::move(name), reader.text()});
@@ -177,8 +176,15 @@ inline CheckpointContents read_checkpoint(const std::filesystem::path& path) {
     std::string name = reader.text(), type = reader.text();
     contents.arrays.push_back({std::move(name), std::move(type), reader.bytes()});
   }
-  if (!reader.at_end()) throw_unexpected(path.string(), "the end of the file after the last array", "more bytes");
+  if (!reader.at_end()) throw_unexpected(path, "the end of the file after the last array", "more bytes");
   return contents;
+}
+
+inline CheckpointContents read_checkpoint(const std::filesystem::path& path) {
+  io::InputFile input(path);
+  std::vector<std::byte> bytes(input.size());
+  input.read(bytes);
+  return parse_checkpoint(std::move(bytes), path.string());
 }
 
 /// Compares two lists by name and value, in order; `list` names them in messages.
