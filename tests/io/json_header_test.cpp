@@ -77,8 +77,8 @@ TEST_CASE("keys occur once, also when spelled differently and inside what is ski
 }
 
 TEST_CASE("nesting is bounded") {
-  CHECK(skip_error(repeated("[", 64) + repeated("]", 64)).empty());
-  CHECK(contains(skip_error(repeated("[", 65) + repeated("]", 65)), "nested"));
+  CHECK(skip_error(repeated("[", 127) + repeated("]", 127)).empty());
+  CHECK(contains(skip_error(repeated("[", 128) + repeated("]", 128)), "nested"));
   CHECK(contains(skip_error(repeated("[", 3000)), "nested"));
   CHECK(contains(skip_error(repeated("{\"a\":", 1'000'000)), "nested"));
 }
@@ -88,6 +88,13 @@ TEST_CASE("counts are bounded") {
   CHECK(contains(error_of<ttt::Error>([&] { members.skip_value(1); }), "at most 1 items"));
   JsonReader elements("[1,2,3]", "file");
   CHECK(contains(error_of<ttt::Error>([&] { elements.skip_value(2); }), "at most 2 items"));
+}
+
+TEST_CASE("a number that no double holds is refused also where it is skipped") {
+  CHECK(skip_error("[1e308,-1e308,1e-999," + repeated("9", 308) + "]").empty());
+  CHECK(contains(skip_error("[1e309]"), "byte 1 ", "range of a double"));
+  CHECK(contains(skip_error("-1E+999"), "range of a double"));
+  CHECK(contains(skip_error(repeated("9", 310)), "range of a double"));
 }
 
 TEST_CASE("whole numbers are digits below 2^64") {

@@ -17,7 +17,7 @@ SEES["interop"] = set(SEES) | {"training", "serving"}
 MIRRORED = ["kernels", "rules", "nn", "layers", "models", "training", "serving", "io"]
 HEADER_LINES = 400
 
-CARRIES_SPDX = {".hpp", ".cpp", ".h", ".cmake", ".py", ".sh", ".in", ".md", ".yml"}
+CARRIES_SPDX = {".hpp", ".cpp", ".h", ".cmake", ".py", ".sh", ".in", ".md", ".yml", ".dict"}
 CARRIES_SPDX_NAMES = {"CMakeLists.txt", ".clang-format", ".clang-tidy", ".gitignore", "run"}
 CARRIES_NONE = {".json", ".safetensors", ".svg", ".csv", ".txt", ".png", ".bin"}
 CARRIES_NONE_NAMES = {"LICENSE"}

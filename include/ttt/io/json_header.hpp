@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <locale>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,7 +26,7 @@ namespace io {
 /// objects. The text must outlive the reader. Throws Error naming `subject`, the byte, what was expected and found.
 class JsonReader {
  public:
-  static constexpr int maximum_depth = 64;
+  static constexpr int maximum_depth = 127;
 
   JsonReader(std::string_view text, std::string subject) : text_(text), subject_(std::move(subject)) {
     const std::size_t invalid = find_invalid_utf8(text_);
@@ -175,7 +177,18 @@ class JsonReader {
     return unit;
   }
 
+  // Numbers beyond double are refused although nobody asks for their value: other readers do not take them either.
   void skip_number() {
+    const std::size_t first = position_;
+    skip_digits();
+    const std::string_view text = text_.substr(first, position_ - first);
+    if (text.size() < 300 && text.find_first_of("eE") == std::string_view::npos) return;
+    std::istringstream number{std::string(text)};
+    number.imbue(std::locale::classic());
+    if (double value = 0; !(number >> value)) fail_at(first, "a number in the range of a double", "one beyond");
+  }
+
+  void skip_digits() {
     if (peek() == '-') ++position_;
     if (peek() == '0') {
       ++position_;

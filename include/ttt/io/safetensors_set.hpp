@@ -58,14 +58,22 @@ class SafetensorsSet {
   /// The files of an index, all in its folder (a symbolic link must not lead out of it), each tensor exactly where the
   /// index says and no others. Throws Error naming file and tensor.
   static SafetensorsSet open_index(const std::filesystem::path& path, Access access = Access::copied) {
+    return of_index(read_text_file(path, maximum_header_size), path, [&](const std::string& name) {
+      return SafetensorsFile::open(resolve(path, name), access);
+    });
+  }
+
+  /// The same for the text of an index, called `path` in messages; `open_file(name)` gives each file that it names.
+  template <class OpenFile>
+  static SafetensorsSet of_index(std::string_view text, const std::filesystem::path& path, OpenFile open_file) {
     SafetensorsSet result;
     result.path_ = path;
-    const SafetensorsIndex index = parse_safetensors_index(read_text_file(path, maximum_header_size), path.string());
+    const SafetensorsIndex index = parse_safetensors_index(text, path.string());
     std::vector<std::string> names;
     for (const auto& entry : index.entries) names.push_back(entry.file);
     std::sort(names.begin(), names.end());
     names.erase(std::unique(names.begin(), names.end()), names.end());
-    for (const std::string& name : names) result.add_file(SafetensorsFile::open(result.resolve(name), access));
+    for (const std::string& name : names) result.add_file(open_file(name));
     result.sort_tensors();
     result.check_against(index, names);
     return result;
@@ -124,14 +132,14 @@ class SafetensorsSet {
  private:
   SafetensorsSet() = default;
 
-  std::filesystem::path resolve(const std::string& name) const {
-    const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : std::filesystem::path(".");
+  static std::filesystem::path resolve(const std::filesystem::path& index, const std::string& name) {
+    const std::filesystem::path folder = index.has_parent_path() ? index.parent_path() : std::filesystem::path(".");
     std::error_code error;
     const std::filesystem::path home = std::filesystem::canonical(folder, error);
     std::filesystem::path file = error ? home : std::filesystem::canonical(folder / name, error);
-    if (error) throw_system_error(path_, "find the file '" + printable(name) + "' of the index", error.value());
+    if (error) throw_system_error(index, "find the file '" + printable(name) + "' of the index", error.value());
     if (file.parent_path() != home) {
-      throw_unexpected(path_.string() + ", file '" + printable(name) + "'", "a file in the folder of the index",
+      throw_unexpected(index.string() + ", file '" + printable(name) + "'", "a file in the folder of the index",
                        "a link that leads out of it");
     }
     return file;

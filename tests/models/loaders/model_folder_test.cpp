@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "io/hostile/expected.hpp"
 #include "support/catch.hpp"
 #include "training/temporary_folder.hpp"
 #include "ttt/models/loaders/model_folder.hpp"
@@ -129,6 +130,18 @@ struct Broken {
 }
 
 }  // namespace
+
+TEST_CASE("Every hostile folder is refused in one line that says why, before memory is asked for") {
+  const auto cases = ttt_test::hostile_files({"folders/"});
+  CHECK(cases.size() > 10);
+  for (const auto& [path, words] : cases) {
+    const std::string message = error_message([&] { load_model_folder<float>(path.parent_path()); });
+    CAPTURE(path, message);
+    CHECK(message.find(path.parent_path().filename().string()) != std::string::npos);
+    CHECK(message.find('\n') == std::string::npos);
+    for (const std::string& word : words) CHECK(message.find(word) != std::string::npos);
+  }
+}
 
 TEST_CASE("every kind of model survives its folder bit for bit") {
   for (const auto layer : layer_names)
