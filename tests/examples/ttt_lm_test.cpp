@@ -109,7 +109,8 @@ TEST_CASE("help begins with examples and tells every command; version tells what
   CHECK(help.exit_code == 0);
   CHECK(help.output.starts_with("Examples:\n  ttt-lm "));
   CHECK(help.errors.empty());
-  for (const std::string command : {"train", "train-tokenizer", "evaluate", "generate", "logits", "info", "compare"}) {
+  for (const std::string command :
+       {"train", "train-tokenizer", "evaluate", "generate", "logits", "info", "verify", "convert", "compare"}) {
     CAPTURE(command);
     CHECK(contains(help.output, "  " + command + " "));
     const Outcome own = run({command, "--help"});
