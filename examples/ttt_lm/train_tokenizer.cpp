@@ -42,22 +42,24 @@ int train_tokenizer(const TrainTokenizerOptions& options, const CommonOptions& c
   // The same tenths are kept for validation as in training a model.
   const auto corpus = load_corpus(data_paths(options.data), 1, terminal);
   const auto start = Clock::now();
-  const auto vocabulary = ttt::io::train_bpe(texts_of(corpus, ttt::training::Corpus::training_text), options.vocabulary);
+  const auto vocabulary =
+      ttt::io::train_bpe(texts_of(corpus, ttt::training::Corpus::training_text), options.vocabulary);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   const std::string text = vocabulary.json();
   const auto tokenizer = ttt::io::Tokenizer::from_json(text, options.out);
   const double bytes = bytes_per_token(tokenizer, texts_of(corpus, ttt::training::Corpus::validation_text));
   ttt::io::write_file_atomically(out, [&](ttt::io::OutputFile& file) { file.write(text); });
   if (tokenizer.vocabulary() < options.vocabulary)
-    terminal.message("no pair of tokens occurs twice any more: " + std::to_string(tokenizer.vocabulary()) + " tokens, not " +
-                     std::to_string(options.vocabulary));
+    terminal.message("no pair of tokens occurs twice any more: " + std::to_string(tokenizer.vocabulary()) +
+                     " tokens, not " + std::to_string(options.vocabulary));
   if (common.json)
     write_output(nlohmann::ordered_json{{"tokenizer", options.out},
                                         {"vocabulary", tokenizer.vocabulary()},
                                         {"merges", vocabulary.merges.size()},
                                         {"bytes_per_token", bytes},
                                         {"seconds", seconds}}
-                     .dump() + "\n");
+                     .dump() +
+                 "\n");
   else
     write_output(std::to_string(tokenizer.vocabulary()) + " tokens, " + decimal(bytes, 2) +
                  " bytes each on the validation text; tokenizer in " + options.out + "\n");

@@ -32,7 +32,8 @@ std::vector<std::string> trained_slowly(const std::string& text, std::size_t siz
     std::map<detail::TokenPair, std::int64_t> counts;
     for (const auto& word : words)
       for (std::size_t i = 0; i + 1 < word.size(); ++i) ++counts[{word[i], word[i + 1]}];
-    const auto best = std::max_element(counts.begin(), counts.end(), [](auto& a, auto& b) { return a.second < b.second; });
+    const auto best =
+        std::max_element(counts.begin(), counts.end(), [](auto& a, auto& b) { return a.second < b.second; });
     if (best == counts.end() || best->second < least_pair_count) break;
     for (auto& word : words)
       for (std::size_t i = 0; i + 1 < word.size(); ++i)
@@ -96,5 +97,6 @@ TEST_CASE("one long word costs what its merges change") {
 
 TEST_CASE("sizes that are no vocabulary are refused") {
   for (const std::int64_t size : {0, 255, -1, 2'000'000'000})
-    CHECK(ttt_test::contains(ttt_test::error_of<ttt::Error>([&] { train("ab", size); }), "vocabulary", std::to_string(size)));
+    CHECK(ttt_test::contains(ttt_test::error_of<ttt::Error>([&] { train("ab", size); }), "vocabulary",
+                             std::to_string(size)));
 }

@@ -35,7 +35,8 @@ std::string refusal_of(const std::string& name, const std::string& pointer, cons
 
 std::string random_bytes(std::mt19937& random, std::size_t size) {
   // Parts of characters are frequent, so that they meet in all ways.
-  const std::vector<std::string> parts{"a", " ", "\n", "1", "'s", "é", "\xF0\x9F", "\x98\x80", "\xE6", "\x95\xB0", "\xC0", "\xFF"};
+  const std::vector<std::string> parts{"a",        " ",        "\n",   "1",        "'s",   "é",
+                                       "\xF0\x9F", "\x98\x80", "\xE6", "\x95\xB0", "\xC0", "\xFF"};
   std::string text;
   while (text.size() < size)
     text += random() % 3 ? parts[random() % parts.size()] : std::string(1, static_cast<char>(random() % 256));
@@ -109,7 +110,10 @@ TEST_CASE("a byte that is no UTF-8 is a symbol to the pattern") {
   using Words = std::vector<std::string>;
   CHECK(words("a\xFF\xFE!b \xC3", detail::WordPattern::gpt2) == Words{"a", "\xFF\xFE!", "b", " \xC3"});
   CHECK(words("a\xFF\xFE!b \xC3", detail::WordPattern::llama3) == Words{"a", "\xFF\xFE!", "b", " \xC3"});
-  CHECK(words("\xFF" "ab", detail::WordPattern::llama3) == Words{"\xFF" "ab"});
+  CHECK(words("\xFF"
+              "ab",
+              detail::WordPattern::llama3) == Words{"\xFF"
+                                                    "ab"});
 }
 
 TEST_CASE("merging with a heap and without give the same tokens") {
@@ -201,7 +205,10 @@ TEST_CASE("what cannot be done exactly is refused by name") {
       {"gpt2", "/model/ignore_merges", 1, {"'model.ignore_merges'", "true or false"}},
       {"gpt2", "/normalizer", {{"type", "NFC"}}, {"'normalizer.type'", "NFC"}},
       {"gpt2", "/pre_tokenizer", {{"type", "Whitespace"}}, {"'pre_tokenizer.type'", "Whitespace"}},
-      {"gpt2", "/pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", {split, byte_level}}}, {"Regex", "GPT-2", "w+"}},
+      {"gpt2",
+       "/pre_tokenizer",
+       {{"type", "Sequence"}, {"pretokenizers", {split, byte_level}}},
+       {"Regex", "GPT-2", "w+"}},
       {"llama3", "/pre_tokenizer/pretokenizers/0/behavior", "Removed", {"behavior", "Removed"}},
       {"llama3", "/pre_tokenizer/pretokenizers/0/invert", true, {"invert", "true"}},
       {"llama3", "/pre_tokenizer/pretokenizers/1/use_regex", true, {"use_regex", "true"}},
@@ -310,5 +317,6 @@ TEST_CASE("tokens that were made to hash alike are refused and not waited for") 
 }
 
 TEST_CASE("a file that is not there is named") {
-  CHECK(contains(ttt_test::error_of<ttt::Error>([] { Tokenizer::load("/nowhere/tokenizer.json"); }), "/nowhere/tokenizer.json"));
+  CHECK(contains(ttt_test::error_of<ttt::Error>([] { Tokenizer::load("/nowhere/tokenizer.json"); }),
+                 "/nowhere/tokenizer.json"));
 }

@@ -20,7 +20,7 @@ namespace io {
 
 /// A byte-level BPE vocabulary with the word pattern of GPT-2.
 struct BpeVocabulary {
-  std::vector<std::string> tokens;                            ///< their bytes, by id; the first 256 are the bytes
+  std::vector<std::string> tokens;                              ///< their bytes, by id; the first 256 are the bytes
   std::vector<std::pair<std::uint32_t, std::uint32_t>> merges;  ///< ids, in the order in which they are applied
 
   /// The text of a tokenizer.json, for Tokenizer::from_json and for the Python package `tokenizers`.

@@ -65,7 +65,8 @@ class Tokenizer {
     std::vector<detail::TokenId> tokens;
     if (special == SpecialTokens::add) tokens = description_.prefix;
     plain_added_.split(
-        text, [&](std::size_t start, std::size_t end) { encode_text(text.substr(start, end - start), start == 0, tokens); },
+        text,
+        [&](std::size_t start, std::size_t end) { encode_text(text.substr(start, end - start), start == 0, tokens); },
         [&](detail::TokenId id) { tokens.push_back(id); });
     if (special == SpecialTokens::add)
       tokens.insert(tokens.end(), description_.suffix.begin(), description_.suffix.end());
@@ -138,13 +139,14 @@ class Tokenizer {
   }
 
   static std::string normalized(const detail::TokenizerDescription& description, std::string_view text) {
-    std::string result = description.normalizer_marks_spaces ? detail::replaced(text, " ", detail::space_mark)
-                                                             : std::string(text);
+    std::string result =
+        description.normalizer_marks_spaces ? detail::replaced(text, " ", detail::space_mark) : std::string(text);
     const bool is_marked = description.normalizer_mark == detail::LeadingMark::always && !text.empty();
     return is_marked ? std::string(detail::space_mark) + result : result;
   }
 
-  static std::vector<detail::AddedToken> added_tokens(const detail::TokenizerDescription& description, bool normalized_ones) {
+  static std::vector<detail::AddedToken> added_tokens(const detail::TokenizerDescription& description,
+                                                      bool normalized_ones) {
     std::vector<detail::AddedToken> tokens;
     for (const auto& token : description.added) {
       if (token.is_normalized != normalized_ones) continue;

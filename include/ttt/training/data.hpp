@@ -162,7 +162,8 @@ class Corpus {
   }
 
   std::int64_t id(const Window& window, Index token) const {
-    const auto document = static_cast<std::size_t>(window.document), place = static_cast<std::size_t>(window.first + token);
+    const auto document = static_cast<std::size_t>(window.document);
+    const auto place = static_cast<std::size_t>(window.first + token);
     if (!encoding_.encode) return static_cast<unsigned char>(documents_[document].text[place]);
     return tokens_[document][place];
   }
@@ -189,8 +190,8 @@ class Corpus {
     const Part part = encode(document, tokens);
     const Index starts = part.training - context_;
     if (starts < 1)
-      return "the file is too short: expected " + std::to_string(context_ + 1) + unit() + " for training (a context of " +
-             std::to_string(context_) + "), found " + std::to_string(part.training) + " (nine tenths of " +
+      return "the file is too short: expected " + std::to_string(context_ + 1) + unit() +
+             " for training (a context of " + std::to_string(context_) + "), found " + std::to_string(part.training) + " (nine tenths of " +
              std::to_string(size) + " bytes)";
     starts_.push_back(starts + (starts_.empty() ? 0 : starts_.back()));
     windows_.push_back(stream_windows(part) + (windows_.empty() ? 0 : windows_.back()));

@@ -50,7 +50,7 @@ def borders(codes):
 def table(name, what, codes):
     values, lines, line = borders(codes), [], "   "
     for value in values:
-        if len(line) + len(f" 0x{value:X},") > 120:
+        if len(line) + len(f" 0x{value:X},") > 119:
             lines.append(line)
             line = "   "
         line += f" 0x{value:X},"

@@ -18,9 +18,9 @@ inline constexpr std::string_view space_mark = "\u2581";
 /// When a text gets a mark in front, as if a space stood there.
 enum class LeadingMark {
   none,
-  always,          ///< normaliser Prepend
-  unless_marked,   ///< Metaspace "always"
-  at_the_beginning ///< Metaspace "first": of the whole text only, unless it has one
+  always,           ///< normaliser Prepend
+  unless_marked,    ///< Metaspace "always"
+  at_the_beginning  ///< Metaspace "first": of the whole text only, unless it has one
 };
 
 /// What a tokenizer.json says, checked.
@@ -40,8 +40,8 @@ struct TokenizerDescription {
 
   bool is_byte_level = false;
   WordPattern pattern = WordPattern::none;
-  bool adds_space = false;        ///< ByteLevel add_prefix_space
-  bool takes_whole_words = false; ///< ignore_merges
+  bool adds_space = false;         ///< ByteLevel add_prefix_space
+  bool takes_whole_words = false;  ///< ignore_merges
 
   LeadingMark normalizer_mark = LeadingMark::none;
   bool normalizer_marks_spaces = false;

@@ -14,14 +14,13 @@
 TTT_NAMESPACE_BEGIN
 namespace io::detail {
 
-/// The keys of one object of a tokenizer.json. A missing key and a null one are the same. Every Error is one line: file,
-/// key, expected, found.
+/// The keys of one object of a tokenizer.json. A missing key and a null one are the same. Every Error is one line:
+/// file, key, expected, found.
 class Fields {
  public:
   Fields(const nlohmann::json& json, std::string file, std::string path)
       : json_(&json), file_(std::move(file)), path_(std::move(path)) {
-    if (!json.is_object())
-      throw_unexpected(file_ + ", key '" + printable(path_) + "'", "an object", json.type_name());
+    if (!json.is_object()) throw_unexpected(file_ + ", key '" + printable(path_) + "'", "an object", json.type_name());
   }
 
   bool has(const std::string& key) const { return json_->contains(key) && !(*json_)[key].is_null(); }
@@ -60,7 +59,8 @@ class Fields {
   std::vector<Fields> list(const std::string& key) const {
     std::vector<Fields> objects;
     if (!has(key)) return objects;
-    for (const auto& value : array(key)) objects.emplace_back(value, file_, name(key) + "." + std::to_string(objects.size()));
+    for (const auto& value : array(key))
+      objects.emplace_back(value, file_, name(key) + "." + std::to_string(objects.size()));
     return objects;
   }
 

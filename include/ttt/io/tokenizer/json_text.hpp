@@ -156,7 +156,8 @@ class TokenizerJsonReader : public nlohmann::json_sax<nlohmann::json> {
   /// Pointers into a list stay good: what is open in it is its last value until it is closed.
   nlohmann::json* add(nlohmann::json value) {
     if (++values_ > maximum_tokenizer_values)
-      throw_unexpected(file_, "at most " + std::to_string(maximum_tokenizer_values) + " values besides vocabulary and merges",
+      throw_unexpected(file_,
+                       "at most " + std::to_string(maximum_tokenizer_values) + " values besides vocabulary and merges",
                        "more");
     if (open_.empty()) return &(result_.rest = std::move(value));
     if (open_.back()->is_object()) return &((*open_.back())[key_] = std::move(value));

@@ -95,9 +95,9 @@ class BpeModel {
  private:
   /// A part of a text that no merge reaches out of.
   struct Piece {
-    std::size_t begin = 0;       ///< in the text
-    std::size_t start = 0;       ///< in the tokens
-    TokenId last = no_token;     ///< of its last character, which may have none
+    std::size_t begin = 0;    ///< in the text
+    std::size_t start = 0;    ///< in the tokens
+    TokenId last = no_token;  ///< of its last character, which may have none
     bool has_unknown = false;
   };
 
@@ -134,7 +134,8 @@ class BpeModel {
       const std::string text = is_byte_level_ ? std::string(1, static_cast<char>(byte)) : byte_token(byte);
       bytes_[byte] = words_.find(text);
       if (bytes_[byte] == no_token)
-        throw_unexpected(file + ", key 'model.vocab'", "a token for every byte", "none for byte " + std::to_string(byte));
+        throw_unexpected(file + ", key 'model.vocab'", "a token for every byte",
+                         "none for byte " + std::to_string(byte));
     }
   }
 
@@ -173,7 +174,7 @@ class BpeModel {
   bool has_merges_ = false;
   TokenId unknown_;
   std::array<TokenId, 256> bytes_{};
-  TextTable words_;           ///< by what is in the text
+  TextTable words_;  ///< by what is in the text
   std::vector<bool> is_whole_;
   MergeTable merges_, joined_;
 };

@@ -100,7 +100,8 @@ class TokenizerReader {
     if (model.has("type")) model.require_text("type", "BPE");
     if (!json_.vocabulary_found) model.fail("vocab", "an object");
     if (!json_.merges_found) model.fail("merges", "a list");
-    if (model.has("dropout") && model.number("dropout") != 0) model.fail("dropout", "null: ids do not depend on chance");
+    if (model.has("dropout") && model.number("dropout") != 0)
+      model.fail("dropout", "null: ids do not depend on chance");
     for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"})
       if (model.has(key) && !model.text(key).empty()) model.fail(key, "null");
     result_.takes_whole_words = model.flag("ignore_merges", false);
@@ -121,7 +122,8 @@ class TokenizerReader {
   /// Takes an id, which no other token may have.
   TokenId take_id(std::uint64_t id, const std::string& text) {
     if (id >= is_taken_.size())
-      throw_unexpected(token_name(text), "an id below " + std::to_string(is_taken_.size()) + ", a quarter of the file's bytes",
+      throw_unexpected(token_name(text),
+                       "an id below " + std::to_string(is_taken_.size()) + ", a quarter of the file's bytes",
                        std::to_string(id));
     if (is_taken_[id]) throw_unexpected(token_name(text), "an id of its own", std::to_string(id) + " again");
     is_taken_[id] = true;
@@ -187,8 +189,7 @@ class TokenizerReader {
     for (const Fields& part : components(root, "post_processor", "processors")) {
       const std::string type = part.type();
       if (type == "ByteLevel") continue;
-      if (type != "TemplateProcessing" || is_template_read)
-        part.fail("type", "ByteLevel, or TemplateProcessing once");
+      if (type != "TemplateProcessing" || is_template_read) part.fail("type", "ByteLevel, or TemplateProcessing once");
       is_template_read = true;
       read_template(part);
     }
@@ -204,8 +205,7 @@ class TokenizerReader {
       }
       const std::string name = piece.object("SpecialToken").text("id");
       for (const std::uint64_t id : part.object("special_tokens").object(name).whole_numbers("ids")) {
-        if (id >= is_taken_.size() || !is_taken_[id])
-          part.fail("special_tokens", "ids of tokens", std::to_string(id));
+        if (id >= is_taken_.size() || !is_taken_[id]) part.fail("special_tokens", "ids of tokens", std::to_string(id));
         if (result_.prefix.size() + result_.suffix.size() == most_around)
           part.fail("single", "at most " + std::to_string(most_around) + " special tokens", "more");
         (is_text_seen ? result_.suffix : result_.prefix).push_back(static_cast<TokenId>(id));
@@ -231,11 +231,12 @@ class TokenizerReader {
         result_.strips_space = part.whole("start") == 1;
       }
     }
-    const std::string expected = result_.is_byte_level          ? "ByteLevel"
+    const std::string expected = result_.is_byte_level         ? "ByteLevel"
                                  : result_.falls_back_to_bytes ? "Replace, ByteFallback, Fuse"
                                                                : "Replace, Fuse";
     if (types != expected && (result_.is_byte_level || types != expected + ", Strip"))
-      root.fail("decoder", expected + (result_.is_byte_level ? "" : " and perhaps Strip"), types.empty() ? "none" : types);
+      root.fail("decoder", expected + (result_.is_byte_level ? "" : " and perhaps Strip"),
+                types.empty() ? "none" : types);
   }
 
   std::string file_;

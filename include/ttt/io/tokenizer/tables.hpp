@@ -19,7 +19,8 @@ namespace io::detail {
 using TokenId = std::uint32_t;
 inline constexpr TokenId no_token = std::numeric_limits<TokenId>::max();
 
-/// Slots looked at before a table gives up: no honest file comes near it, and one that was made to collide costs little.
+/// Slots looked at before a table gives up: no honest file comes near it, and one that was made to collide costs
+/// little.
 inline constexpr std::size_t most_probes = 1000;
 
 inline std::uint64_t mix(std::uint64_t value) {
@@ -42,8 +43,8 @@ inline std::uint64_t hash_bytes(std::string_view bytes) {
 }
 
 [[noreturn]] inline void throw_collisions() {
-  throw_unexpected("vocabulary", "tokens and merges that hash apart", "more than " + std::to_string(most_probes) +
-                   " in one place");
+  throw_unexpected("vocabulary", "tokens and merges that hash apart",
+                   "more than " + std::to_string(most_probes) + " in one place");
 }
 
 /// Finds ids of texts: open addressing, at most half full.
@@ -62,9 +63,7 @@ class TextTable {
     return true;
   }
 
-  TokenId find(std::string_view text) const {
-    return text.size() > longest_ ? no_token : slots_[place(text)].id;
-  }
+  TokenId find(std::string_view text) const { return text.size() > longest_ ? no_token : slots_[place(text)].id; }
 
  private:
   struct Slot {
@@ -92,7 +91,7 @@ class TextTable {
 /// What two neighbouring tokens become.
 struct Merge {
   std::uint32_t rank = std::numeric_limits<std::uint32_t>::max();  ///< the smallest comes first
-  TokenId token = no_token;                                         ///< no_token: they are not merged
+  TokenId token = no_token;                                        ///< no_token: they are not merged
 };
 
 /// Finds the merge of a pair: open addressing, at most half full.

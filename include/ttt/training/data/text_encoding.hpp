@@ -29,7 +29,8 @@ struct TextEncoding {
 /// The encoding of a tokenizer with `encode`, `token` and `vocabulary` (io::Tokenizer), which is copied.
 template <class Tokenizer>
 TextEncoding encoding_of(const Tokenizer& tokenizer) {
-  TextEncoding encoding{tokenizer.vocabulary(), [tokenizer](std::string_view text) { return tokenizer.encode(text); }, {}};
+  TextEncoding encoding{
+      tokenizer.vocabulary(), [tokenizer](std::string_view text) { return tokenizer.encode(text); }, {}};
   for (Index id = 0; id < tokenizer.vocabulary(); ++id)
     encoding.bytes.push_back(static_cast<Index>(tokenizer.token(id).size()));
   return encoding;
