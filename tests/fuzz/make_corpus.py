@@ -84,8 +84,8 @@ def seeds():
     yield "checkpoint/two_arrays.bin", checkpoint(
         [(b"configuration", b"{}"), (b"seed", b"1")], [(b"step", b"int64 [1]", b"12345678"), (b"w", b"float32 [0]", b"")])
     yield "checkpoint/empty.bin", checkpoint([], [])
-    yield "state/unchanged.bin", b""
-    yield "state/two_changes.bin", struct.pack("<IdIq", 5000, 1.5, 80000, -1)
+    yield "resumed_run/unchanged.bin", b""
+    yield "resumed_run/two_changes.bin", struct.pack("<IdIq", 5000, 1.5, 80000, -1)
     for folder in sorted((HERE.parent / "golden" / "model").iterdir()):
         if folder.name not in ("mamba", "mamba2") and (folder / "config.json").exists():
             yield f"config/{folder.name}.json", (folder / "config.json").read_bytes()
