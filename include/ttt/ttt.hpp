@@ -17,6 +17,7 @@
 #include "ttt/core/random.hpp"
 #include "ttt/core/segment.hpp"
 #include "ttt/core/state.hpp"
+#include "ttt/core/state_position.hpp"
 #include "ttt/core/statistics.hpp"
 
 #include "ttt/kernels/causal_convolution.hpp"
@@ -63,3 +64,4 @@
 #include "ttt/training/trainer.hpp"
 
 #include "ttt/serving/sampling.hpp"
+#include "ttt/serving/state_blob.hpp"

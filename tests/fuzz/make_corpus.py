@@ -66,6 +66,20 @@ def index(text, first, second):
     return struct.pack("<HH", len(text), len(first)) + text + first + second
 
 
+def state_blob(model, position, parts):
+    """As include/ttt/serving/state_blob.hpp writes the State of tests/support/nested_state.hpp."""
+    names = [f"blocks.{i}.layer.values" for i in range(len(parts))]
+    pieces = [model.encode(), struct.pack("<q", position)]
+    header, begin = {}, 0
+    for name, part in zip(names, parts):
+        pieces += [name.encode(), part]
+        header[name] = tensor("F32", [len(part) // 4], begin, begin + len(part))
+        begin += len(part)
+    checksum = xxh64(b"".join(struct.pack("<Q", len(piece)) + piece for piece in pieces))
+    header["__metadata__"] = {"state": "1", "model": model, "position": str(position), "checksum": str(checksum)}
+    return safetensors(header, b"".join(parts))
+
+
 def seeds():
     every = safetensors({"__metadata__": {"format": "pt"}, "a": tensor("I64", [2], 0, 16), "b": tensor("F64", [1], 16, 24),
                          "c": tensor("F32", [2, 1], 24, 32), "d": tensor("I32", [], 32, 36),
@@ -86,6 +100,7 @@ def seeds():
     yield "checkpoint/empty.bin", checkpoint([], [])
     yield "resumed_run/unchanged.bin", b""
     yield "resumed_run/two_changes.bin", struct.pack("<IdIq", 5000, 1.5, 80000, -1)
+    yield "state/three_blocks.safetensors", state_blob("tiny", 7, [bytes(range(12)), b"", bytes(range(20, 40))])
     for folder in sorted((HERE.parent / "golden" / "model").iterdir()):
         if folder.name not in ("mamba", "mamba2") and (folder / "config.json").exists():
             yield f"config/{folder.name}.json", (folder / "config.json").read_bytes()

@@ -102,6 +102,31 @@ inline std::string header_text(const std::vector<const TensorSource*>& tensors, 
   return header;
 }
 
+/// A file that is ready to be written.
+struct CheckedFile {
+  std::vector<const TensorSource*> order;
+  std::string header;
+
+  CheckedFile(std::span<const TensorSource> tensors, const Metadata& metadata, const std::string& file) {
+    check_sources(tensors, metadata, file);
+    order = canonical_order(tensors);
+    header = header_text(order, metadata);
+    if (header.size() > maximum_header_size) {
+      throw_unexpected(file, "a header of at most " + std::to_string(maximum_header_size) + " bytes",
+                       std::to_string(header.size()));
+    }
+  }
+
+  /// Calls `write(bytes)` for one part after another.
+  template <class Write>
+  void for_each_part(Write write) const {
+    const std::uint64_t header_size = header.size();
+    write(std::as_bytes(std::span(&header_size, 1)));
+    write(std::as_bytes(std::span(header)));
+    for (const TensorSource* tensor : order) write(tensor->bytes);
+  }
+};
+
 }  // namespace detail
 
 /// Writes a safetensors file, atomically (write_file_atomically) and without a copy of the data.
@@ -111,19 +136,20 @@ inline std::string header_text(const std::vector<const TensorSource*>& tensors, 
 /// names repeat or are no UTF-8, or when shape and bytes disagree.
 inline void write_safetensors(const std::filesystem::path& path, std::span<const TensorSource> tensors,
                               const Metadata& metadata = {}) {
-  detail::check_sources(tensors, metadata, path.string());
-  const std::vector<const TensorSource*> order = detail::canonical_order(tensors);
-  const std::string header = detail::header_text(order, metadata);
-  if (header.size() > maximum_header_size) {
-    throw_unexpected(path.string(), "a header of at most " + std::to_string(maximum_header_size) + " bytes",
-                     std::to_string(header.size()));
-  }
+  const detail::CheckedFile file(tensors, metadata, path.string());
   write_file_atomically(path, [&](OutputFile& output) {
-    const std::uint64_t header_size = header.size();
-    output.write(std::as_bytes(std::span(&header_size, 1)));
-    output.write(header);
-    for (const TensorSource* tensor : order) output.write(tensor->bytes);
+    file.for_each_part([&](std::span<const std::byte> part) { output.write(part); });
   });
+}
+
+/// The bytes that write_safetensors would write; `name` is what messages call them.
+inline std::vector<std::byte> safetensors_bytes(std::span<const TensorSource> tensors, const Metadata& metadata,
+                                                const std::string& name) {
+  std::vector<std::byte> bytes;
+  detail::CheckedFile(tensors, metadata, name).for_each_part([&](std::span<const std::byte> part) {
+    bytes.insert(bytes.end(), part.begin(), part.end());
+  });
+  return bytes;
 }
 
 }  // namespace io

@@ -88,7 +88,7 @@ class Trainer {
   /// another configuration, other settings or other data.
   void load(const std::filesystem::path& path, const std::string& configuration) {
     load_checkpoint(path, checkpoint_settings(config_, *corpus_, configuration), arrays());
-    for (std::size_t s = 0; s < states_.size(); ++s) detail::set_position(states_[s], positions_[s]);
+    for (std::size_t s = 0; s < states_.size(); ++s) set_position(states_[s], positions_[s]);
     last_checkpoint_ = path.string();
   }
 

@@ -2,32 +2,18 @@
 #pragma once
 
 #include <algorithm>
-#include <cstdint>
 #include <string_view>
 #include <vector>
 
 #include "ttt/core/error.hpp"
 #include "ttt/core/state.hpp"
+#include "ttt/core/state_position.hpp"
 
 TTT_NAMESPACE_BEGIN
 
 namespace training {
 
 namespace detail {
-
-/// Tells a State, and the States it is made of, how many tokens it has read: visit() tells values only. A State keeps
-/// the places to itself with a `set_position`, or shows them as a model's `blocks` and a block's `layer` do.
-template <class State>
-void set_position(State& state, std::int64_t position) {
-  if constexpr (requires { state.set_position(position); }) {
-    state.set_position(position);
-  } else {
-    state.position = position;
-    if constexpr (requires { state.layer.position; }) set_position(state.layer, position);
-    if constexpr (requires { state.blocks.front().position; })
-      for (auto& block : state.blocks) set_position(block, position);
-  }
-}
 
 /// Throws Error unless visit() and set_position() tell all of `state`: a checkpoint that could not bring it back would
 /// be found out too late.

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+/// @file
+/// A State as bytes: what a session has learned, to be kept, moved and brought back. The bytes are a safetensors file, a
+/// tensor for each part of the State, with model, position and a checksum in its metadata.
+#pragma once
+
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "ttt/core/state_position.hpp"
+#include "ttt/io/checksum.hpp"
+#include "ttt/io/safetensors.hpp"
+#include "ttt/io/safetensors_writer.hpp"
+#include "ttt/layers/sequence_layer.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+namespace detail {
+
+inline constexpr const char* blob_version = "1";
+
+/// The parts of a State in the order of its visitor.
+template <class State>
+auto parts_of(State& state) {
+  using Scalar = typename State::Scalar;
+  std::vector<std::pair<std::string, std::span<Scalar>>> parts;
+  state.visit([&](std::string_view name, VectorView<Scalar> values) {
+    parts.push_back({std::string(name), {values.data(), static_cast<std::size_t>(values.size())}});
+  });
+  return parts;
+}
+
+/// What the metadata of a blob says.
+class BlobMetadata {
+ public:
+  BlobMetadata(const io::Metadata& metadata, std::string name) : metadata_(metadata), name_(std::move(name)) {}
+
+  std::string text(const std::string& key) const {
+    const auto found = metadata_.find(key);
+    if (found == metadata_.end()) throw_unexpected(subject(key), "a value", "none");
+    return found->second;
+  }
+  void require(const std::string& key, const std::string& expected) const {
+    if (const std::string found = text(key); found != expected)
+      throw_unexpected(subject(key), "'" + io::printable(expected) + "'", "'" + io::printable(found) + "'");
+  }
+  /// Far below where positions could wrap.
+  std::int64_t position() const {
+    constexpr std::int64_t most = std::int64_t{1} << 53;
+    const std::string digits = text("position");
+    std::int64_t value = -1;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (error != std::errc() || end != digits.data() + digits.size() || value < 0 || value > most)
+      throw_unexpected(subject("position"), "a whole number from 0 to " + std::to_string(most),
+                       "'" + io::printable(digits) + "'");
+    return value;
+  }
+
+ private:
+  std::string subject(const std::string& key) const { return name_ + ", metadata '" + key + "'"; }
+
+  const io::Metadata& metadata_;
+  std::string name_;
+};
+
+/// Over everything that a blob holds; `parts` name and bytes.
+template <class Parts>
+std::string blob_checksum(const Parts& parts, std::string_view model, std::int64_t position) {
+  io::Checksum checksum;
+  const auto add = [&](std::span<const std::byte> bytes) {
+    const std::uint64_t size = bytes.size();
+    checksum.update(std::as_bytes(std::span(&size, 1)));
+    checksum.update(bytes);
+  };
+  add(std::as_bytes(std::span(model)));
+  add(std::as_bytes(std::span(&position, 1)));
+  for (const auto& [name, values] : parts) {
+    add(std::as_bytes(std::span(name)));
+    add(std::as_bytes(values));
+  }
+  return std::to_string(checksum.value());
+}
+
+}  // namespace detail
+
+/// The bytes of `state`. `model` is the caller's word for the model it belongs to, in UTF-8, which must be the same when
+/// the State is restored: a name, better a checksum of the weights.
+template <SequenceState State>
+std::vector<std::byte> save_state(State& state, const std::string& model) {
+  using Scalar = typename State::Scalar;
+  const auto parts = detail::parts_of(state);
+  std::vector<io::TensorSource> tensors;
+  for (const auto& [name, values] : parts)
+    tensors.push_back(
+        io::tensor_source(name, {static_cast<std::int64_t>(values.size())}, std::span<const Scalar>(values)));
+  return io::safetensors_bytes(tensors,
+                               {{"state", detail::blob_version},
+                                {"model", model},
+                                {"position", std::to_string(state.position)},
+                                {"checksum", detail::blob_checksum(parts, model, state.position)}},
+                               "state of '" + io::printable(model) + "'");
+}
+
+/// Makes `state`, one that the same model made with the same capacity, equal to the saved one. Throws Error naming
+/// `name` and the part, with `state` untouched, for bytes of another model, another size or another kind, and for
+/// damaged ones; the checksum finds damage and proves no origin.
+template <SequenceState State>
+void restore_state(State& state, std::span<const std::byte> bytes, const std::string& model,
+                   const std::string& name = "saved state") {
+  using Scalar = typename State::Scalar;
+  const auto file = io::SafetensorsFile::parse(bytes, name);
+  const detail::BlobMetadata metadata(file.metadata(), name);
+  metadata.require("state", detail::blob_version);
+  metadata.require("model", model);
+  const std::int64_t position = metadata.position();
+  const auto parts = detail::parts_of(state);
+  std::vector<std::pair<std::string, std::span<const std::byte>>> found;
+  for (const auto& [part, values] : parts) {
+    const io::TensorInfo& info = file.at(part);
+    if (info.dtype != *io::dtype_of<Scalar> || file.bytes(info).size() != values.size_bytes())
+      throw_unexpected(name + ", part '" + io::printable(part) + "'",
+                       std::to_string(values.size()) + " of " + std::string(io::dtype_name(*io::dtype_of<Scalar>)),
+                       std::to_string(info.count()) + " of " + std::string(io::dtype_name(info.dtype)));
+    found.push_back({part, file.bytes(info)});
+  }
+  if (file.tensors().size() != parts.size())
+    throw_unexpected(name, std::to_string(parts.size()) + " parts", std::to_string(file.tensors().size()));
+  metadata.require("checksum", detail::blob_checksum(found, model, position));
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    if (!found[i].second.empty()) std::memcpy(parts[i].second.data(), found[i].second.data(), found[i].second.size());
+  set_position(state, position);
+}
+
+TTT_NAMESPACE_END

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+#include "ttt/serving/state_blob.hpp"
+
+#include "io/temporary_folder.hpp"
+#include "support/catch.hpp"
+#include "support/nested_state.hpp"
+
+using namespace ttt;
+using ttt::testing::NestedState;
+using ttt_test::contains;
+using ttt_test::error_of;
+
+namespace {
+
+NestedState<float> filled() {
+  NestedState<float> state = NestedState<float>::of_sizes({3, 0, 5});
+  float value = 0.5F;
+  state.visit([&](std::string_view, VectorView<float> values) {
+    for (float& element : values) element = value *= -1.5F;
+  });
+  state.blocks[0].layer.values[1] = std::numeric_limits<float>::quiet_NaN();
+  set_position(state, 12345);
+  return state;
+}
+
+std::string refusal(std::span<const std::byte> bytes, NestedState<float> state = NestedState<float>::of_sizes({3, 0, 5}),
+                    const std::string& model = "tiny") {
+  const NestedState<float> before = state;
+  const std::string message = error_of<Error>([&] { restore_state(state, bytes, model, "session 7"); });
+  CHECK((message.empty() || state == before));
+  return message;
+}
+
+/// The blob with `from` replaced by `to`, which is as long.
+std::vector<std::byte> changed(std::vector<std::byte> bytes, std::string_view from, std::string_view to) {
+  REQUIRE(from.size() == to.size());
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const std::size_t at = text.find(from);
+  REQUIRE(at != std::string_view::npos);
+  std::memcpy(bytes.data() + at, to.data(), to.size());
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("a restored State equals the saved one bit for bit, with all its positions") {
+  NestedState<float> saved = filled();
+  const auto bytes = save_state(saved, "tiny");
+  NestedState<float> restored = NestedState<float>::of_sizes({3, 0, 5});
+  CHECK_FALSE(restored == saved);
+  restore_state(restored, bytes, "tiny");
+  CHECK(restored == saved);
+  CHECK(restored.blocks[2].layer.position == 12345);
+  CHECK(save_state(restored, "tiny") == bytes);
+}
+
+TEST_CASE("a State of another model, size or scalar is refused and the State untouched") {
+  NestedState<float> saved = filled();
+  const auto bytes = save_state(saved, "tiny");
+  CHECK(contains(refusal(bytes, NestedState<float>::of_sizes({3, 0, 5}), "large"), "session 7", "'model'", "'large'",
+                 "'tiny'"));
+  CHECK(contains(refusal(bytes, NestedState<float>::of_sizes({3, 0, 6})), "blocks.2.layer.values", "6 of F32",
+                 "5 of F32"));
+  CHECK(contains(refusal(bytes, NestedState<float>::of_sizes({3, 0})), "session 7", "2 parts", "found 3"));
+  CHECK(contains(refusal(bytes, NestedState<float>::of_sizes({3, 0, 5, 1})), "'blocks.3.layer.values'", "none"));
+  NestedState<double> wide = NestedState<double>::of_sizes({3, 0, 5});
+  CHECK(contains(error_of<Error>([&] { restore_state(wide, bytes, "tiny"); }), "saved state", "3 of F64", "3 of F32"));
+}
+
+TEST_CASE("damage anywhere is found") {
+  NestedState<float> saved = filled();
+  const auto bytes = save_state(saved, "tiny");
+  for (std::size_t position = 0; position < bytes.size(); ++position) {
+    CAPTURE(position);
+    std::vector<std::byte> damaged = bytes;
+    damaged[position] ^= std::byte{1};
+    const std::string message = refusal(damaged);
+    // White space that pads the header says nothing.
+    CHECK((!message.empty() || bytes[position] == std::byte{' '}));
+    CHECK_FALSE(refusal(std::span(bytes).first(position)).empty());
+  }
+}
+
+TEST_CASE("the position is a whole number in range") {
+  NestedState<float> saved = filled();
+  const auto bytes = save_state(saved, "tiny");
+  for (const std::string_view position : {"-2345", "1234x", " 2345", "1e+99", "NaN45", "+2345"}) {
+    CAPTURE(position);
+    CHECK(contains(refusal(changed(bytes, "12345", position)), "'position'", "whole number"));
+  }
+  CHECK(contains(refusal(changed(bytes, "12345", "12346")), "'checksum'"));
+  saved.position = std::int64_t{1} << 60;
+  CHECK(contains(refusal(save_state(saved, "tiny")), "'position'", "whole number"));
+}
