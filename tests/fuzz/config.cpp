@@ -15,7 +15,7 @@ ttt::ModelConfig read(std::string_view text) {
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   return ttt_fuzz::accept_or_refuse([&] {
     const ttt::ModelConfig config = read({reinterpret_cast<const char*>(data), size});
-    const std::string text = ttt::loaders::config_text(config, "float32");
+    const std::string text = ttt::loaders::config_text(config, ttt::loaders::family_of(config), "float32");
     ttt_fuzz::touch(text);
     ttt::ModelConfig again;
     ttt_fuzz::accept_or_refuse([&] { again = read(text); });

@@ -101,6 +101,8 @@ def seeds():
     yield "resumed_run/unchanged.bin", b""
     yield "resumed_run/two_changes.bin", struct.pack("<IdIq", 5000, 1.5, 80000, -1)
     yield "state/three_blocks.safetensors", state_blob("tiny", 7, [bytes(range(12)), b"", bytes(range(20, 40))])
+    for name in ("gpt2", "llama2", "llama3", "metaspace"):
+        yield f"tokenizer/{name}.json", (HERE.parent / "io" / "tokenizer" / f"{name}.json").read_bytes()
     for folder in sorted((HERE.parent / "golden" / "model").iterdir()):
         if folder.name not in ("mamba", "mamba2") and (folder / "config.json").exists():
             yield f"config/{folder.name}.json", (folder / "config.json").read_bytes()
