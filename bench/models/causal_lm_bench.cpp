@@ -99,7 +99,7 @@ class Reader {
     for (std::size_t first = 0; first + step <= ids_.size(); first += step)
       lm_->model.forward(lm_->weights.views(), std::span(ids_).subspan(first, step), {&segment, 1},
                          ttt::LogitRows::last, {logits_.data(), 1, logits_.size()}, context);
-    ttt::training::detail::set_position(state_, before_);
+    ttt::set_position(state_, before_);
   }
 
  private:

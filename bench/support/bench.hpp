@@ -84,7 +84,7 @@ void move_behind(State& state, Index position, Kind kind) {
     state.visit([&](std::string_view, ttt::VectorView<Scalar> values) {
       for (Scalar& value : values) value = next();
     });
-  ttt::training::detail::set_position(state, position);
+  ttt::set_position(state, position);
 }
 
 }  // namespace bench
