@@ -11,7 +11,7 @@
 #include "support/machine.hpp"
 #include "support/random.hpp"
 #include "ttt/core/state.hpp"
-#include "ttt/training/trainer/restore.hpp"
+#include "ttt/core/state_position.hpp"
 
 namespace bench {
 
