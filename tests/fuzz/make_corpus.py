@@ -81,11 +81,11 @@ def state_blob(model, position, parts):
 
 
 def seeds():
-    every = safetensors({"__metadata__": {"format": "pt"}, "a": tensor("I64", [2], 0, 16), "b": tensor("F64", [1], 16, 24),
-                         "c": tensor("F32", [2, 1], 24, 32), "d": tensor("I32", [], 32, 36),
-                         "e": tensor("BF16", [3], 36, 42), "f": tensor("F16", [1, 1, 1], 42, 44),
-                         "g": tensor("U8", [3], 44, 47), "h": tensor("BOOL", [2], 47, 49), "i": tensor("F32", [0, 7], 49, 49)},
-                        bytes(range(47)) + b"\0\1")
+    every = safetensors(
+        {"__metadata__": {"format": "pt"}, "a": tensor("I64", [2], 0, 16), "b": tensor("F64", [1], 16, 24),
+         "c": tensor("F32", [2, 1], 24, 32), "d": tensor("I32", [], 32, 36), "e": tensor("BF16", [3], 36, 42),
+         "f": tensor("F16", [1, 1, 1], 42, 44), "g": tensor("U8", [3], 44, 47), "h": tensor("BOOL", [2], 47, 49),
+         "i": tensor("F32", [0, 7], 49, 49)}, bytes(range(47)) + b"\0\1")
     yield "safetensors/every_type.safetensors", every
     yield "safetensors/no_tensor.safetensors", safetensors({}, b"")
     yield "safetensors/unordered.safetensors", safetensors(
@@ -96,7 +96,8 @@ def seeds():
     yield "index/two_files.bin", index({"metadata": {"total_size": 9}, "weight_map": names}, first, second)
     yield "index/one_file.bin", index({"weight_map": {"b": "2.safetensors"}}, b"", second)
     yield "checkpoint/two_arrays.bin", checkpoint(
-        [(b"configuration", b"{}"), (b"seed", b"1")], [(b"step", b"int64 [1]", b"12345678"), (b"w", b"float32 [0]", b"")])
+        [(b"configuration", b"{}"), (b"seed", b"1")],
+        [(b"step", b"int64 [1]", b"12345678"), (b"w", b"float32 [0]", b"")])
     yield "checkpoint/empty.bin", checkpoint([], [])
     yield "resumed_run/unchanged.bin", b""
     yield "resumed_run/two_changes.bin", struct.pack("<IdIq", 5000, 1.5, 80000, -1)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Runs a target without libFuzzer: replay FOLDER… gives it every file of the folders, each also cut off at every length
-// and with every byte changed (evenly spread ones where the file is long). Arguments with '-' are libFuzzer's.
+// Runs a target without libFuzzer: replay FOLDER… gives it every file of the folders, each also one byte longer, cut
+// off at every length and with every byte changed (evenly spread ones where the file is long). Arguments with '-' are libFuzzer's.
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -25,6 +25,7 @@ void run(const std::string& input) {
 
 void run_with_changes(const std::string& input) {
   run(input);
+  run(input + '\0');
   const std::size_t step = 1 + input.size() / 500;
   for (std::size_t position = 0; position < input.size(); position += step) {
     run(input.substr(0, position));

@@ -101,7 +101,8 @@ TEST_CASE("names and keys occur once") {
 
 TEST_CASE("a tensor has the members of the format, and may have some that are none") {
   CHECK(refusal(R"({"t":{"dtype":"U8","shape":[1],"later":{"a":[1]},"data_offsets":[0,1]}})", 1).empty());
-  CHECK(contains(refusal(R"({"t":{"dtype":"U8","shape":[1],"x":{"a":1,"a":1},"data_offsets":[0,1]}})", 1), "'a' twice"));
+  CHECK(
+      contains(refusal(R"({"t":{"dtype":"U8","shape":[1],"x":{"a":1,"a":1},"data_offsets":[0,1]}})", 1), "'a' twice"));
   CHECK(contains(refusal(R"({"t":{"x":1,"dtype":"U8","shape":[1],"x":1,"data_offsets":[0,1]}})", 1), "'x' twice"));
   CHECK(contains(refusal(R"({"t":{"dtype":"U8","shape":[1]}})", 1), "tensor 't'", "dtype, shape and data_offsets"));
   CHECK(contains(refusal(R"({"t":{"dtype":"U8","shape":[1],"offsets":[0,1]}})", 1), "tensor 't'", "offsets"));

@@ -23,7 +23,8 @@ NestedState<float> filled() {
   return state;
 }
 
-std::string refusal(std::span<const std::byte> bytes, NestedState<float> state = NestedState<float>::of_sizes({3, 0, 5}),
+std::string refusal(std::span<const std::byte> bytes,
+                    NestedState<float> state = NestedState<float>::of_sizes({3, 0, 5}),
                     const std::string& model = "tiny") {
   const NestedState<float> before = state;
   const std::string message = error_of<Error>([&] { restore_state(state, bytes, model, "session 7"); });

@@ -58,9 +58,8 @@ class SafetensorsSet {
   /// The files of an index, all in its folder (a symbolic link must not lead out of it), each tensor exactly where the
   /// index says and no others. Throws Error naming file and tensor.
   static SafetensorsSet open_index(const std::filesystem::path& path, Access access = Access::copied) {
-    return of_index(read_text_file(path, maximum_header_size), path, [&](const std::string& name) {
-      return SafetensorsFile::open(resolve(path, name), access);
-    });
+    return of_index(read_text_file(path, maximum_header_size), path,
+                    [&](const std::string& name) { return SafetensorsFile::open(resolve(path, name), access); });
   }
 
   /// The same for the text of an index, called `path` in messages; `open_file(name)` gives each file that it names.

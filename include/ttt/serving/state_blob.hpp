@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// @file
-/// A State as bytes: what a session has learned, to be kept, moved and brought back. The bytes are a safetensors file, a
-/// tensor for each part of the State, with model, position and a checksum in its metadata.
+/// A State as bytes: what a session has learned, to be kept, moved and brought back. The bytes are a safetensors file,
+/// a tensor for each part of the State, with model, position and a checksum in its metadata.
 #pragma once
 
 #include <charconv>
@@ -90,8 +90,8 @@ std::string blob_checksum(const Parts& parts, std::string_view model, std::int64
 
 }  // namespace detail
 
-/// The bytes of `state`. `model` is the caller's word for the model it belongs to, in UTF-8, which must be the same when
-/// the State is restored: a name, better a checksum of the weights.
+/// The bytes of `state`. `model` is the caller's word for the model it belongs to, in UTF-8, which must be the same
+/// when the State is restored: a name, better a checksum of the weights.
 template <SequenceState State>
 std::vector<std::byte> save_state(State& state, const std::string& model) {
   using Scalar = typename State::Scalar;

@@ -61,8 +61,8 @@ def valid_file(chance):
     if chance.random() < 0.02:
         text = re.sub(rb'"dtype": ?("\w+")', rb'"dtype":{\1:null}', text, count=1)
     if chance.random() < 0.02:
-        text = re.sub(rb'{"dtype": ?("\w+"), ?"shape": ?(\[[^]]*\]), ?"data_offsets": ?(\[[^]]*\])}', rb"[\1,\2,\3]", text,
-                      count=1)
+        members = rb'{"dtype": ?("\w+"), ?"shape": ?(\[[^]]*\]), ?"data_offsets": ?(\[[^]]*\])}'
+        text = re.sub(members, rb"[\1,\2,\3]", text, count=1)
     return TOKEN.findall(text), chance.randbytes(begin)
 
 

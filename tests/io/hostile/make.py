@@ -44,7 +44,8 @@ def tensors():
     tensor_file("bytes_wrap_to_0", [entry("t", "F64", "[2305843009213693952]", "[0,0]")], b"", "'t'", "counted")
     tensor_file("shape_beyond_offsets", [entry("t", "F32", "[1000000]", "[0,8]")], bytes(8), "'t'",
                 "4000000 bytes for F32", "[0, 8]")
-    tensor_file("offsets_beyond_shape", [entry("t", "F32", "[1]", "[0,8]")], bytes(8), "'t'", "4 bytes for F32", "[0, 8]")
+    tensor_file("offsets_beyond_shape", [entry("t", "F32", "[1]", "[0,8]")], bytes(8), "'t'", "4 bytes for F32",
+                "[0, 8]")
     tensor_file("short", [entry("t", "F32", "[4]", "[0,16]")], bytes(8), "'t'", "within 8 bytes", "[0, 16]")
     tensor_file("long", [entry("t", "U8", "[4]", "[0,4]")], b"abcd" + b"PK\x03\x04", "4 bytes of data", "found 8")
     tensor_file("overlap", [entry("a", "U8", "[4]", "[0,4]"), entry("b", "U8", "[4]", "[2,6]")], bytes(6), "'b'",
@@ -82,7 +83,8 @@ def indices():
         write(f"indices/{name}.safetensors.index.json", text, f"{name}.safetensors.index.json", *words)
     write("indices/part.safetensors", framed("{" + entry("t", "U8", "[1]", "[0,1]") + "}", b"a"))
     EXPECTED.pop()  # this one is good
-    index("parent_folder", {"t": "../tensors/long.safetensors"}, "'t'", "plain file name", "'../tensors/long.safetensors'")
+    index("parent_folder", {"t": "../tensors/long.safetensors"}, "'t'", "plain file name",
+          "'../tensors/long.safetensors'")
     index("own_folder", {"t": "./part.safetensors"}, "'t'", "plain file name")
     index("absolute", {"t": "/etc/part.safetensors"}, "'t'", "plain file name", "'/etc/part.safetensors'")
     index("backslash", {"t": "..\\part.safetensors"}, "'t'", "plain file name")
