@@ -5,36 +5,25 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "examples/program.hpp"
+#include "examples/ttt_lm.hpp"
 #include "support/catch.hpp"
+#include "support/stored_tensors.hpp"
 #include "ttt/io/safetensors_set.hpp"
 #include "ttt/io/safetensors_writer.hpp"
 
 namespace {
 
 using namespace ttt_test;
+using ttt_test::operator+;
 using nlohmann::json;
-using Arguments = std::vector<std::string>;
+using ttt::testing::Tensors;
 namespace io = ttt::io;
 
-Arguments operator+(Arguments a, const Arguments& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
-#ifdef TTT_EMULATOR
-const std::string emulator = TTT_EMULATOR;
-#else
-const std::string emulator;
-#endif
-
-Outcome run(const Arguments& arguments) { return Program(emulator, TTT_LM_PROGRAM, arguments).wait(); }
 Outcome run_script(const std::string& name, const Arguments& arguments) {
   const std::string script = std::string(TTT_SOURCE_DIR) + "/examples/python/" + name;
   return Program("", TTT_PYTHON, Arguments{"-B", script} + arguments).wait();
 }
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 std::ptrdiff_t lines(const std::string& text) { return std::count(text.begin(), text.end(), '\n'); }
 
 std::string golden_model(const std::string& name) { return std::string(TTT_GOLDEN_DIR) + "/model/" + name; }
@@ -73,30 +62,6 @@ struct Golden {
         std::array{io::tensor_source("input_ids", ids_shape, std::span<const std::int64_t>(ids)),
                    io::tensor_source("logits", logits_shape, std::span<const float>(logits)),
                    io::tensor_source("loss", {static_cast<std::int64_t>(loss.size())}, std::span<const float>(loss))});
-  }
-};
-
-/// The tensors of a folder's single file, to be changed and written back.
-struct Tensors {
-  struct Stored {
-    io::DType dtype;
-    std::vector<std::int64_t> shape;
-    std::vector<std::byte> bytes;
-    friend bool operator==(const Stored&, const Stored&) = default;
-  };
-  std::map<std::string, Stored> all;
-
-  explicit Tensors(const std::string& folder) {
-    const auto set = io::open_set(folder);
-    for (const auto& info : set.tensors()) {
-      const auto bytes = set.bytes(info);
-      all[info.name] = {info.dtype, info.shape, {bytes.begin(), bytes.end()}};
-    }
-  }
-  void write(const std::string& folder) const {
-    std::vector<io::TensorSource> sources;
-    for (const auto& [name, tensor] : all) sources.push_back({name, tensor.dtype, tensor.shape, tensor.bytes});
-    io::write_safetensors(folder + "/model.safetensors", sources);
   }
 };
 

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "examples/program.hpp"
+#include "examples/ttt_lm.hpp"
 #include "support/catch.hpp"
 #include "ttt/io/safetensors_set.hpp"
 #include "ttt/io/safetensors_writer.hpp"
@@ -16,24 +16,9 @@
 namespace {
 
 using namespace ttt_test;
+using ttt_test::operator+;
 using nlohmann::json;
-using Arguments = std::vector<std::string>;
 
-Arguments operator+(Arguments a, const Arguments& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
-#ifdef TTT_EMULATOR
-const std::string emulator = TTT_EMULATOR;
-#else
-const std::string emulator;
-#endif
-const std::string program = TTT_LM_PROGRAM;
-
-Outcome run(const Arguments& arguments) { return Program(emulator, program, arguments).wait(); }
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 bool is_one_line(const std::string& text) { return std::count(text.begin(), text.end(), '\n') == 1 && text.back() == '\n'; }
 
 /// Text in which there is something to learn.

@@ -4,29 +4,16 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "examples/program.hpp"
+#include "examples/ttt_lm.hpp"
 #include "support/catch.hpp"
 #include "ttt/io/tokenizer.hpp"
 
 namespace {
 
 using namespace ttt_test;
+using ttt_test::operator+;
 using nlohmann::json;
-using Arguments = std::vector<std::string>;
 
-Arguments operator+(Arguments a, const Arguments& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
-#ifdef TTT_EMULATOR
-const std::string emulator = TTT_EMULATOR;
-#else
-const std::string emulator;
-#endif
-
-Outcome run(const Arguments& arguments) { return Program(emulator, TTT_LM_PROGRAM, arguments).wait(); }
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 std::string sample_text() {
   std::string text;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "ttt/io/bpe_training/pairs.hpp"
+#include "ttt/io/json_header.hpp"
 #include "ttt/io/tokenizer/byte_alphabet.hpp"
 #include "ttt/io/tokenizer/words.hpp"
 
@@ -46,12 +47,6 @@ inline std::vector<unsigned char> ordered_bytes() {
   std::sort(bytes.begin(), bytes.end(),
             [](unsigned char a, unsigned char b) { return byte_alphabet.code(a) < byte_alphabet.code(b); });
   return bytes;
-}
-
-inline std::string json_string(const std::string& text) {
-  std::string result = "\"";
-  for (const char c : text) result += c == '"' || c == '\\' ? std::string{'\\', c} : std::string(1, c);
-  return result + "\"";
 }
 
 }  // namespace detail
@@ -111,12 +106,17 @@ inline std::string BpeVocabulary::json() const {
     "ignore_merges": false,
     "vocab": {)";
   const auto spelt = [&](std::size_t id) { return detail::byte_alphabet.spell(tokens[id]); };
-  for (std::size_t id = 0; id < tokens.size(); ++id)
-    text += (id > 0 ? ",\n" : "\n") + ("      " + detail::json_string(spelt(id)) + ": " + std::to_string(id));
+  const auto append_item = [&](std::size_t i, const std::string& item) {
+    text += i > 0 ? ",\n      " : "\n      ";
+    append_json_string(text, item);
+  };
+  for (std::size_t id = 0; id < tokens.size(); ++id) {
+    append_item(id, spelt(id));
+    text += ": " + std::to_string(id);
+  }
   text += "\n    },\n    \"merges\": [";
   for (std::size_t i = 0; i < merges.size(); ++i)
-    text += (i > 0 ? ",\n" : "\n") +
-            ("      " + detail::json_string(spelt(merges[i].first) + " " + spelt(merges[i].second)));
+    append_item(i, spelt(merges[i].first) + " " + spelt(merges[i].second));
   return text + "\n    ]\n  }\n}\n";
 }
 

@@ -2,25 +2,17 @@
 #include <string>
 
 #include "support/catch.hpp"
+#include "support/error_message.hpp"
 #include "ttt/core/error.hpp"
 #include "ttt/models/loaders/config_json.hpp"
 
 using namespace ttt;
+using ttt::testing::error_message;
 using loaders::ConfigJson;
 
 namespace {
 
 ConfigJson parse(const std::string& text) { return ConfigJson(text, "config.json"); }
-
-template <class Function>
-std::string error_message(Function&& function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 std::string parse_error(const std::string& text) {
   return error_message([&] { parse(text); });

@@ -10,24 +10,18 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/error_message.hpp"
+#include "support/stored_tensors.hpp"
 #include "training/temporary_folder.hpp"
 
 using namespace ttt;
+using ttt::testing::error_message;
+using ttt::testing::Tensors;
 using ttt_test::TemporaryFolder;
 namespace fs = std::filesystem;
 using Status = TensorInspection::Status;
 
 namespace {
-
-template <class Function>
-std::string error_message(Function&& function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 std::string read(const fs::path& path) { return io::read_text_file(path, std::size_t{1} << 24); }
 nlohmann::json config_of(const fs::path& folder) { return nlohmann::json::parse(read(folder / "config.json")); }
@@ -55,34 +49,6 @@ auto parameters_of(const ModelConfig& config) {
   initialize(parameters.views(), 1);
   return parameters;
 }
-
-/// Tensors of a file by name, to be changed and written back.
-struct Tensors {
-  struct Stored {
-    io::DType dtype;
-    std::vector<std::int64_t> shape;
-    std::vector<std::byte> bytes;
-    friend bool operator==(const Stored&, const Stored&) = default;
-
-    void set(std::size_t index, float value) { std::memcpy(bytes.data() + 4 * index, &value, sizeof value); }
-  };
-  std::map<std::string, Stored> all;
-  io::Metadata metadata;
-
-  explicit Tensors(const fs::path& folder) {
-    const auto set = io::open_set(folder);
-    metadata = set.metadata();
-    for (const auto& info : set.tensors()) {
-      const auto bytes = set.bytes(info);
-      all[info.name] = {info.dtype, info.shape, {bytes.begin(), bytes.end()}};
-    }
-  }
-  void write(const fs::path& folder) const {
-    std::vector<io::TensorSource> sources;
-    for (const auto& [name, tensor] : all) sources.push_back({name, tensor.dtype, tensor.shape, tensor.bytes});
-    io::write_safetensors(folder / "model.safetensors", sources, metadata);
-  }
-};
 
 /// A saved tiny model.
 struct Saved {

@@ -15,27 +15,18 @@
 
 #include "io/hostile/expected.hpp"
 #include "support/catch.hpp"
+#include "support/error_message.hpp"
 #include "training/temporary_folder.hpp"
 #include "ttt/models/loaders/model_folder.hpp"
 
 using namespace ttt;
+using ttt::testing::error_message;
 using ttt_test::TemporaryFolder;
 namespace fs = std::filesystem;
 
 namespace {
 
 using Parameters = ParameterStore<LoadedModel<float>::Model::Parameters>;
-
-/// The message of the Error that `function` throws.
-template <class Function>
-std::string error_message(Function&& function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 std::string read(const fs::path& path) { return io::read_text_file(path, std::size_t{1} << 24); }
 
