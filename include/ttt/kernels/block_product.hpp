@@ -38,9 +38,8 @@ template <class P, int Rows, int Packs, class Scalar>
 TTT_INLINE void block_tile(const Left<Scalar>& a, const Scalar* b, Index b_row, Index inner, ChainStart<Scalar> start,
                            Scalar* c, Index c_row) {
   P sum[Rows * Packs];
-  TTT_UNROLL for (int r = 0; r < Rows; ++r)
-    TTT_UNROLL for (int p = 0; p < Packs; ++p)
-      sum[r * Packs + p] = start.data ? P::load(start.data + r * start.stride + p * P::size) : P(Scalar(0));
+  TTT_UNROLL for (int r = 0; r < Rows; ++r) TTT_UNROLL for (int p = 0; p < Packs; ++p) sum[r * Packs + p] =
+      start.data ? P::load(start.data + r * start.stride + p * P::size) : P(Scalar(0));
   const Scalar* left = a.data;
   for (Index k = 0; k < inner; ++k, left += a.column_stride, b += b_row) {
     P right[Packs];
@@ -53,52 +52,54 @@ TTT_INLINE void block_tile(const Left<Scalar>& a, const Scalar* b, Index b_row, 
       TTT_UNROLL for (int p = 0; p < Packs; ++p) sum[r * Packs + p] = simd::fma(factor, right[p], sum[r * Packs + p]);
     }
   }
-  TTT_UNROLL for (int r = 0; r < Rows; ++r)
-    TTT_UNROLL for (int p = 0; p < Packs; ++p) sum[r * Packs + p].store(c + r * c_row + p * P::size);
+  TTT_UNROLL for (int r = 0; r < Rows; ++r) TTT_UNROLL for (int p = 0; p < Packs; ++p) sum[r * Packs + p].store(
+      c + r * c_row + p * P::size);
 }
 
-/// The tile with `rows` rows, at most `Rows`.
-template <class P, int Rows, int Packs, class Scalar>
-TTT_INLINE void block_tile_of(Index rows, const Left<Scalar>& a, const Scalar* b, Index b_row, Index inner,
-                              ChainStart<Scalar> start, Scalar* c, Index c_row) {
-  if (rows == Rows)
-    block_tile<P, Rows, Packs>(a, b, b_row, inner, start, c, c_row);
-  else if constexpr (Rows > 1)
-    block_tile_of<P, Rows - 1, Packs>(rows, a, b, b_row, inner, start, c, c_row);
-}
-
-/// All rows of a strip of columns, in tiles of nearly equal height.
-template <class P, int Rows, int Packs, class Scalar>
-void block_strip(const Left<Scalar>& a, const Scalar* b, Index b_row, InnerRange range, ChainStart<Scalar> start,
-                 Scalar* c, Index c_row) {
-  Index r = 0;
-  for (Index tiles = (a.rows + Rows - 1) / Rows; tiles > 0; --tiles) {
-    const Index rows = (a.rows - r + tiles - 1) / tiles;
-    const Left<Scalar> part(a.data + r * a.row_stride, rows, a.columns, a.row_stride, a.column_stride);
-    block_tile_of<P, Rows, Packs>(rows, part, b, b_row, range.of_rows(r + rows), start.rows(r), c + r * c_row, c_row);
-    r += rows;
+/// C = start + A · B for the rows of a tile and all columns: the fewer rows, the wider the tiles, so that eight or more
+/// chains are open.
+template <class Arch, int Rows, class Scalar>
+TTT_INLINE void block_rows(const Left<Scalar>& a, MatrixView<const Scalar> b, Index inner, ChainStart<Scalar> start,
+                           Scalar* c, Index c_row) {
+  using Wide = simd::Pack<Scalar, Arch>;
+  constexpr int widest = Rows == 1 ? 8 : Rows <= 3 ? 4 : 2;
+  Index n = 0;
+  const auto tiles = [&]<class P, int Packs>() TTT_INLINE_LAMBDA {
+    for (; n + Packs * P::size <= b.columns(); n += Packs * P::size)
+      block_tile<P, Rows, Packs>(a, b.data() + n, b.stride(), inner, start.columns(n), c + n, c_row);
+  };
+  if constexpr (Wide::size > 1) {
+    tiles.template operator()<Wide, widest>();
+    if constexpr (widest > 2) tiles.template operator()<Wide, 2>();
+    tiles.template operator()<Wide, 1>();
   }
+  tiles.template operator()<simd::Pack<Scalar, simd::Generic>, 1>();
 }
 
-/// C = start + A · B over all columns: the fewer rows, the wider the tiles, so that eight or more chains are open.
+/// The same with as many rows as `a`, at most `Rows`.
+template <class Arch, int Rows, class Scalar>
+TTT_INLINE void block_rows_of(const Left<Scalar>& a, MatrixView<const Scalar> b, Index inner, ChainStart<Scalar> start,
+                              Scalar* c, Index c_row) {
+  if (a.rows == Rows)
+    block_rows<Arch, Rows>(a, b, inner, start, c, c_row);
+  else if constexpr (Rows > 1)
+    block_rows_of<Arch, Rows - 1>(a, b, inner, start, c, c_row);
+}
+
+/// C = start + A · B in tiles of nearly equal height, each along all columns: rows far apart in memory, a power of two
+/// often, are walked side by side and not down.
 template <class Arch, class Scalar>
 void block_product(const Left<Scalar>& a, MatrixView<const Scalar> b, InnerRange range, ChainStart<Scalar> start,
                    MatrixView<Scalar> c) {
   TTT_ASSERT(a.columns == b.rows() && a.rows == c.rows() && b.columns() == c.columns(), "shapes of a product disagree");
-  using Wide = simd::Pack<Scalar, Arch>;
-  const Index columns = c.columns();
-  Index n = 0;
-  const auto strips = [&]<class P, int Rows, int Packs>() TTT_INLINE_LAMBDA {
-    for (; n + Packs * P::size <= columns; n += Packs * P::size)
-      block_strip<P, Rows, Packs>(a, b.data() + n, b.stride(), range, start.columns(n), c.data() + n, c.stride());
-  };
-  if constexpr (Wide::size > 1) {
-    if (a.rows == 1) strips.template operator()<Wide, 1, 8>();
-    if (a.rows <= 3) strips.template operator()<Wide, 3, 4>();
-    strips.template operator()<Wide, 6, 2>();
-    strips.template operator()<Wide, 6, 1>();
+  constexpr int most = 6;
+  Index r = 0;
+  for (Index tiles = (a.rows + most - 1) / most; tiles > 0; --tiles) {
+    const Index rows = (a.rows - r + tiles - 1) / tiles;
+    block_rows_of<Arch, most>(a.block(r, rows, 0, a.columns), b, range.of_rows(r + rows), start.rows(r), c.row(r),
+                              c.stride());
+    r += rows;
   }
-  strips.template operator()<simd::Pack<Scalar, simd::Generic>, 6, 1>();
 }
 
 }  // namespace detail

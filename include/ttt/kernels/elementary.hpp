@@ -21,8 +21,9 @@ struct ExpConstants<float> {
   static constexpr float magic = 12582912.0F;  // 1.5 * 2^23
   static constexpr float high = 0.693359375F, low = -2.12194440e-4F;
   static constexpr float smallest = -87.0F, largest = 88.0F;
-  // 1/k! from k = 7 down: the remainder is below 6e-9 for |r| <= ln2 / 2.
-  static constexpr std::array<float, 8> taylor{1.F / 5040, 1.F / 720, 1.F / 120, 1.F / 24, 1.F / 6, .5F, 1.F, 1.F};
+  // From the highest power down: 1 + r + r² q(r) with the smallest relative error for |r| <= ln2 / 2, below 4e-9.
+  static constexpr std::array<float, 7> powers{
+      1.38145988e-3F, 8.36871658e-3F, 4.16683890e-2F, 1.66665211e-1F, 4.99999940e-1F, 1.F, 1.F};
 };
 template <>
 struct ExpConstants<double> {
@@ -30,7 +31,7 @@ struct ExpConstants<double> {
   static constexpr double high = 6.93147180369123816490e-01, low = 1.90821492927058770002e-10;
   static constexpr double smallest = -708.0, largest = 709.0;
   // 1/k! from k = 13 down: the remainder is below 5e-18 for |r| <= ln2 / 2.
-  static constexpr std::array<double, 14> taylor{
+  static constexpr std::array<double, 14> powers{
       1. / 6227020800, 1. / 479001600, 1. / 39916800, 1. / 3628800, 1. / 362880, 1. / 40320, 1. / 5040,
       1. / 720,        1. / 120,       1. / 24,       1. / 6,       .5,          1.,         1.};
 };
@@ -45,8 +46,8 @@ TTT_INLINE simd::Pack<Scalar, Arch> exp_in_range(simd::Pack<Scalar, Arch> x) {
   const P shifted = simd::fma(x, P(Scalar(1.4426950408889634)), P(Constants::magic));
   const P n = shifted - P(Constants::magic);
   const P r = simd::fma(n, P(-Constants::low), simd::fma(n, P(-Constants::high), x));
-  P sum(Constants::taylor[0]);
-  for (std::size_t k = 1; k < Constants::taylor.size(); ++k) sum = simd::fma(sum, r, P(Constants::taylor[k]));
+  P sum(Constants::powers[0]);
+  for (std::size_t k = 1; k < Constants::powers.size(); ++k) sum = simd::fma(sum, r, P(Constants::powers[k]));
   return simd::scale_by_power_of_two(sum, shifted);
 }
 /// x where it is within the limits, else the nearest of them; NaN stays NaN.
@@ -62,6 +63,14 @@ template <class Scalar, class Arch>
 TTT_INLINE simd::Pack<Scalar, Arch> exp(simd::Pack<Scalar, Arch> x) {
   using Constants = detail::ExpConstants<Scalar>;
   return detail::exp_in_range(detail::clamp(Constants::smallest, Constants::largest, x));
+}
+
+/// eˣ for x up to the largest argument of `exp`, and exactly 0 below the smallest: a weight relative to a maximum.
+template <class Scalar, class Arch>
+TTT_INLINE simd::Pack<Scalar, Arch> weight_exp(simd::Pack<Scalar, Arch> x) {
+  using P = simd::Pack<Scalar, Arch>;
+  // What is out of range is not clamped first, as it is thrown away.
+  return simd::select(x < P(detail::ExpConstants<Scalar>::smallest), P(Scalar(0)), detail::exp_in_range(x));
 }
 
 /// Logistic function 1 / (1 + e⁻ˣ).

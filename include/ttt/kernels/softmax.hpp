@@ -36,13 +36,6 @@ TTT_INLINE Scalar row_maximum(const Scalar* x, Index size) {
   return across > largest ? across : largest;
 }
 
-/// e^(x − shift), exactly 0 where a masked x = −∞ or the exponential leaves the normal numbers.
-template <class P, class Scalar>
-TTT_INLINE P shifted_exp(P x, Scalar shift) {
-  const P shifted = x - P(shift);
-  return simd::select(shifted < P(ExpConstants<Scalar>::smallest), P(Scalar(0)), kernels::exp(shifted));
-}
-
 /// Σ e^(x − shift) over a row. `keep(pack, i)` sees every exponential. Packs are summed eight at a time before they go
 /// into the accumulator, so the relative error stays below a dozen roundings however long the row is.
 template <class Arch, class Scalar, class Keep>
@@ -52,7 +45,7 @@ TTT_INLINE Accumulator<Scalar> sum_exponentials(const Scalar* x, Index size, Sca
   for (Index first = 0; first < size; first += block)
     sum += simd::sum_packs<Scalar, Arch>(size - first < block ? size - first : block,
                                          [&]<class P>(P, Index i) TTT_INLINE_LAMBDA {
-                                           const P value = shifted_exp(P::load(x + first + i), shift);
+                                           const P value = weight_exp(P::load(x + first + i) - P(shift));
                                            keep(value, first + i);
                                            return value;
                                          });

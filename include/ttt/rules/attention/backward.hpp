@@ -81,7 +81,7 @@ struct BackwardRows {
     for (Index r = 0; r < scores.rows(); ++r) {
       const P shift(log_sum[row + r]), less(delta[row + r]);
       for (Index i = 0; i < scores.columns(); i += P::size) {
-        const P weight = weight_of(P::load(scores.row(r) + i) - shift);
+        const P weight = kernels::weight_exp(P::load(scores.row(r) + i) - shift);
         weight.store(scores.row(r) + i);
         (weight * (P::load(d_weights.row(r) + i) - less)).store(d_weights.row(r) + i);
       }

@@ -47,7 +47,7 @@ struct RunningSoftmax {
     std::copy(maximum.begin(), maximum.end(), factor.begin());
     for_each([&](Index row, Scalar* scores, Index count) { raise_maximum<Arch>(row, scores, count); });
     simd::for_each_pack<Scalar, Arch>(maximum.size(), [&]<class P>(P, Index r) TTT_INLINE_LAMBDA {
-      const P shrink = weight_of(P::load(factor.data() + r) - P::load(maximum.data() + r));
+      const P shrink = kernels::weight_exp(P::load(factor.data() + r) - P::load(maximum.data() + r));
       shrink.store(factor.data() + r);
       (P::load(sum.data() + r) * shrink).store(sum.data() + r);
     });
@@ -68,7 +68,7 @@ struct RunningSoftmax {
     const P largest(maximum[row]);
     P block_sum(Scalar(0));
     for (Index i = 0; i < count; i += P::size) {
-      const P weight = weight_of(P::load(scores + i) - largest);
+      const P weight = kernels::weight_exp(P::load(scores + i) - largest);
       weight.store(scores + i);
       block_sum = block_sum + weight;
     }

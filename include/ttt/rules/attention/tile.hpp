@@ -132,13 +132,6 @@ Scalar score_scale(const AttentionShape& shape) {
   return Scalar(1) / sqrt(static_cast<Scalar>(shape.head_width));
 }
 
-/// e^x, exactly 0 below the range of the exponential: a masked score weighs nothing.
-template <class Scalar, class Arch>
-TTT_INLINE simd::Pack<Scalar, Arch> weight_of(simd::Pack<Scalar, Arch> x) {
-  using P = simd::Pack<Scalar, Arch>;
-  return simd::select(x < P(kernels::detail::ExpConstants<Scalar>::smallest), P(Scalar(0)), kernels::exp(x));
-}
-
 }  // namespace detail
 
 }  // namespace rules
