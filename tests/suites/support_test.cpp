@@ -12,10 +12,11 @@
 #include "support/compare.hpp"
 #include "support/golden.hpp"
 
-#if defined(__has_feature)
-#define TTT_TEST_THREAD_SANITIZER __has_feature(thread_sanitizer)
-#elif defined(__SANITIZE_THREAD__)
+// Eigen defines a __has_feature that knows nothing where the compiler has none.
+#if defined(__SANITIZE_THREAD__)
 #define TTT_TEST_THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#define TTT_TEST_THREAD_SANITIZER __has_feature(thread_sanitizer)
 #else
 #define TTT_TEST_THREAD_SANITIZER 0
 #endif

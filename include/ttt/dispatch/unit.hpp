@@ -25,12 +25,7 @@ namespace detail {
 
 class KernelTableBuilder {
  public:
-  consteval explicit KernelTableBuilder(const char* instruction_set) {
-    table_.instruction_set = instruction_set;
-    table_.version = dispatch::table_version;
-    add_kernels<float>();
-    add_kernels<double>();
-  }
+  consteval explicit KernelTableBuilder(const char* instruction_set);
   consteval KernelTable table() const { return table_; }
 
  private:
@@ -74,6 +69,14 @@ class KernelTableBuilder {
   KernelTable table_;
   bool added_[2][dispatch::kernel_count] = {};
 };
+
+// Behind the class, because clang 16 evaluates no member template whose body comes after the call.
+consteval KernelTableBuilder::KernelTableBuilder(const char* instruction_set) {
+  table_.instruction_set = instruction_set;
+  table_.version = dispatch::table_version;
+  add_kernels<float>();
+  add_kernels<double>();
+}
 
 }  // namespace detail
 
