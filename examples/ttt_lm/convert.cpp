@@ -17,8 +17,10 @@ int convert(const ConvertOptions& options, const CommonOptions& common) {
                                                      {"f64", ttt::io::DType::F64}};
   if (!options.force && has_model(options.out))
     throw ttt::Error(options.out + ": holds a model already; --force overwrites it");
-  ttt::FolderConversion conversion{options.family, std::nullopt};
+  ttt::FolderConversion conversion;
+  conversion.model_type = options.family;
   if (!options.dtype.empty()) conversion.dtype = dtypes.at(options.dtype);
+  if (options.shard_size > 0) conversion.largest_part = options.shard_size;
   convert_model(options.model, options.out, conversion);
   Terminal terminal(common.quiet);
   if (common.json)

@@ -96,6 +96,7 @@ struct VerifyOptions {
 
 struct ConvertOptions {
   std::string model, family, dtype, out;  ///< empty family, dtype: as they are
+  std::uint64_t shard_size = 0;           ///< bytes; 0: one file
   bool force = false;
 };
 

@@ -188,6 +188,16 @@ TEST_CASE("convert writes other numbers and other kinds of folders") {
   REQUIRE(convert(folder / "general", "llama", {"--to", "llama"}).exit_code == 0);
   CHECK(Tensors(folder / "llama").all == Tensors(source).all);
 
+  REQUIRE(convert(source, "parts", {"--shard-size", "10kB"}).exit_code == 0);
+  CHECK(std::filesystem::exists(folder / "parts/model.safetensors.index.json"));
+  CHECK_FALSE(std::filesystem::exists(folder / "parts/model.safetensors"));
+  CHECK(run({"verify", folder / "parts", golden_logits("llama")}).exit_code == 0);
+  CHECK(Tensors(folder / "parts").all == Tensors(source).all);
+  check_refused(folder, {"convert", source, "--out", folder / "parts", "--shard-size", "20kB", "--force"}, 1,
+                {"index.json", "no index of another set"});
+  check_refused(folder, {"convert", source, "--out", folder / "other", "--shard-size", "0"}, 2, {"--shard-size"});
+  check_refused(folder, {"convert", source, "--out", folder / "other", "--shard-size", "many"}, 2, {"--shard-size"});
+
   check_refused(folder, {"convert", source, "--to", "ttt", "--out", folder / "other"}, 1,
                 {source, "kind ttt", "attention with the transformer backbone"});
   check_refused(folder, {"convert", source, "--out", folder / "llama"}, 1, {folder / "llama", "--force"});

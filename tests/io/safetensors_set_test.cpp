@@ -128,6 +128,45 @@ TEST_CASE("a link out of the folder is refused, one inside is followed") {
   CHECK_FALSE(error_of<ttt::Error>([&] { open_set(folder.path()); }).empty());
 }
 
+TEST_CASE("a set is written in parts that are not too large, and read back as one") {
+  const TemporaryFolder folder;
+  const std::vector<float> many(10, 0.5f);
+  const std::vector<TensorSource> tensors{
+      tensor_source("d", {3}, std::span(values)), tensor_source("a \"1\"", {10}, std::span(many)),
+      tensor_source("c", {3}, std::span(values)), tensor_source("b", {3}, std::span(values))};
+  const Metadata metadata{{"format", "pt"}};
+  write_safetensors_set(folder.path(), tensors, metadata, 24);  // the large one has a part of its own
+  const SafetensorsSet set = open_set(folder.path());
+  CHECK(folder.file_count() == 4);
+  CHECK(set.metadata() == metadata);
+  CHECK(set.tensors().size() == 4);
+  for (const TensorSource& tensor : tensors) CHECK(std::ranges::equal(set.bytes(set.at(tensor.name)), tensor.bytes));
+  CHECK(set.file_of("d").path().filename() == "model-00001-of-00003.safetensors");
+  CHECK(set.file_of("a \"1\"").path().filename() == "model-00002-of-00003.safetensors");
+  CHECK(set.file_of("b").path().filename() == "model-00003-of-00003.safetensors");
+  CHECK(contains(ttt_test::read_bytes(folder / "model.safetensors.index.json"), "\"total_size\": 76\n"));
+  CHECK(contains(error_of<ttt::Error>([&] { write_safetensors_set(folder.path(), tensors, metadata, 12); }),
+                 "index.json", "no index of another set"));
+  CHECK(folder.file_count() == 4);
+
+  write_safetensors_set(folder.path(), tensors, metadata, 76, "one");
+  CHECK(std::filesystem::exists(folder / "one.safetensors"));
+  CHECK(folder.file_count() == 5);
+  write_safetensors_set(folder.path(), tensors, metadata, 75, "one");  // takes the place of the single file
+  CHECK(open_set(folder.path(), Access::copied, "one").tensors().size() == 4);
+  CHECK_FALSE(std::filesystem::exists(folder / "one.safetensors"));
+}
+
+TEST_CASE("no part of a set is written when one of its tensors cannot be") {
+  const TemporaryFolder folder;
+  std::vector<TensorSource> tensors{tensor_source("a", {3}, std::span(values)),
+                                    tensor_source("b", {4}, std::span(values))};
+  CHECK(contains(error_of<ttt::Error>([&] { write_safetensors_set(folder.path(), tensors, {}, 12); }), "tensor 'b'"));
+  tensors[1] = tensors[0];
+  CHECK(contains(error_of<ttt::Error>([&] { write_safetensors_set(folder.path(), tensors, {}, 12); }), "'a' twice"));
+  CHECK(folder.file_count() == 0);
+}
+
 TEST_CASE("a damaged index is refused") {
   const TemporaryFolder folder;
   const std::string deep(3000, '[');

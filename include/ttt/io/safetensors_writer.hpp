@@ -152,5 +152,75 @@ inline std::vector<std::byte> safetensors_bytes(std::span<const TensorSource> te
   return bytes;
 }
 
+namespace detail {
+
+/// The tensors cut, in their order, into parts of at most `largest_part` bytes; a larger tensor is a part by itself.
+inline std::vector<std::span<const TensorSource>> parts_of(std::span<const TensorSource> tensors,
+                                                           std::size_t largest_part) {
+  std::vector<std::span<const TensorSource>> parts;
+  std::size_t first = 0, size = 0;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const std::size_t bytes = tensors[i].bytes.size();
+    if (i > first && (size > largest_part || bytes > largest_part - size)) {
+      parts.push_back(tensors.subspan(first, i - first));
+      first = i;
+      size = 0;
+    }
+    size += bytes;
+  }
+  parts.push_back(tensors.subspan(first));
+  return parts;
+}
+
+/// `model-00002-of-00003.safetensors`, as the Python packages name them.
+inline std::string part_name(const std::string& stem, std::size_t number, std::size_t count) {
+  const auto digits = [](std::size_t value) {
+    const std::string text = std::to_string(value);
+    return std::string(text.size() < 5 ? 5 - text.size() : 0, '0') + text;
+  };
+  return stem + "-" + digits(number + 1) + "-of-" + digits(count) + ".safetensors";
+}
+
+inline std::string index_text(const std::vector<std::span<const TensorSource>>& parts, const std::string& stem) {
+  std::size_t size = 0;
+  std::string map;
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    for (const TensorSource& tensor : parts[i]) {
+      size += tensor.bytes.size();
+      map += map.empty() ? "\n    " : ",\n    ";
+      append_json_string(map, tensor.name);
+      map += ": ";
+      append_json_string(map, part_name(stem, i, parts.size()));
+    }
+  return "{\n  \"metadata\": {\n    \"total_size\": " + std::to_string(size) + "\n  },\n  \"weight_map\": {" + map +
+         "\n  }\n}\n";
+}
+
+}  // namespace detail
+
+/// Writes the set `stem` into `folder`: `stem.safetensors` if its tensors take at most `largest_part` bytes, else parts
+/// of at most so many (a larger tensor has its own) and `stem.safetensors.index.json`, as the Python packages do. All
+/// parts carry the metadata.
+///
+/// At every moment `open_set(folder, …, stem)` is the old set or the new one: nobody reads parts before the index is
+/// there, and an old `stem.safetensors`, which comes before an index, is removed after it. Throws Error as
+/// write_safetensors does, before anything is written; also when there is an index already, whose parts would be lost.
+inline void write_safetensors_set(const std::filesystem::path& folder, std::span<const TensorSource> tensors,
+                                  const Metadata& metadata, std::size_t largest_part,
+                                  const std::string& stem = "model") {
+  const std::filesystem::path single = folder / (stem + ".safetensors"),
+                              index = folder / (stem + ".safetensors.index.json");
+  const auto parts = detail::parts_of(tensors, largest_part);
+  if (parts.size() == 1) return write_safetensors(single, tensors, metadata);
+  detail::check_sources(tensors, metadata, index.string());
+  std::error_code error;
+  if (std::filesystem::exists(index, error)) throw_unexpected(index.string(), "no index of another set", "one");
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    write_safetensors(folder / detail::part_name(stem, i, parts.size()), parts[i], metadata);
+  write_file_atomically(index, [&](OutputFile& output) { output.write(detail::index_text(parts, stem)); });
+  std::filesystem::remove(single, error);
+  if (error) throw_system_error(single, "remove", error.value());
+}
+
 }  // namespace io
 TTT_NAMESPACE_END

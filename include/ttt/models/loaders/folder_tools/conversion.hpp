@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +19,8 @@ TTT_NAMESPACE_BEGIN
 struct FolderConversion {
   std::string model_type;          ///< the family; empty: as it is
   std::optional<io::DType> dtype;  ///< F64, F32, BF16 or F16, nearest, ties to even; none: every tensor as it is
+  /// Bytes of tensors from which on they are cut into several files, as write_safetensors_set does.
+  std::size_t largest_part = std::numeric_limits<std::size_t>::max();
 };
 
 namespace loaders::detail {
@@ -121,8 +124,9 @@ inline void carry_over_files(const std::filesystem::path& from, const std::files
 /// nothing. Keys of config.json that no family knows, metadata and other files (a tokenizer.json) are carried over.
 ///
 /// Throws Error, with nothing written, for a folder that does not load, a kind that cannot hold its model, a number
-/// beyond the range of the new type, and when the two folders are the same. `Scalar` is that of the model whose tensors
-/// these are, and of no consequence to the numbers.
+/// beyond the range of the new type, when the two folders are the same, and when several files are to be written where
+/// a model in several files is. `Scalar` is that of the model whose tensors these are, and of no consequence to the
+/// numbers.
 template <class Scalar>
 void convert_model_folder(const std::filesystem::path& from, const std::filesystem::path& to,
                           const FolderConversion& conversion) {
@@ -148,11 +152,10 @@ void convert_model_folder(const std::filesystem::path& from, const std::filesyst
     bytes.push_back(detail::converted_bytes(stored, dtype));
     tensors.push_back({renamed[i].name, dtype, renamed[i].shape, bytes.back()});
   }
-  detail::make_folder(to);
-  detail::carry_over_files(from, to);
   detail::write_folder(
       to, loaders::config_text(config, target, detail::torch_name(tensors.front().dtype), files.json.json()), tensors,
-      files.set.metadata());
+      files.set.metadata(), conversion.largest_part);
+  detail::carry_over_files(from, to);
 }
 
 TTT_NAMESPACE_END

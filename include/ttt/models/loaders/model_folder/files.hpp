@@ -4,6 +4,7 @@
 #pragma once
 
 #include <filesystem>
+#include <limits>
 #include <span>
 #include <string>
 #include <utility>
@@ -72,15 +73,17 @@ inline void make_folder(const std::filesystem::path& folder) {
 
 /// Writes tensors and the text of config.json. Two files cannot be replaced in one go, so the first carries what the
 /// second will say: from the rename of the tensors on the folder is the new model. The mark tells the time in between,
-/// when config.json is still the old one, from a config.json that someone changed later on purpose.
+/// when config.json is still the old one, from a config.json that someone changed later on purpose. In several files if
+/// the tensors take more than `largest_part` bytes, see write_safetensors_set.
 inline void write_folder(const std::filesystem::path& folder, const std::string& config,
-                         std::span<const io::TensorSource> tensors, io::Metadata metadata) {
+                         std::span<const io::TensorSource> tensors, io::Metadata metadata,
+                         std::size_t largest_part = std::numeric_limits<std::size_t>::max()) {
   make_folder(folder);
   const ConfigFile old(folder);
   metadata.try_emplace("format", "pt");
   metadata[config_key] = config;
   metadata[replaced_key] = old.mark();
-  io::write_safetensors(folder / "model.safetensors", tensors, metadata);
+  io::write_safetensors_set(folder, tensors, metadata, largest_part);
   io::write_file_atomically(old.path, [&](io::OutputFile& output) { output.write(config); });
 }
 
