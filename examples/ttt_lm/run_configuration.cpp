@@ -34,6 +34,7 @@ void visit(TrainOptions& options, CommonOptions& common, Visitor visitor) {
   visitor("--carry-state", options.carry_state);
   visitor("--steps", options.steps);
   visitor("--minutes", options.minutes);
+  visitor("--products", options.products);
   visitor("--lr", options.learning_rate);
   visitor("--final-lr", options.final_rate);
   visitor("--warmup", options.warmup);
@@ -62,13 +63,18 @@ StoredConfiguration restore_configuration(const std::filesystem::path& checkpoin
   TrainOptions restored = options;
   CommonOptions restored_common = common;
   try {
+    json.at("seconds").get_to(stored.seconds);
     visit(restored, restored_common, [&](const char* name, auto& value) {
       const Json found = value;
+      if (!json.contains(name)) {  // of a run that is older than the option
+        if (given.contains(name))
+          ttt::throw_unexpected(name, "its default, as in the run of " + checkpoint.string(), found.dump());
+        return;
+      }
       json.at(name).get_to(value);
       if (given.contains(name) && found != json.at(name))
         ttt::throw_unexpected(name, json.at(name).dump() + ", as in the run of " + checkpoint.string(), found.dump());
     });
-    json.at("seconds").get_to(stored.seconds);
   } catch (const Json::exception&) {
     ttt::throw_unexpected(checkpoint.string(), "a checkpoint of ttt-lm train", "one of another program");
   }
