@@ -63,18 +63,13 @@ StoredConfiguration restore_configuration(const std::filesystem::path& checkpoin
   TrainOptions restored = options;
   CommonOptions restored_common = common;
   try {
-    json.at("seconds").get_to(stored.seconds);
     visit(restored, restored_common, [&](const char* name, auto& value) {
       const Json found = value;
-      if (!json.contains(name)) {  // of a run that is older than the option
-        if (given.contains(name))
-          ttt::throw_unexpected(name, "its default, as in the run of " + checkpoint.string(), found.dump());
-        return;
-      }
       json.at(name).get_to(value);
       if (given.contains(name) && found != json.at(name))
         ttt::throw_unexpected(name, json.at(name).dump() + ", as in the run of " + checkpoint.string(), found.dump());
     });
+    json.at("seconds").get_to(stored.seconds);
   } catch (const Json::exception&) {
     ttt::throw_unexpected(checkpoint.string(), "a checkpoint of ttt-lm train", "one of another program");
   }
