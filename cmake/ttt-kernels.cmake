@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# ttt_add_kernels(target INSTRUCTION_SET...): compiles the kernels of ttt once for each instruction set (a value of
-# -march: x86-64-v2, x86-64-v3, x86-64-v4, …; weakest first) into `target`, which chooses among them when it runs: see
+# ttt_add_kernels(target INSTRUCTION_SET...): compiles the kernels of ttt once for each instruction set (x86-64-v2,
+# x86-64-v3, x86-64-v4, x86-64-v4+avx512bf16; weakest first) into `target`, which chooses among them when it runs: see
 # ttt/dispatch/kernels.hpp.
 #
 # A unit's functions must never serve the rest of the program, where they would be illegal instructions on an older
@@ -29,7 +29,8 @@ constinit const ttt::dispatch::KernelTable @symbol@ = ttt::make_kernel_table("@i
     set(unit "${target}_${symbol}")
     add_library(${unit} OBJECT "${source}")
     target_link_libraries(${unit} PRIVATE ttt::ttt)
-    target_compile_options(${unit} PRIVATE "-march=${instruction_set}" -fno-lto $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
+    string(REPLACE "+" ";-m" flags "-march=${instruction_set}")
+    target_compile_options(${unit} PRIVATE ${flags} -fno-lto $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
     set(object "${folder}/${instruction_set}.o")
     add_custom_command(OUTPUT "${object}" VERBATIM COMMAND_EXPAND_LISTS
       COMMAND "${CMAKE_LINKER}" -r --force-group-allocation -o "${object}" "$<TARGET_OBJECTS:${unit}>"
@@ -59,9 +60,10 @@ function(ttt_kernels_condition variable instruction_set)
   set(features_x86-64-v2 sse4.2 ssse3 popcnt)
   set(features_x86-64-v3 avx2 fma bmi bmi2)
   set(features_x86-64-v4 avx2 fma bmi bmi2 avx512f avx512bw avx512cd avx512dq avx512vl)
+  set(features_x86-64-v4+avx512bf16 ${features_x86-64-v4} avx512bf16)
   if(NOT DEFINED features_${instruction_set})
-    message(FATAL_ERROR "ttt_add_kernels: unknown instruction set '${instruction_set}', expected x86-64-v2, x86-64-v3 or "
-                        "x86-64-v4")
+    message(FATAL_ERROR "ttt_add_kernels: unknown instruction set '${instruction_set}', expected x86-64-v2, x86-64-v3, "
+                        "x86-64-v4 or x86-64-v4+avx512bf16")
   endif()
   list(TRANSFORM features_${instruction_set} REPLACE "(.+)" "__builtin_cpu_supports(\"\\1\") != 0")
   list(JOIN features_${instruction_set} " && " condition)

@@ -207,6 +207,12 @@ void add_run_options(CLI::App* command, TrainingOptions& options) {
   count_option(command, "--carry-state", options.carry_state,
                "Consecutive windows that share a state: truncated backpropagation (1: windows at random places)")
       ->group(group);
+  command
+      ->add_option("--products", options.products,
+                   "Large products in float, or of factors rounded to bfloat16: faster with AVX512-BF16")
+      ->check(one_of({"float", "bfloat16"}))
+      ->type_name("TYPE")
+      ->group(group);
   command->add_option("--lr", options.learning_rate, "Highest learning rate")->check(positive_number)->type_name("RATE")
       ->group(group);
   command->add_option("--final-lr", options.final_rate, "Learning rate at the end, as a share of the highest")

@@ -36,6 +36,7 @@ class Comparison {
 
   int run() {
     make_folder(out_);
+    note_products(settings_.front(), terminal_);
     catch_interrupts();
     std::vector<ComparedRun> runs;
     try {

@@ -34,6 +34,7 @@ struct TrainingOptions {
   std::int64_t steps = 0;  ///< with minutes 0 too: the default number
   double minutes = 0;
   double learning_rate = 3e-3, final_rate = 0.1, weight_decay = 0.1, clip = 1;
+  std::string products = "float";  ///< or "bfloat16": of linear maps, while training
   double warmup = -1;  ///< steps, or a share of the run when below 1; negative: chosen
   std::int64_t eval_every = 0;  ///< steps; 0: about 24 times, often in the beginning
   std::int64_t eval_windows = 64, final_windows = 0;

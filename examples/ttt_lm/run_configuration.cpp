@@ -34,6 +34,7 @@ void visit(TrainOptions& options, CommonOptions& common, Visitor visitor) {
   visitor("--carry-state", options.carry_state);
   visitor("--steps", options.steps);
   visitor("--minutes", options.minutes);
+  visitor("--products", options.products);
   visitor("--lr", options.learning_rate);
   visitor("--final-lr", options.final_rate);
   visitor("--warmup", options.warmup);

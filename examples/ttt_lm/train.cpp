@@ -103,6 +103,7 @@ class Training {
     log.start(run_->steps_done());
     terminal_.message(describe(run_->settings().model) + ": " +
                       count_text(static_cast<double>(parameter_count(run_->model()))) + " parameters, into " + out_.string());
+    note_products(run_->settings(), terminal_);
     catch_interrupts();
     const bool complete = run_to_end(*run_, {options_.eval_every, options_.eval_windows, options_.save_every}, terminal_,
                                      describe(run_->settings().model), observer(log));

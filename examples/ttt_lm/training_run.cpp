@@ -132,6 +132,7 @@ RunSettings run_settings(const TrainingOptions& options, const ttt::ModelConfig&
   settings.trainer.schedule = schedule_of(options, settings);
   settings.trainer.optimizer.weight_decay = options.weight_decay;
   settings.trainer.seed = seed;
+  settings.bfloat16_products = options.products == "bfloat16";
   return settings;
 }
 
@@ -158,26 +159,38 @@ void check_run(const RunSettings& settings, Index context) {
                           "one that needs " + bytes_text(needed) + "; --accumulate makes large batches of small calls");
 }
 
+void note_products(const RunSettings& settings, Terminal& terminal) {
+  if (settings.bfloat16_products && !ttt::Bfloat16Products().is_fast())
+    terminal.message("note: this program or processor has no AVX512-BF16, so products in bfloat16 are not faster here");
+}
+
 TrainingRun::TrainingRun(const RunSettings& settings, const ttt::training::Corpus& corpus, ttt::Context& context)
     : settings_(settings),
       corpus_(&corpus),
       context_(&context),
-      trainer_(std::make_unique<Trainer>(make_model(settings.model), corpus, settings.trainer)) {}
+      trainer_(std::make_unique<Trainer>(make_model(settings.model), corpus, settings.trainer)) {
+  if (settings.bfloat16_products) products_.emplace(context.executor());
+}
 
 TrainingRun::~TrainingRun() = default;
 
 ttt::training::StepReport TrainingRun::step() {
   const auto start = Clock::now();
-  ttt::training::StepReport report;
-  if (settings_.steps > 0) {
-    report = trainer_->train_step(*context_);
-  } else {
-    // The first update would have rate 0, as no time has passed before it.
-    const double place = std::max(progress(), 1e-3);
-    report = trainer_->train_step(settings_.trainer.schedule(place), *context_);
-  }
+  const auto report = update();
   seconds_ += seconds_since(start);
   return report;
+}
+
+ttt::training::StepReport TrainingRun::update() {
+  struct Products {  // for this update only, also when it throws
+    explicit Products(ttt::Context& c, ttt::LargeProducts* products) : context(c) { c.large_products = products; }
+    ~Products() { context.large_products = nullptr; }
+    ttt::Context& context;
+  } const products(*context_, products_ ? &*products_ : nullptr);
+  if (settings_.steps > 0) return trainer_->train_step(*context_);
+  // The first update would have rate 0, as no time has passed before it.
+  const double place = std::max(progress(), 1e-3);
+  return trainer_->train_step(settings_.trainer.schedule(place), *context_);
 }
 
 double TrainingRun::progress() const {

@@ -3,11 +3,13 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "evaluation.hpp"
 #include "model.hpp"
 #include "terminal.hpp"
+#include "ttt/nn/bfloat16_products.hpp"
 #include "ttt/training/trainer.hpp"
 
 namespace ttt_lm {
@@ -18,6 +20,7 @@ struct RunSettings {
   ttt::training::TrainerConfig trainer;
   std::int64_t steps = 0;  ///< 0: limited by time
   double seconds = 0;
+  bool bfloat16_products = false;  ///< of updates; validations are those of the float model that is saved
 };
 
 /// Sets width, depth, heads and hidden width to those of `options.size`, if there is one.
@@ -31,6 +34,9 @@ RunSettings run_settings(const TrainingOptions& options, const ttt::ModelConfig&
 /// Throws ttt::Error when the model cannot be made, or when training it needs more memory than there is: both should be
 /// said before the text is read.
 void check_run(const RunSettings& settings, Index context);
+
+/// Says it when the products asked for will not be faster than others on this machine.
+void note_products(const RunSettings& settings, Terminal& terminal);
 
 /// One point of a loss curve.
 struct CurvePoint {
@@ -66,10 +72,13 @@ class TrainingRun {
  private:
   using Trainer = ttt::training::Trainer<Model>;
 
+  ttt::training::StepReport update();
+
   RunSettings settings_;
   const ttt::training::Corpus* corpus_;
   ttt::Context* context_;
   std::unique_ptr<Trainer> trainer_;
+  std::optional<ttt::Bfloat16Products> products_;
   double seconds_ = 0;
 };
 

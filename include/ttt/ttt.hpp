@@ -27,6 +27,7 @@
 #include "ttt/kernels/layer_norm.hpp"
 #include "ttt/kernels/matmul.hpp"
 #include "ttt/kernels/matmul_bfloat16.hpp"
+#include "ttt/kernels/matmul_pairs.hpp"
 #include "ttt/kernels/rms_norm.hpp"
 #include "ttt/kernels/rotary.hpp"
 #include "ttt/kernels/softmax.hpp"
@@ -36,6 +37,7 @@
 #include "ttt/rules/ttt_linear/ttt_linear.hpp"
 #include "ttt/rules/ttt_mlp/ttt_mlp.hpp"
 
+#include "ttt/nn/bfloat16_products.hpp"
 #include "ttt/nn/embedding.hpp"
 #include "ttt/nn/layer_norm.hpp"
 #include "ttt/nn/linear.hpp"

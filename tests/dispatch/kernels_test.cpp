@@ -17,6 +17,7 @@
 #include "ttt/layers/ttt_linear.hpp"
 #include "ttt/layers/ttt_mlp.hpp"
 #include "ttt/models/causal_lm.hpp"
+#include "ttt/nn/bfloat16_products.hpp"
 
 using namespace ttt;
 
@@ -83,7 +84,7 @@ TEST_CASE("the best kernels run on this processor and are those of the strongest
   REQUIRE(best != nullptr);  // every x86-64 processor of the last fifteen years has x86-64-v2
   std::size_t size = 0;
   const auto* all = dispatch::available_kernels(size);
-  CHECK(size == 3);
+  CHECK(size == 4);
   for (std::size_t i = 0; i < size; ++i)
     if (all[i].runs) CHECK(kernels_for(all[i].table->instruction_set) == all[i].table);
   CHECK(kernels_for(best->instruction_set) == best);
@@ -101,7 +102,7 @@ TEST_CASE("no entry of a table is missing") {
 TEST_CASE("a training step through any table is that of the program's own kernels") {
   const auto own = train_once<double>(nullptr);
   const auto own_float = train_once<float>(nullptr);
-  for (const std::string name : {"x86-64-v2", "x86-64-v3", "x86-64-v4"}) {
+  for (const std::string name : {"x86-64-v2", "x86-64-v3", "x86-64-v4", "x86-64-v4+avx512bf16"}) {
     const KernelTable* table = kernels_for(name);
     if (table == nullptr) continue;
     CAPTURE(name);
@@ -113,4 +114,32 @@ TEST_CASE("a training step through any table is that of the program's own kernel
 TEST_CASE("kernels with fused multiply-adds are really used: some bits differ") {
   if (const KernelTable* table = kernels_for("x86-64-v3"))
     CHECK(largest_difference(train_once<double>(nullptr), train_once<double>(table)) > 0);
+}
+
+TEST_CASE("products in bfloat16 have the same bits through any table, that with AVX512-BF16 too where it runs") {
+  const Index rows = 130, inner = 203, columns = 75;
+  std::vector<float> a(static_cast<std::size_t>(rows * inner)), b(static_cast<std::size_t>(inner * columns));
+  const RandomStream random(3, "factors");
+  for (std::size_t i = 0; i < a.size(); ++i) a[i] = static_cast<float>(random.normal(i));
+  for (std::size_t i = 0; i < b.size(); ++i) b[i] = static_cast<float>(random.normal(a.size() + i));
+  const auto multiply = [&](const KernelTable* table, bool left, bool right) {
+    Bfloat16Products products;
+    products.kernels = table;
+    std::vector<float> c(static_cast<std::size_t>(rows * columns));
+    const MatrixView<const float> a_view(a.data(), left ? inner : rows, left ? rows : inner),
+        b_view(b.data(), right ? columns : inner, right ? inner : columns);
+    products.multiply({a_view, left}, {b_view, right}, {c.data(), rows, columns}, false);
+    return c;
+  };
+  std::size_t size = 0;
+  const auto* all = dispatch::available_kernels(size);
+  for (const bool left : {false, true})
+    for (const bool right : {false, true}) {
+      const auto own = multiply(nullptr, left, right);
+      for (std::size_t i = 0; i < size; ++i) {
+        if (!all[i].runs) continue;
+        CAPTURE(all[i].table->instruction_set, left, right);
+        CHECK(multiply(all[i].table, left, right) == own);
+      }
+    }
 }

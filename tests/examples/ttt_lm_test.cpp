@@ -241,6 +241,46 @@ TEST_CASE("Ctrl-C saves and exits with 130; the run goes on bit for bit as if it
   CHECK(steps == 400);
 }
 
+TEST_CASE("products in bfloat16 train beside those in float, and a resumed run has them too") {
+  const Workplace place;
+  // Wide enough that its products are large ones.
+  const auto arguments = [&](const std::string& out, const std::string& products) {
+    return Arguments{"train", "--data", place.text, "--width", "64", "--depth", "1", "--heads", "2", "--context", "64",
+                     "--batch", "16", "--eval-windows", "2", "--threads", "1", "--steps", "12", "--json",
+                     "--products", products, "--out", place.folder / out};
+  };
+  const auto last_loss = [](const Outcome& outcome) {
+    REQUIRE(outcome.exit_code == 0);
+    return json::parse(outcome.output.substr(outcome.output.rfind('{')))["validation_loss"].get<double>();
+  };
+  const Outcome plain = run(arguments("float", "float")), rounded = run(arguments("rounded", "bfloat16"));
+  CHECK(last_loss(rounded) != last_loss(plain));
+  CHECK(last_loss(rounded) == Approx(last_loss(plain)).margin(0.02));
+  const Outcome evaluated =
+      run({"evaluate", "--model", place.folder / "rounded", "--data", place.text, "--context", "64", "--json"});
+  CHECK(json::parse(evaluated.output)["loss"] == last_loss(rounded));  // the validation is that of the model in float
+
+  const bool is_fast = contains(run({"--version"}).output, "AVX512-BF16");
+  const std::string note = "note: this program or processor has no AVX512-BF16";
+  CHECK(contains(rounded.errors, note) != is_fast);
+  CHECK((is_fast || rounded.errors.find(note) == rounded.errors.rfind(note)));
+  CHECK_FALSE(contains(plain.errors, note));
+
+  const std::string log = place.folder / "stopped/train.jsonl";
+  Program running(emulator, program, arguments("stopped", "bfloat16"));
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(5);
+  while (!contains(read_file(log), "\"step\":2,") && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  running.send(SIGINT);
+  REQUIRE(running.wait().exit_code == 130);
+  check_refused(place.folder, {"train", "--resume", "--out", place.folder / "stopped", "--products", "float"}, 1,
+                {"--products", "expected \"bfloat16\"", "found \"float\""});
+  REQUIRE(run({"train", "--resume", "--out", place.folder / "stopped", "--threads", "2"}).exit_code == 0);
+  CHECK(Tensors(place.folder / "stopped/model.safetensors") == Tensors(place.folder / "rounded/model.safetensors"));
+  check_refused(place.folder, {"train", "--products", "double", "--out", place.folder / "x"}, 2,
+                {"--products", "float, bfloat16", "'double'"});
+}
+
 TEST_CASE("a run limited by time ends in time") {
   const Workplace place;
   const auto start = std::chrono::steady_clock::now();

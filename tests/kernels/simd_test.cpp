@@ -2,6 +2,7 @@
 #include "ttt/kernels/simd.hpp"
 
 #include <cmath>
+#include <string>
 #include <tuple>
 #include <vector>
 
@@ -149,5 +150,48 @@ TEMPLATE_TEST_CASE("pairs of bfloat16 widen to the halves of their bits", "", si
       CHECK(std::bit_cast<std::uint32_t>(lower[i]) == pairs[(first + i) % std::size(pairs)] << 16);
       CHECK(std::bit_cast<std::uint32_t>(upper[i]) == (pairs[(first + i) % std::size(pairs)] & 0xFFFF0000));
     }
+  }
+}
+
+TEMPLATE_LIST_TEST_CASE("floats narrow to pairs of the bfloat16 next to them", "", architectures::Packs<float>) {
+  // Ties to either side, what rounds to infinity, infinities, NaN with little and with all payload, denormals, zeros.
+  const std::uint32_t bits[] = {0x3F808000, 0x3F818000, 0x3F808001, 0x3F807FFF, 0x7F7FFFFF, 0xFF800000, 0x7F800001,
+                                0xFFFFFFFF, 0x00008001, 0x80000001, 0x80000000, 0x00000000, 0xC2F70123};
+  constexpr std::size_t count = std::size(bits), size = static_cast<std::size_t>(TestType::size);
+  const auto value = [&](std::size_t i) { return std::bit_cast<float>(bits[i % count]); };
+  for (std::size_t first = 0; first < count; ++first)
+    for (std::size_t step = 1; step < count; ++step) {
+      float lower[size], upper[size], pairs[size];
+      for (std::size_t i = 0; i < size; ++i) {
+        lower[i] = value(first + i);
+        upper[i] = value(first + step + i);
+      }
+      simd::narrow_pairs(TestType::load(lower), TestType::load(upper)).store(pairs);
+      std::size_t wrong = 0;
+      for (std::size_t i = 0; i < size; ++i)
+        wrong += std::bit_cast<std::uint32_t>(pairs[i]) !=
+                 (static_cast<std::uint32_t>(float_to_bfloat16(upper[i])) << 16 | float_to_bfloat16(lower[i]));
+      CHECK(wrong == 0);
+    }
+}
+
+TEMPLATE_LIST_TEST_CASE("a multiply-add of pairs is that of the upper halves, then that of the lower ones", "",
+                        architectures::Packs<float>) {
+  using P = simd::Pack<float, simd::Pairs<typename ArchOf<TestType>::Type>>;
+  constexpr std::size_t size = static_cast<std::size_t>(P::size);
+  for (int round = 0; round < 20; ++round) {
+    const std::string name = std::to_string(round);
+    const auto c = random_lanes<float>(P::size, ("c" + name).c_str());
+    float a[size], b[size], halves[4][size], found[size];
+    for (std::size_t h = 0; h < 4; ++h) {
+      const auto values = random_lanes<float>(P::size, ("half " + std::to_string(h) + name).c_str());
+      for (std::size_t i = 0; i < size; ++i) halves[h][i] = rounded_to_bfloat16(values[i]);
+    }
+    simd::narrow_pairs(TestType::load(halves[0]), TestType::load(halves[1])).store(a);
+    simd::narrow_pairs(TestType::load(halves[2]), TestType::load(halves[3])).store(b);
+    const P left = P::load(a);
+    simd::in_register(simd::fma(left, simd::in_register(P::load(b)), P::load(c.data()))).store(found);
+    for (std::size_t i = 0; i < size; ++i)
+      CHECK(found[i] == std::fma(halves[0][i], halves[2][i], std::fma(halves[1][i], halves[3][i], c[i])));
   }
 }

@@ -24,7 +24,7 @@ CARRIES_NONE_NAMES = {"LICENSE"}
 
 # Pattern of code, the headers that may hold it, and how the rule is said.
 OWNED = [
-    (r"\bxsimd\b|\bXSIMD_", r"kernels/simd\.hpp", "only kernels/simd.hpp names xsimd"),
+    (r"\bxsimd\b|\bXSIMD_", r"kernels/simd(/.*)?\.hpp", "only kernels/simd.hpp names xsimd"),
     (r"#\s*include\s*<(unsupported/)?Eigen/", r"core/eigen\.hpp|interop/.*", "only core/eigen.hpp includes Eigen"),
     (r"#\s*include\s*<nlohmann/|\bnlohmann::", r"models/loaders/.*|io/tokenizers?(/.*|\.hpp)",
      "only models/loaders and io/tokenizers use nlohmann-json"),

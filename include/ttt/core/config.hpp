@@ -8,7 +8,9 @@
 
 // One program may contain translation units compiled for different instruction sets. Naming the inline namespace after
 // the set keeps their symbols apart, so the linker cannot pick an AVX-512 body for a caller built for SSE2.
-#if defined(__AVX512F__)
+#if defined(__AVX512BF16__)
+#define TTT_ABI v0_avx512_bf16
+#elif defined(__AVX512F__)
 #define TTT_ABI v0_avx512
 #elif defined(__AVX2__) && defined(__FMA__)
 #define TTT_ABI v0_avx2_fma

@@ -65,6 +65,7 @@ class Context {
 
   /// Scratch of the calling thread.
   Arena& scratch() { return scratch_.front(); }
+  Executor& executor() const { return *executor_; }
   Index workers() const { return executor_->workers(); }
   /// Into how many equal shares to cut about `work` multiply-adds: one for each worker, or one if they are too few.
   Index shares(Index work) const { return work < worth_sharing ? 1 : workers(); }
@@ -74,7 +75,8 @@ class Context {
   const KernelTable* kernels = nullptr;
   /// Receives inner-loop statistics; null (the default) computes none.
   StatisticsSink* statistics = nullptr;
-  /// Takes large products to another library, at the price it names; null (the default) keeps all of them.
+  /// Takes large products elsewhere (BlasProducts, Bfloat16Products), at the price it names; null (the default) keeps
+  /// all of them.
   LargeProducts* large_products = nullptr;
   /// When it becomes true, models and trainers stop between layers or steps by throwing `Cancelled`.
   const std::atomic<bool>* cancellation = nullptr;

@@ -22,6 +22,8 @@ enum class KernelId : int {
   panel_matmul,
   bfloat16_matmul,
   matmul_to_panels,
+  matmul_pairs,
+  pair_panels,
   layer_norm,
   layer_norm_row_backward,
   rms_norm,

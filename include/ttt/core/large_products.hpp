@@ -13,14 +13,18 @@ struct Factor {
 
   Index rows() const { return transposed ? matrix.columns() : matrix.rows(); }
   Index columns() const { return transposed ? matrix.rows() : matrix.columns(); }
+  /// Rows [first, first + count) of the factor.
+  Factor part(Index first, Index count) const {
+    return {transposed ? matrix.columns(first, count) : matrix.rows(first, count), transposed};
+  }
 };
 
-/// Someone else's matrix product, which `Context::large_products` names: linear maps hand it their products of at least
+/// Another matrix product, which `Context::large_products` names: linear maps hand it their products of at least
 /// `smallest()` multiply-adds and keep the others, those of a decoded token among them.
 ///
-/// It gives up two of the library's promises. The bits of a row then depend on the other rows of its product, on the
-/// number of threads and on the library behind it, within the rounding of a sum in another order; and a product handed
-/// over may allocate, lock, and use threads of its own.
+/// It may give up two of the library's promises, and says which. The bits of a row then depend on the other rows of its
+/// product, on the number of threads and on what is behind it; and a product handed over may allocate, lock, and use
+/// threads of its own.
 class LargeProducts {
  public:
   virtual ~LargeProducts() = default;

@@ -11,6 +11,7 @@
 #include "ttt/kernels/layer_norm.hpp"
 #include "ttt/kernels/matmul.hpp"
 #include "ttt/kernels/matmul_bfloat16.hpp"
+#include "ttt/kernels/matmul_pairs.hpp"
 #include "ttt/kernels/rms_norm.hpp"
 #include "ttt/kernels/swiglu.hpp"
 #include "ttt/rules/attention/backward.hpp"
@@ -36,6 +37,8 @@ class KernelTableBuilder {
     add<Scalar, KernelId::panel_matmul, kernels::panel_matmul<Arch, Scalar>>();
     add<Scalar, KernelId::bfloat16_matmul, kernels::bfloat16_matmul<Arch>>();
     add<Scalar, KernelId::matmul_to_panels, &kernels::matmul_to_panels<Arch, Scalar>>();
+    add<Scalar, KernelId::matmul_pairs, &kernels::matmul_pairs<Arch>>();
+    add<Scalar, KernelId::pair_panels, &kernels::pair_panels<Arch>>();
     add<Scalar, KernelId::layer_norm, &kernels::layer_norm<Arch, Scalar>>();
     add<Scalar, KernelId::layer_norm_row_backward, &kernels::layer_norm_row_backward<Arch, Scalar>>();
     add<Scalar, KernelId::rms_norm, &kernels::rms_norm<Arch, Scalar>>();

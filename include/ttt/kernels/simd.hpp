@@ -256,6 +256,21 @@ TTT_INLINE Pack<Scalar, Arch> lane_sums(const std::array<Pack<Scalar, Arch>, Pac
   }
 }
 
+namespace detail {
+
+/// The same bits as lanes of another type.
+template <class To, class From, class Arch>
+TTT_INLINE xsimd::batch<To, Arch> reinterpret(xsimd::batch<From, Arch> from) {
+  using Batch = xsimd::batch<To, Arch>;
+  // xsimd 8 names the target batch in bitwise_cast, later versions its scalar.
+  if constexpr (requires { { xsimd::bitwise_cast<Batch>(from) } -> std::same_as<Batch>; })
+    return xsimd::bitwise_cast<Batch>(from);
+  else
+    return xsimd::bitwise_cast<To>(from);
+}
+
+}  // namespace detail
+
 /// Moves the integer in the low mantissa bits of `shifted` (a whole number plus 1.5 · 2^mantissa_bits) into the exponent
 /// of `a`: a · 2^n without a conversion instruction, which not every architecture has for doubles.
 template <class Scalar, class Arch>
@@ -265,40 +280,10 @@ TTT_INLINE Pack<Scalar, Arch> scale_by_power_of_two(Pack<Scalar, Arch> a, Pack<S
     using Word = std::conditional_t<sizeof(Scalar) == 4, std::uint32_t, std::uint64_t>;
     return std::bit_cast<Scalar>(std::bit_cast<Word>(a.value) + (std::bit_cast<Word>(shifted.value) << mantissa_bits));
   } else {
-    using Integers = xsimd::batch<Integer<Scalar>, Arch>;
-    using Reals = xsimd::batch<Scalar, Arch>;
-    // xsimd 8 names the target batch in bitwise_cast, later versions its scalar.
-    if constexpr (requires { { xsimd::bitwise_cast<Integers>(a.value) } -> std::same_as<Integers>; })
-      return xsimd::bitwise_cast<Reals>(xsimd::bitwise_cast<Integers>(a.value) +
-                                        (xsimd::bitwise_cast<Integers>(shifted.value) << mantissa_bits));
-    else
-      return xsimd::bitwise_cast<Scalar>(xsimd::bitwise_cast<Integer<Scalar>>(a.value) +
-                                         (xsimd::bitwise_cast<Integer<Scalar>>(shifted.value) << mantissa_bits));
+    using Word = Integer<Scalar>;
+    return detail::reinterpret<Scalar>(detail::reinterpret<Word>(a.value) +
+                                       (detail::reinterpret<Word>(shifted.value) << mantissa_bits));
   }
-}
-
-/// Of lanes that hold a pair of bfloat16 each: those in the lower halves, as floats.
-template <class Arch>
-TTT_INLINE Pack<float, Arch> widen_lower(Pack<float, Arch> pairs) {
-  if constexpr (std::is_same_v<Arch, Generic>) {
-    return std::bit_cast<float>(std::bit_cast<std::uint32_t>(pairs.value) << 16);
-  } else {
-    using Integers = xsimd::batch<std::int32_t, Arch>;
-    using Reals = xsimd::batch<float, Arch>;
-    if constexpr (requires { xsimd::bitwise_cast<Integers>(pairs.value); })
-      return xsimd::bitwise_cast<Reals>(xsimd::bitwise_cast<Integers>(pairs.value) << 16);
-    else
-      return xsimd::bitwise_cast<float>(xsimd::bitwise_cast<std::int32_t>(pairs.value) << 16);
-  }
-}
-/// … and those in the upper halves.
-template <class Arch>
-TTT_INLINE Pack<float, Arch> widen_upper(Pack<float, Arch> pairs) {
-  constexpr std::uint32_t upper = 0xFFFF0000;
-  if constexpr (std::is_same_v<Arch, Generic>)
-    return std::bit_cast<float>(std::bit_cast<std::uint32_t>(pairs.value) & upper);
-  else
-    return Pack<float, Arch>(pairs.value & xsimd::batch<float, Arch>(std::bit_cast<float>(upper)));
 }
 
 /// Calls `body(pack, i)` over [0, count): whole packs first, then single lanes. The argument only tells the pack type:
@@ -334,3 +319,5 @@ TTT_INLINE Scalar sum_packs(Index count, Body&& body) {
 }  // namespace simd
 
 TTT_NAMESPACE_END
+
+#include "ttt/kernels/simd/pairs.hpp"
