@@ -319,5 +319,3 @@ TTT_INLINE Scalar sum_packs(Index count, Body&& body) {
 }  // namespace simd
 
 TTT_NAMESPACE_END
-
-#include "ttt/kernels/simd/pairs.hpp"
