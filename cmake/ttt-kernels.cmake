@@ -7,7 +7,8 @@
 # processor, and most are inline functions and templates that a linker would merge with those of other units. So each
 # unit is linked by itself first, its groups dissolved, and everything but its table made local.
 function(ttt_add_kernels target)
-  if(NOT CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang" OR NOT CMAKE_OBJCOPY OR NOT CMAKE_LINKER OR APPLE)
+  ttt_gnu_linker(linker)
+  if(NOT CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang" OR NOT CMAKE_OBJCOPY OR NOT linker OR APPLE)
     message(FATAL_ERROR "ttt_add_kernels needs g++ or clang with GNU ld and objcopy, found ${CMAKE_CXX_COMPILER_ID}, "
                         "linker '${CMAKE_LINKER}', objcopy '${CMAKE_OBJCOPY}'")
   endif()
@@ -33,7 +34,7 @@ constinit const ttt::dispatch::KernelTable @symbol@ = ttt::make_kernel_table("@i
     target_compile_options(${unit} PRIVATE ${flags} -fno-lto $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
     set(object "${folder}/${instruction_set}.o")
     add_custom_command(OUTPUT "${object}" VERBATIM COMMAND_EXPAND_LISTS
-      COMMAND "${CMAKE_LINKER}" -r --force-group-allocation -o "${object}" "$<TARGET_OBJECTS:${unit}>"
+      COMMAND "${linker}" -r --force-group-allocation -o "${object}" "$<TARGET_OBJECTS:${unit}>"
       COMMAND "${CMAKE_OBJCOPY}" "--keep-global-symbol=${symbol}" "${object}"
       DEPENDS ${unit} "$<TARGET_OBJECTS:${unit}>")
     target_sources(${target} PRIVATE "${object}")
@@ -53,6 +54,22 @@ const ttt::dispatch::AvailableKernels* ttt::dispatch::available_kernels(std::siz
 }
 ]])
   target_sources(${target} PRIVATE "${folder}/available.cpp")
+endfunction()
+
+# Sets `variable` to a GNU ld, the only linker that dissolves groups: the one in use, or another where that is lld or
+# gold; empty if there is none.
+function(ttt_gnu_linker variable)
+  find_program(TTT_GNU_LINKER NAMES ld.bfd ld DOC "GNU ld, used where CMAKE_LINKER is another one")
+  set(${variable} "" PARENT_SCOPE)
+  foreach(linker IN ITEMS "${CMAKE_LINKER}" "${TTT_GNU_LINKER}")
+    if(linker)
+      execute_process(COMMAND "${linker}" --version OUTPUT_VARIABLE version ERROR_QUIET)
+      if(version MATCHES "^GNU ld")
+        set(${variable} "${linker}" PARENT_SCOPE)
+        return()
+      endif()
+    endif()
+  endforeach()
 endfunction()
 
 # How a program asks its processor; older compilers do not know the names of the levels.

@@ -26,6 +26,7 @@
 #include "ttt/core/tensor.hpp"
 #include "ttt/io/atomic_file.hpp"
 #include "ttt/io/checksum.hpp"
+#include "ttt/io/utf8.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -43,7 +44,8 @@ struct CheckpointArray {
   std::string name;
   std::string type;  ///< scalar and shape, "float32 [2 x 3]"
   std::span<std::byte> bytes;
-  std::int64_t largest = -1;  ///< of counts in int64, which a file may not exceed and which are not negative; −1: no counts
+  std::int64_t largest =
+      -1;  ///< of counts in int64, which a file may not exceed and which are not negative; −1: no counts
 };
 
 /// `count` scalars of storage of a tensor of that shape.
@@ -201,18 +203,18 @@ inline void check_counts(const std::string& name, const CheckpointContents::Arra
   }
 }
 
-/// Compares two lists by name and value, in order; `list` names them in messages.
+/// Compares two lists by name and value, in order; `list` names them in messages, where what was found may be anything.
 template <class Found, class Expected, class NameAndValue>
 void compare_lists(const std::string& path, const std::string& list, const Found& found, const Expected& expected,
                    NameAndValue name_and_value) {
   for (std::size_t i = 0; i < std::max(found.size(), expected.size()); ++i) {
     if (i >= found.size()) throw_unexpected(path, list + " '" + expected[i].name + "'", "none of that name");
-    if (i >= expected.size()) throw_unexpected(path, "no further " + list, "'" + found[i].name + "'");
+    if (i >= expected.size()) throw_unexpected(path, "no further " + list, "'" + io::printable(found[i].name) + "'");
     if (found[i].name != expected[i].name)
-      throw_unexpected(path, list + " '" + expected[i].name + "'", "'" + found[i].name + "'");
+      throw_unexpected(path, list + " '" + expected[i].name + "'", "'" + io::printable(found[i].name) + "'");
     if (name_and_value(found[i]) != name_and_value(expected[i]))
       throw_unexpected(path + ", " + list + " '" + expected[i].name + "'", name_and_value(expected[i]),
-                       name_and_value(found[i]));
+                       io::printable(name_and_value(found[i])));
   }
 }
 
@@ -243,9 +245,8 @@ inline void take_arrays(const CheckpointContents& contents, const std::string& n
                         std::span<const CheckpointSetting> settings, std::span<const CheckpointArray> arrays) {
   compare_lists(name, "setting", contents.settings, settings,
                 [](const auto& setting) -> const std::string& { return setting.value; });
-  compare_lists(name, "array", contents.arrays, arrays, [](const auto& array) {
-    return array.type + " in " + std::to_string(array.bytes.size()) + " bytes";
-  });
+  compare_lists(name, "array", contents.arrays, arrays,
+                [](const auto& array) { return array.type + " in " + std::to_string(array.bytes.size()) + " bytes"; });
   for (std::size_t i = 0; i < arrays.size(); ++i) check_counts(name, contents.arrays[i], arrays[i]);
   for (std::size_t i = 0; i < arrays.size(); ++i)
     if (!arrays[i].bytes.empty())
