@@ -8,6 +8,7 @@
 
 #include "kernels/architectures.hpp"
 #include "kernels/numbers.hpp"
+#include "ttt/kernels/simd/pairs.hpp"
 
 using namespace ttt;
 

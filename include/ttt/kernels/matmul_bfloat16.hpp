@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "ttt/kernels/matmul.hpp"
+#include "ttt/kernels/simd/pairs.hpp"
 
 TTT_NAMESPACE_BEGIN
 

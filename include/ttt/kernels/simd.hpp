@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// @file
-/// Packs: the only header that names xsimd. A kernel body is written once over `Pack<Scalar, Arch>`; with Arch `Generic`
+/// Packs: the only header, with those of simd/, that names xsimd. A kernel body is written once over `Pack<Scalar, Arch>`; with Arch `Generic`
 /// a pack is one scalar, and the same body is the scalar reference and the tail of a row.
 #pragma once
 
@@ -319,5 +319,3 @@ TTT_INLINE Scalar sum_packs(Index count, Body&& body) {
 }  // namespace simd
 
 TTT_NAMESPACE_END
-
-#include "ttt/kernels/simd/pairs.hpp"
