@@ -7,6 +7,7 @@
 
 #include "support/bench.hpp"
 #include "ttt/models/model_config.hpp"
+#include "ttt/nn/bfloat16_products.hpp"
 #include "ttt/training/trainer.hpp"
 
 namespace {
@@ -156,18 +157,44 @@ ttt::training::Corpus corpus(Index context) {
   return ttt::training::Corpus::from_documents({{"random text", text}}, context);
 }
 
-/// 4 blocks of width 128, context 256. Arguments: batch, threads. A step is forward, backward, clipping and AdamW.
-void training_step(benchmark::State& state, const std::string& layer) {
-  ttt::ModelConfig config;  // bytes, width 128, 4 blocks, 4 heads
-  config.layer = layer;
+/// Context 256. A step is forward, backward, clipping and AdamW.
+void training_step(benchmark::State& state, const ttt::ModelConfig& config, Index batch, Index threads,
+                   bool bfloat16_products) {
   const ttt::training::Corpus text = corpus(256);
   ttt::training::TrainerConfig training;
-  training.batch = state.range(0);
-  bench::Workers workers(state.range(1));
-  ttt::training::Trainer<Model> trainer(ttt::make_model<float>(ttt::published(config)), text, training);
+  training.batch = batch;
+  bench::Workers workers(threads);
+  ttt::Bfloat16Products products(workers.context().executor());
+  if (bfloat16_products) workers.context().large_products = &products;
+  state.SetLabel(bfloat16_products && !products.is_fast() ? "without AVX512-BF16" : "");
+  ttt::training::Trainer<Model> trainer(ttt::make_model<float>(config), text, training);
   trainer.train_step(workers.context());
   const double seconds = bench::fastest(state, [&] { trainer.train_step(workers.context()); });
   bench::count_tokens(state, seconds, training.batch * text.context(), trainer.model().state_bytes(text.context()));
+}
+
+/// 4 blocks of width 128, bytes. Arguments: batch, threads.
+void narrow_step(benchmark::State& state, const std::string& layer) {
+  ttt::ModelConfig config;
+  config.layer = layer;
+  training_step(state, ttt::published(config), state.range(0), state.range(1), false);
+}
+
+/// 2 blocks of the standard size, bytes: products are nearly all of its time. Arguments: width, batch, threads.
+void wide_step(benchmark::State& state, const std::string& layer, bool bfloat16_products) {
+  ttt::ModelConfig config = model_config(layer, state.range(0));
+  config.depth = 2;
+  config.vocabulary = 256;
+  training_step(state, config, state.range(1), state.range(2), bfloat16_products);
+}
+
+void register_wide_steps(const std::string& layer, bool bfloat16_products) {
+  const std::string name = "lm_wide_training_step/" + layer + (bfloat16_products ? "-bfloat16-products" : "");
+  auto* const steps = benchmark::RegisterBenchmark(
+      name.c_str(), [=](auto& state) { wide_step(state, layer, bfloat16_products); });
+  steps->ArgNames({"C", "batch", "threads"})->Unit(benchmark::kMillisecond)->UseManualTime();
+  steps->Args({small_width, 1, 1});
+  for (const Index threads : {1, 2}) steps->Args({standard_width, 8, threads});
 }
 
 void register_reading(const std::string& layer, bool bfloat16) {
@@ -193,11 +220,12 @@ void register_cases() {
     for (const bool bfloat16 : {false, true}) register_reading(layer, bfloat16);
 
     auto* const steps = benchmark::RegisterBenchmark(("lm_training_step/" + layer).c_str(),
-                                                     [layer](auto& state) { training_step(state, layer); });
+                                                     [layer](auto& state) { narrow_step(state, layer); });
     steps->ArgNames({"batch", "threads"})->Unit(benchmark::kMillisecond)->UseManualTime();
     for (const Index batch : {1, 16})
       for (const Index threads : {1, 2}) steps->Args({batch, threads});
   }
+  for (const bool bfloat16_products : {false, true}) register_wide_steps("ttt-linear", bfloat16_products);
 }
 [[maybe_unused]] const bool registered = (register_cases(), true);
 

@@ -94,6 +94,12 @@ def _model_steps(peers):
         1,
         tuple(requests),
     )
+    yield Step(
+        "training step, 2 blocks of width 768, products in float and bfloat16, threads 1",
+        MODELS,
+        "^lm_wide_training_step/.*/C:768/batch:8/threads:1/",
+        1,
+    )
 
 
 def _quick(peers):
@@ -105,7 +111,7 @@ def _quick(peers):
     yield Step(
         "small language model",
         MODELS,
-        "^(lm_prefill/.*/C:64/|lm_decode/.*/C:64/|lm_training_step/.*/batch:1/threads:1/)",
+        "^(lm_(prefill|decode|wide_training_step)/.*/C:64/|lm_training_step/.*/batch:1/threads:1/)",
         0.05,
     )
 

@@ -5,12 +5,15 @@ from .rows import fastest, select
 
 LAYERS = {"attention": "attention", "ttt-linear": "TTT-Linear", "ttt-mlp": "TTT-MLP"}
 NARROW = "-bfloat16"  # ends the name of a layer whose weights are in bfloat16
+PRODUCTS = "-bfloat16-products"  # … that is trained with products in bfloat16
 CASES = {"forward": "forward", "forward_backward": "forward + backward", "decode": "decode of one token behind"}
 PEERS = {"pytorch": "PyTorch", "jax": "JAX", "llama.cpp": "llama.cpp"}
 
 
 def kind_and_weights(layer):
-    """A layer without its storage, and what to say of the latter."""
+    """A layer without its storage and products, and what to say of those."""
+    if layer.endswith(PRODUCTS):
+        return layer.removesuffix(PRODUCTS), ", bfloat16 products"
     return layer.removesuffix(NARROW), ", bfloat16 weights" if layer.endswith(NARROW) else ""
 
 
@@ -146,6 +149,7 @@ MODELS = {
     "lm_prefill": "{tokens} tokens behind {before}, width {width}",
     "lm_decode": "one by one behind {before}, width {width}",
     "lm_training_step": "training, 4 blocks of width 128, batch {batch}",
+    "lm_wide_training_step": "training, 2 blocks of width {width}, batch {batch}",
 }
 
 

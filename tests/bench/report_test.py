@@ -135,6 +135,15 @@ class Table(unittest.TestCase):
         )
         self.assertIn("JAX TTT-Linear, forward, width 768, 2,048 tokens, 1 thread 132 66 (2.00)", lines)
 
+    def test_products_in_bfloat16_are_lines_of_their_own(self):
+        rows = [
+            row("lm_wide_training_step", "ttt-linear", 20, batch=8, tokens_per_second=50.0),
+            row("lm_wide_training_step", "ttt-linear-bfloat16-products", 10, batch=8, tokens_per_second=100.0),
+        ]
+        lines = [" ".join(line.split()) for line in table.report(rows).splitlines()]
+        self.assertIn("training, 2 blocks of width 768, batch 8, 1 thread 50", lines)
+        self.assertIn("training, 2 blocks of width 768, batch 8, bfloat16 products, 1 thread 100", lines)
+
     def test_weights_in_bfloat16_are_lines_of_their_own(self):
         narrow = [
             row("decode_stack", "ttt-linear-bfloat16", 50, bytes_per_token=5e6, xread=1.05),

@@ -112,6 +112,7 @@ TEST_CASE("any share of the panels of pairs is those panels and no others") {
   const Factors factors(1, inner, columns);
   for (const bool transposed : {false, true}) {
     Buffer<float> whole(PanelView<float>::storage_size(pairs, columns)), part(whole.size());
+    for (Index i = 0; i < whole.size(); ++i) whole[i] = 1;  // so that padding must be written
     kernels::pair_panels(factors.right(transposed), {whole.data(), pairs, columns});
     for (Index p = 0; p < 5; ++p) {
       part.clear();

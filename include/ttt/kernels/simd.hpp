@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// @file
-/// Packs: the only header that names xsimd. A kernel body is written once over `Pack<Scalar, Arch>`; with Arch `Generic`
-/// a pack is one scalar, and the same body is the scalar reference and the tail of a row.
+/// Packs: the only header, with those of simd/, that names xsimd. A kernel body is written once over
+/// `Pack<Scalar, Arch>`; with Arch `Generic` a pack is one scalar, and the same body is the scalar reference and the
+/// tail of a row.
 #pragma once
 
 #include <array>

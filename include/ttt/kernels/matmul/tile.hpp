@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "ttt/core/tensor.hpp"
-#include "ttt/kernels/simd.hpp"
+#include "ttt/kernels/simd/pairs.hpp"  // tiles of pairs use its multiply-add
 
 TTT_NAMESPACE_BEGIN
 
