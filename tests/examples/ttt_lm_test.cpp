@@ -246,7 +246,7 @@ TEST_CASE("products in bfloat16 train beside those in float, and a resumed run h
   // Wide enough that its products are large ones.
   const auto arguments = [&](const std::string& out, const std::string& products) {
     return Arguments{"train", "--data", place.text, "--width", "64", "--depth", "1", "--heads", "2", "--context", "64",
-                     "--batch", "16", "--eval-windows", "2", "--threads", "1", "--steps", "12", "--json",
+                     "--batch", "16", "--eval-windows", "2", "--threads", "1", "--steps", "24", "--json",
                      "--products", products, "--out", place.folder / out};
   };
   const auto last_loss = [](const Outcome& outcome) {
