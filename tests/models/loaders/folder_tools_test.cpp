@@ -85,7 +85,7 @@ TEST_CASE("a whole folder has no problem, and every tensor is listed once") {
     const auto found = inspect_model_folder<float>(saved.folder);
     CHECK(found.problem_count() == 0);
     CHECK(found.config == tiny(std::string(layer)));
-    CHECK(found.model_type == config_of(saved.folder)["model_type"]);
+    CHECK(config_of(saved.folder)["model_type"] == found.model_type);
     const Tensors stored(saved.folder);
     CHECK(found.tensors.size() == stored.all.size());
     for (const auto& tensor : found.tensors) {
