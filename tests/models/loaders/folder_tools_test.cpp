@@ -306,7 +306,7 @@ TEST_CASE("tensors of many pages are read in pieces, wherever in the file they l
   const Saved saved(config);
   const auto parameters = parameters_of(config);
   const auto narrow = to_bfloat16(parameters);
-  for (const std::size_t shift : {0, 1, 2}) {
+  for (const std::size_t shift : {0u, 1u, 2u}) {
     CAPTURE(shift);
     // Other programs do not pad their headers: here the data begins at any byte.
     std::string bytes = read(saved.folder / "model.safetensors");
