@@ -171,7 +171,7 @@ class Tokenizer {
   void encode_words(std::string_view text, bool is_beginning, std::vector<detail::TokenId>& tokens) const {
     std::string storage;
     if (description_.is_byte_level) {
-      if (description_.adds_space && !text.starts_with(' ')) text = storage = " " + std::string(text);
+      if (description_.adds_space && !text.starts_with(' ')) text = storage.append(1, ' ').append(text);
       return detail::for_each_word(text, description_.pattern,
                                    [&](std::string_view word) { model_.encode_word(word, tokens); });
     }
