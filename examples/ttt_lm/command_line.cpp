@@ -382,8 +382,8 @@ void add_convert(CLI::App& app, Invocation& invocation) {
       ->check(one_of({"ttt", "llama", "mistral", "ttt-cpp"}))->type_name("KIND")->default_str("as it is");
   command->add_option("--dtype", options.dtype, "Type of the stored numbers: f32, bf16, f16 or f64")
       ->check(one_of({"f32", "bf16", "f16", "f64"}))->type_name("TYPE")->default_str("as they are");
-  command->add_option("--shard-size", options.shard_size, "Cuts the tensors into files of at most so many bytes, and an "
-                      "index: 5GB, 512MB")
+  command->add_option("--shard-size", options.shard_size, "Writes files with at most so many bytes of tensors each, "
+                      "and an index: 5GB, 512MB")
       ->transform(CLI::AsSizeValue(true))->check(whole_number(1))->type_name("SIZE")->default_str("one file");
   command->add_option("--out", options.out, "Folder for the model and the other files of DIR")->required()
       ->type_name("DIR");
