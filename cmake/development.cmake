@@ -13,6 +13,10 @@ add_library(ttt_development INTERFACE)
 target_link_libraries(ttt_development INTERFACE ttt)
 target_compile_options(ttt_development INTERFACE -Wall -Wextra -Wconversion -Wshadow
   $<$<BOOL:${TTT_WARNINGS_AS_ERRORS}>:-Werror>)
+# A tenth less time for a fifth more memory: g++ collects its garbage rarely.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(ttt_development INTERFACE --param=ggc-min-heapsize=1000000)
+endif()
 # g++ 12 warns of its own headers when it inlines them: AVX-512 intrinsics (uninitialized) and the concatenation of
 # strings (restrict); both are fixed in 13.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)

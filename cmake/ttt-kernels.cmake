@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
-# ttt_add_kernels(target INSTRUCTION_SET...): compiles the kernels of ttt once for each instruction set (x86-64-v2,
-# x86-64-v3, x86-64-v4, x86-64-v4+avx512bf16; weakest first) into `target`, which chooses among them when it runs: see
-# ttt/dispatch/kernels.hpp.
+# ttt_add_kernels(target INSTRUCTION_SET... [OPTIONS option...]): compiles the kernels of ttt once for each instruction
+# set (x86-64-v2, x86-64-v3, x86-64-v4, x86-64-v4+avx512bf16; weakest first) into `target`, which chooses among them when
+# it runs: see ttt/dispatch/kernels.hpp.
+#
+# All targets of a build share the unit of an instruction set, compiled with the options of the directory that asked for
+# it first; a target that gives compile options has units of its own.
 #
 # A unit's functions must never serve the rest of the program, where they would be illegal instructions on an older
 # processor, and most are inline functions and templates that a linker would merge with those of other units. So each
@@ -12,26 +15,14 @@ function(ttt_add_kernels target)
     message(FATAL_ERROR "ttt_add_kernels needs g++ or clang with GNU ld and objcopy, found ${CMAKE_CXX_COMPILER_ID}, "
                         "linker '${CMAKE_LINKER}', objcopy '${CMAKE_OBJCOPY}'")
   endif()
+  cmake_parse_arguments(PARSE_ARGV 1 kernels "" "" OPTIONS)
   set(folder "${CMAKE_CURRENT_BINARY_DIR}/ttt_kernels/${target}")
   set(declarations "")
   set(entries "")
-  foreach(instruction_set IN LISTS ARGN)
+  foreach(instruction_set IN LISTS kernels_UNPARSED_ARGUMENTS)
     ttt_kernels_condition(condition "${instruction_set}")
     string(MAKE_C_IDENTIFIER "ttt_kernels_${instruction_set}" symbol)
-    set(source "${folder}/${instruction_set}.cpp")
-    file(CONFIGURE OUTPUT "${source}" @ONLY CONTENT [[
-// SPDX-License-Identifier: MIT
-#include <ttt/dispatch/unit.hpp>
-extern "C" {
-extern const ttt::dispatch::KernelTable @symbol@;
-constinit const ttt::dispatch::KernelTable @symbol@ = ttt::make_kernel_table("@instruction_set@");
-}
-]])
-    set(unit "${target}_${symbol}")
-    add_library(${unit} OBJECT "${source}")
-    target_link_libraries(${unit} PRIVATE ttt::ttt)
-    string(REPLACE "+" ";-m" flags "-march=${instruction_set}")
-    target_compile_options(${unit} PRIVATE ${flags} -fno-lto $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
+    ttt_kernels_unit(unit "${symbol}" "${instruction_set}" "${target}" "${kernels_OPTIONS}")
     set(object "${folder}/${instruction_set}.o")
     add_custom_command(OUTPUT "${object}" VERBATIM COMMAND_EXPAND_LISTS
       COMMAND "${linker}" -r --force-group-allocation -o "${object}" "$<TARGET_OBJECTS:${unit}>"
@@ -54,6 +45,31 @@ const ttt::dispatch::AvailableKernels* ttt::dispatch::available_kernels(std::siz
 }
 ]])
   target_sources(${target} PRIVATE "${folder}/available.cpp")
+endfunction()
+
+# Sets `variable` to the object library of an instruction set, made where there is none yet.
+function(ttt_kernels_unit variable symbol instruction_set target options)
+  set(unit "${symbol}")
+  if(options)
+    set(unit "${target}_${symbol}")
+  endif()
+  set(${variable} "${unit}" PARENT_SCOPE)
+  if(TARGET ${unit})
+    return()
+  endif()
+  set(source "${CMAKE_CURRENT_BINARY_DIR}/ttt_kernels/${instruction_set}.cpp")
+  file(CONFIGURE OUTPUT "${source}" @ONLY CONTENT [[
+// SPDX-License-Identifier: MIT
+#include <ttt/dispatch/unit.hpp>
+extern "C" {
+extern const ttt::dispatch::KernelTable @symbol@;
+constinit const ttt::dispatch::KernelTable @symbol@ = ttt::make_kernel_table("@instruction_set@");
+}
+]])
+  add_library(${unit} OBJECT "${source}")
+  target_link_libraries(${unit} PRIVATE ttt::ttt)
+  string(REPLACE "+" ";-m" flags "-march=${instruction_set}")
+  target_compile_options(${unit} PRIVATE ${flags} ${options} -fno-lto $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
 endfunction()
 
 # Sets `variable` to a GNU ld, the only linker that dissolves groups: the one in use, or another where that is lld or

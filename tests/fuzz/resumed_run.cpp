@@ -5,11 +5,7 @@
 #include <fstream>
 
 #include "mutate.hpp"
-#include "ttt/layers/any_sequence_layer.hpp"
-#include "ttt/layers/attention.hpp"
-#include "ttt/layers/ttt_linear.hpp"
-#include "ttt/layers/ttt_mlp.hpp"
-#include "ttt/models/causal_lm.hpp"
+#include "support/compiled_layers.hpp"
 #include "ttt/training/trainer.hpp"
 
 namespace {
@@ -19,10 +15,12 @@ using Model = ttt::CausalLm<Layer>;
 using namespace ttt::training;
 
 Model make_model() {
-  const ttt::TttConfig config{.width = 4, .heads = 1, .mini_batch = 3};
-  std::vector<Layer> layers{Layer(ttt::TttLinear<float>(config)), Layer(ttt::TttMlp<float>(config)),
-                            Layer(ttt::Attention<float>({.width = 4, .heads = 1})),
-                            Layer(ttt::SlidingWindowAttention<float>({.width = 4, .heads = 1, .window = 3}))};
+  ttt::ModelConfig config{.width = 4, .heads = 1, .mini_batch = 3, .window = 3};
+  std::vector<Layer> layers;
+  for (const auto name : ttt::layer_names) {
+    config.layer = name;
+    layers.push_back(ttt::make_layer<float>(config));
+  }
   return {{.vocabulary = 256, .width = 4, .hidden = 4, .tied = true, .temporal_conv = true}, layers};
 }
 

@@ -5,6 +5,7 @@
 
 #include "nn/blocks.hpp"
 #include "suites/layer_runs.hpp"
+#include "support/compiled_layers.hpp"
 #include "ttt/layers/ttt_linear.hpp"
 #include "ttt/nn/linear.hpp"
 

@@ -3,6 +3,7 @@
 
 #include "suites/layer_runs.hpp"
 #include "support/catch.hpp"
+#include "support/compiled_layers.hpp"
 #include "ttt/layers/attention.hpp"
 #include "ttt/layers/ttt_linear.hpp"
 

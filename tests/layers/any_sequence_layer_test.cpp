@@ -7,6 +7,7 @@
 
 #include "suites/sequence_layer.hpp"
 #include "support/archetypes.hpp"
+#include "support/compiled_layers.hpp"
 #include "support/decay_layer.hpp"
 #include "ttt/layers/ttt_linear.hpp"
 

@@ -9,6 +9,7 @@
 #include "suites/sequence_layer.hpp"
 #include "support/catch.hpp"
 #include "support/compare.hpp"
+#include "support/compiled_layers.hpp"
 #include "support/random_matrix.hpp"
 #include "ttt/layers/layer.hpp"
 #include "ttt/rules/attention/reference.hpp"

@@ -10,6 +10,7 @@
 #include "layers/ttt_golden.hpp"
 #include "suites/sequence_layer.hpp"
 #include "support/catch.hpp"
+#include "support/compiled_layers.hpp"
 #include "ttt/layers/layer.hpp"
 
 namespace ttt::ttt_suite {

@@ -6,6 +6,7 @@
 
 #include "suites/sequence_layer.hpp"
 #include "support/catch.hpp"
+#include "support/compiled_layers.hpp"
 #include "ttt/layers/ttt_linear.hpp"
 
 using namespace ttt;

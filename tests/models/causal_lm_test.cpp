@@ -8,6 +8,7 @@
 
 #include "suites/language_model.hpp"
 #include "support/catch.hpp"
+#include "support/compiled_layers.hpp"
 #include "ttt/layers/any_sequence_layer.hpp"
 #include "ttt/layers/ttt_linear.hpp"
 #include "ttt/layers/ttt_mlp.hpp"

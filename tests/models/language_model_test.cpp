@@ -8,6 +8,7 @@
 
 #include "suites/language_model.hpp"
 #include "support/catch.hpp"
+#include "support/compiled_layers.hpp"
 #include "ttt/layers/ttt_linear.hpp"
 #include "ttt/models/causal_lm.hpp"
 

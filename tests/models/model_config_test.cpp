@@ -2,6 +2,7 @@
 #include <string>
 
 #include "support/catch.hpp"
+#include "support/compiled_layers.hpp"
 #include "ttt/models/model_config.hpp"
 
 using namespace ttt;

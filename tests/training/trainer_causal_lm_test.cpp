@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/compiled_layers.hpp"
 #include "training/temporary_folder.hpp"
 #include "ttt/layers/ttt_linear.hpp"
 #include "ttt/models/causal_lm.hpp"

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/compiled_loaders.hpp"
 #include "support/error_message.hpp"
 #include "support/stored_tensors.hpp"
 #include "training/temporary_folder.hpp"

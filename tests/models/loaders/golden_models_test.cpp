@@ -8,6 +8,7 @@
 
 #include "support/catch.hpp"
 #include "support/compare.hpp"
+#include "support/compiled_loaders.hpp"
 #include "support/golden.hpp"
 #include "training/temporary_folder.hpp"
 #include "ttt/models/loaders/model_folder.hpp"

@@ -15,6 +15,7 @@
 
 #include "io/hostile/expected.hpp"
 #include "support/catch.hpp"
+#include "support/compiled_loaders.hpp"
 #include "support/error_message.hpp"
 #include "training/temporary_folder.hpp"
 #include "ttt/models/loaders/model_folder.hpp"

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/compiled_loaders.hpp"
 #include "support/golden.hpp"
 #include "ttt/models/loaders/model_folder.hpp"
 #include "ttt/training/adamw.hpp"

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+/// @file
+/// Layers and models that many tests use, compiled once: what a test that compiles its own spends most of its time on.
+#pragma once
+
+#include "ttt/models/model_config.hpp"
+
+#ifndef TTT_TEST_COMPILED
+#define TTT_TEST_COMPILED extern
+#endif
+
+TTT_NAMESPACE_BEGIN
+
+TTT_TEST_COMPILED template class TttLayer<rules::TttLinear<float>>;
+TTT_TEST_COMPILED template class TttLayer<rules::TttLinear<double>>;
+TTT_TEST_COMPILED template class TttLayer<rules::TttMlp<float>>;
+TTT_TEST_COMPILED template class TttLayer<rules::TttMlp<double>>;
+
+TTT_TEST_COMPILED template class BasicAttention<float, AttentionMemory::growing>;
+TTT_TEST_COMPILED template class BasicAttention<double, AttentionMemory::growing>;
+TTT_TEST_COMPILED template class BasicAttention<float, AttentionMemory::ring>;
+TTT_TEST_COMPILED template class BasicAttention<double, AttentionMemory::ring>;
+
+TTT_TEST_COMPILED template AnySequenceLayer<float> make_layer(const ModelConfig&);
+TTT_TEST_COMPILED template AnySequenceLayer<double> make_layer(const ModelConfig&);
+
+TTT_TEST_COMPILED template class CausalLm<AnySequenceLayer<float>>;
+TTT_TEST_COMPILED template class CausalLm<AnySequenceLayer<double>>;
+TTT_TEST_COMPILED template CausalLm<AnySequenceLayer<float>> make_model(const ModelConfig&);
+TTT_TEST_COMPILED template CausalLm<AnySequenceLayer<double>> make_model(const ModelConfig&);
+
+TTT_NAMESPACE_END
