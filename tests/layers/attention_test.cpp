@@ -2,13 +2,13 @@
 #include "ttt/layers/attention.hpp"
 
 #include <cmath>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "suites/sequence_layer.hpp"
 #include "support/catch.hpp"
 #include "support/compare.hpp"
+#include "support/error_message.hpp"
 #include "support/random_matrix.hpp"
 #include "ttt/layers/layer.hpp"
 #include "ttt/rules/attention/reference.hpp"
@@ -111,16 +111,8 @@ Matrix<Scalar> expected(const Layer<Definition>& layer, const Matrix<Scalar>& x,
   return times_weight(heads, layer.parameters().output);
 }
 
-void refused(const std::function<void()>& action, const std::vector<std::string>& words) {
-  try {
-    action();
-    FAIL("nothing was thrown");
-  } catch (const Error& error) {
-    for (const auto& word : words) {
-      INFO(error.what() << " should name " << word);
-      CHECK(std::string(error.what()).find(word) != std::string::npos);
-    }
-  }
+void refused(const auto& action, std::initializer_list<std::string_view> words) {
+  CHECK(testing::error_lacks(action, words) == "");
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "support/catch.hpp"
+#include "support/error_message.hpp"
 #include "ttt/models/model_config.hpp"
 
 using namespace ttt;
@@ -22,12 +23,7 @@ ModelConfig tiny(std::string_view layer) {
 }
 
 std::string refusal(const ModelConfig& config) {
-  try {
-    make_model<float>(config);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
+  return testing::error_message([&] { make_model<float>(config); });
 }
 
 }  // namespace
