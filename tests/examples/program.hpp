@@ -8,57 +8,17 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <map>
 #include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-namespace ttt_test {
+#include "support/temporary_folder.hpp"
+
+namespace ttt::testing {
 
 namespace fs = std::filesystem;
-
-inline std::string read_file(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
-/// A folder of its own for one test, removed with everything in it.
-class WorkFolder {
- public:
-  WorkFolder() {
-    std::string name = (fs::temp_directory_path() / "ttt-lm-test-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
-    path_ = name;
-  }
-  WorkFolder(const WorkFolder&) = delete;
-  WorkFolder& operator=(const WorkFolder&) = delete;
-  ~WorkFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  std::string write(const std::string& name, const std::string& content) const {
-    fs::create_directories((path_ / name).parent_path());
-    std::ofstream(path_ / name, std::ios::binary) << content;
-    return (path_ / name).string();
-  }
-  /// Every file below the folder with its bytes: equal before and after when nothing was changed.
-  std::map<std::string, std::string> contents() const {
-    std::map<std::string, std::string> files;
-    for (const auto& entry : fs::recursive_directory_iterator(path_))
-      files[entry.path().string()] = entry.is_regular_file() ? read_file(entry.path()) : "folder";
-    return files;
-  }
-
- private:
-  fs::path path_;
-};
 
 /// What a run of the program left: -1 as the exit code when a signal ended it.
 struct Outcome {
@@ -71,7 +31,7 @@ class Program {
  public:
   /// `emulator`, words separated by spaces, runs a program of another machine; empty: none is needed.
   Program(const std::string& emulator, const std::string& program, const std::vector<std::string>& arguments,
-          const std::string& output = "")
+          const fs::path& output = {})
       : output_(output) {
     std::istringstream parts(emulator);
     for (std::string part; parts >> part;) words_.push_back(part);
@@ -88,11 +48,12 @@ class Program {
   Outcome wait() const {
     int status = 0;
     waitpid(process_, &status, 0);
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(folder_ / "output"), read_file(folder_ / "errors")};
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_bytes(folder_ / "output"),
+            read_bytes(folder_ / "errors")};
   }
 
  private:
-  void redirect(const std::string& path, int descriptor) const {
+  void redirect(const fs::path& path, int descriptor) const {
     const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
     if (file < 0 || dup2(file, descriptor) < 0) _exit(126);
     close(file);
@@ -107,10 +68,10 @@ class Program {
     _exit(127);
   }
 
-  WorkFolder folder_;
+  TemporaryFolder folder_;
   std::vector<std::string> words_;
-  std::string output_;
+  fs::path output_;
   pid_t process_ = -1;
 };
 
-}  // namespace ttt_test
+}  // namespace ttt::testing

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
 /// @file
-/// ttt-lm as the program under test, and what its tests ask of texts.
+/// ttt-lm as the program under test, and how it refuses.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "examples/program.hpp"
+#include "support/catch.hpp"
+#include "support/error_message.hpp"
 
-namespace ttt_test {
+namespace ttt::testing {
 
 using Arguments = std::vector<std::string>;
 
@@ -26,6 +29,25 @@ inline const std::string program = TTT_LM_PROGRAM;
 
 inline Outcome run(const Arguments& arguments) { return Program(emulator, program, arguments).wait(); }
 
-inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+inline bool is_one_line(const std::string& text) {
+  return std::count(text.begin(), text.end(), '\n') == 1 && text.back() == '\n';
+}
 
-}  // namespace ttt_test
+/// The program refuses with one line on stderr that holds all the parts, says only `output` and changes no file.
+inline void check_refused(const TemporaryFolder& folder, const Arguments& arguments, int exit_code,
+                          const Arguments& parts, const std::string& output = "") {
+  const auto before = folder.contents();
+  const Outcome outcome = run(arguments);
+  CAPTURE(arguments, outcome.errors);
+  CHECK(outcome.exit_code == exit_code);
+  CHECK(outcome.output == output);
+  CHECK(outcome.errors.starts_with("ttt-lm: "));
+  CHECK(is_one_line(outcome.errors));
+  for (const auto& part : parts) {
+    CAPTURE(part);
+    CHECK(contains(outcome.errors, part));
+  }
+  CHECK(folder.contents() == before);
+}
+
+}  // namespace ttt::testing

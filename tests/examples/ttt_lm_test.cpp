@@ -15,11 +15,9 @@
 
 namespace {
 
-using namespace ttt_test;
-using ttt_test::operator+;
+using namespace ttt::testing;
+using ttt::testing::operator+;
 using nlohmann::json;
-
-bool is_one_line(const std::string& text) { return std::count(text.begin(), text.end(), '\n') == 1 && text.back() == '\n'; }
 
 /// Text in which there is something to learn.
 std::string sample_text(std::size_t size) {
@@ -31,7 +29,7 @@ std::string sample_text(std::size_t size) {
 
 /// A folder with a text, and arguments of a training so small that it takes no time.
 struct Workplace {
-  WorkFolder folder;
+  TemporaryFolder folder;
   std::string text = folder.write("text.txt", sample_text(4000));
 
   Arguments tiny(const std::string& out) const {
@@ -43,22 +41,6 @@ struct Workplace {
     return folder / out;
   }
 };
-
-/// The program refuses with one line on stderr that holds all the parts, says nothing on stdout and changes no file.
-void check_refused(const WorkFolder& folder, const Arguments& arguments, int exit_code, const Arguments& parts) {
-  const auto before = folder.contents();
-  const Outcome outcome = run(arguments);
-  CAPTURE(arguments, outcome.errors);
-  CHECK(outcome.exit_code == exit_code);
-  CHECK(outcome.output.empty());
-  CHECK(outcome.errors.starts_with("ttt-lm: "));
-  CHECK(is_one_line(outcome.errors));
-  for (const auto& part : parts) {
-    CAPTURE(part);
-    CHECK(contains(outcome.errors, part));
-  }
-  CHECK(folder.contents() == before);
-}
 
 /// Tensors of a file, to be changed and written back.
 struct Tensors {
@@ -152,9 +134,9 @@ TEST_CASE("a training writes a model that every command reads") {
   for (std::string line; std::getline(lines, line);) events.push_back(json::parse(line));
   CHECK(std::count_if(events.begin(), events.end(), [](const json& e) { return e["event"] == "step"; }) == 8);
   REQUIRE(events.back()["event"] == "end");
-  CHECK(read_file(place.folder / "model/train.jsonl") == outcome.output);
+  CHECK(read_bytes(place.folder / "model/train.jsonl") == outcome.output);
   for (const std::string name : {"config.json", "model.safetensors", "train.checkpoint"})
-    CHECK(fs::exists(place.folder / "model/" + name));
+    CHECK(fs::exists(place.folder / ("model/" + name)));
   const std::string model = place.folder / "model";
 
   const Outcome evaluated = run({"evaluate", "--model", model, "--data", place.text, "--context", "24", "--json"});
@@ -223,12 +205,12 @@ TEST_CASE("Ctrl-C saves and exits with 130; the run goes on bit for bit as if it
   const std::string log = place.folder / "stopped/train.jsonl";
   Program running(emulator, program, place.tiny("stopped") + settings);
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(5);
-  while (!contains(read_file(log), "\"step\":5,") && std::chrono::steady_clock::now() < deadline)
+  while (!contains(read_bytes(log), "\"step\":5,") && std::chrono::steady_clock::now() < deadline)
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   running.send(SIGINT);
   const Outcome stopped = running.wait();
   REQUIRE(stopped.exit_code == 130);
-  CHECK(contains(stopped.errors, "ttt-lm train --resume --out " + (place.folder / "stopped")));
+  CHECK(contains(stopped.errors, "ttt-lm train --resume --out " + (place.folder / "stopped").string()));
   CHECK(fs::exists(place.folder / "stopped/model.safetensors"));
   const Tensors whole(place.folder / "whole/model.safetensors");
   CHECK_FALSE(Tensors(place.folder / "stopped/model.safetensors") == whole);
@@ -236,7 +218,7 @@ TEST_CASE("Ctrl-C saves and exits with 130; the run goes on bit for bit as if it
   REQUIRE(run({"train", "--resume", "--out", place.folder / "stopped", "--threads", "2"}).exit_code == 0);
   CHECK(Tensors(place.folder / "stopped/model.safetensors") == whole);
   std::size_t steps = 0;
-  std::istringstream lines(read_file(log));
+  std::istringstream lines(read_bytes(log));
   for (std::string line; std::getline(lines, line);) steps += json::parse(line)["event"] == "step" ? 1 : 0;
   CHECK(steps == 400);
 }
@@ -269,7 +251,7 @@ TEST_CASE("products in bfloat16 train beside those in float, and a resumed run h
   const std::string log = place.folder / "stopped/train.jsonl";
   Program running(emulator, program, arguments("stopped", "bfloat16"));
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(5);
-  while (!contains(read_file(log), "\"step\":2,") && std::chrono::steady_clock::now() < deadline)
+  while (!contains(read_bytes(log), "\"step\":2,") && std::chrono::steady_clock::now() < deadline)
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   running.send(SIGINT);
   REQUIRE(running.wait().exit_code == 130);
@@ -305,7 +287,7 @@ TEST_CASE("what a run left is not overwritten, and only its own configuration go
   check_refused(place.folder, {"train", "--resume", "--out", model, "--quiet"}, 1, {"--data", "another text"});
   place.folder.write("text.txt", sample_text(4000));
 
-  const std::string checkpoint = read_file(model + "/train.checkpoint");
+  const std::string checkpoint = read_bytes(model + "/train.checkpoint");
   std::string damaged = checkpoint;
   damaged[damaged.size() / 2] = static_cast<char>(damaged[damaged.size() / 2] ^ 1);
   for (const std::string& bytes : {damaged, checkpoint.substr(0, checkpoint.size() - 9), checkpoint + "x", std::string("{}")}) {
@@ -372,7 +354,7 @@ TEST_CASE("sizes that make no model are named, and no folder is made") {
 TEST_CASE("a model folder that is not whole is refused by the name of what is wrong") {
   const Workplace place;
   const std::string model = place.model(), weights = model + "/model.safetensors";
-  const std::string good_weights = read_file(weights), good_config = read_file(model + "/config.json");
+  const std::string good_weights = read_bytes(weights), good_config = read_bytes(model + "/config.json");
   const Tensors good(weights);
   const std::string norm = "model.norm.weight";
   const auto refused = [&](const Arguments& parts) {
@@ -466,7 +448,7 @@ TEST_CASE("prompts and ids that cannot be read are refused") {
 }
 
 TEST_CASE("logits and greedy tokens of the golden models, whole and in pieces") {
-  const WorkFolder folder;
+  const TemporaryFolder folder;
   for (const std::string name : {"ttt_linear_transformer", "ttt_linear_mamba", "ttt_mlp_transformer", "ttt_mlp_mamba", "llama", "mistral"}) {
     CAPTURE(name);
     const std::string model = std::string(TTT_GOLDEN_DIR) + "/model/" + name;
@@ -508,7 +490,7 @@ TEST_CASE("compare trains all alike with matched parameters and writes its curve
   const Outcome outcome = run(arguments);
   CAPTURE(outcome.errors);
   REQUIRE(outcome.exit_code == 0);
-  const json result = json::parse(read_file(out + "/compare.json"));
+  const json result = json::parse(read_bytes(out + "/compare.json"));
   REQUIRE(result["runs"].size() == 3);
   const double parameters = result["runs"][0]["parameters"];
   for (const auto& compared : result["runs"]) {
@@ -525,11 +507,11 @@ TEST_CASE("compare trains all alike with matched parameters and writes its curve
   CHECK(result["runs"][1]["state_bytes"][0] < result["runs"][1]["state_bytes"][2]);
   for (const std::string name : {"ttt-linear, mamba", "attention, transformer", "attention, mamba"}) {
     CHECK(contains(outcome.output, name));
-    CHECK(contains(read_file(out + "/compare.svg"), ">" + name + "</text>"));
+    CHECK(contains(read_bytes(out + "/compare.svg"), ">" + name + "</text>"));
   }
   const auto lines = [](const std::string& text) { return std::count(text.begin(), text.end(), '\n'); };
-  CHECK(lines(read_file(out + "/loss.csv")) == 1 + 3 * 2);
-  CHECK(lines(read_file(out + "/position.csv")) == 1 + 3 * 24);
+  CHECK(lines(read_bytes(out + "/loss.csv")) == 1 + 3 * 2);
+  CHECK(lines(read_bytes(out + "/position.csv")) == 1 + 3 * 24);
   check_refused(place.folder, arguments, 1, {out, "--force"});
 }
 

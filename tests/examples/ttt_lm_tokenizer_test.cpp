@@ -10,8 +10,8 @@
 
 namespace {
 
-using namespace ttt_test;
-using ttt_test::operator+;
+using namespace ttt::testing;
+using ttt::testing::operator+;
 using nlohmann::json;
 
 
@@ -23,7 +23,7 @@ std::string sample_text() {
 
 /// A folder with a text and a tokenizer of it.
 struct Workplace {
-  WorkFolder folder;
+  TemporaryFolder folder;
   std::string text = folder.write("text.txt", sample_text()), tokenizer = folder / "tokenizer.json";
 
   Workplace() {
@@ -47,27 +47,13 @@ struct Workplace {
   }
 };
 
-void check_refused(const WorkFolder& folder, const Arguments& arguments, int exit_code, const Arguments& parts) {
-  const auto before = folder.contents();
-  const Outcome outcome = run(arguments);
-  CAPTURE(arguments, outcome.output, outcome.errors);
-  CHECK(outcome.exit_code == exit_code);
-  CHECK(outcome.errors.starts_with("ttt-lm: "));
-  CHECK(std::count(outcome.errors.begin(), outcome.errors.end(), '\n') == 1);
-  for (const auto& part : parts) {
-    CAPTURE(part);
-    CHECK(contains(outcome.errors, part));
-  }
-  CHECK(folder.contents() == before);
-}
-
 }  // namespace
 
 TEST_CASE("train-tokenizer writes the same file every time, and not over another one unless told to") {
   const Workplace place;
   const Arguments again{"train-tokenizer", "--data", place.text, "--vocabulary", "300", "--out"};
   CHECK(run(again + Arguments{place.folder / "other.json"}).output.starts_with("300 tokens, "));
-  CHECK(read_file(place.folder / "other.json") == read_file(place.tokenizer));
+  CHECK(read_bytes(place.folder / "other.json") == read_bytes(place.tokenizer));
   check_refused(place.folder, again + Arguments{place.tokenizer}, 1, {place.tokenizer, "--force"});
   const Outcome forced =
       run({"train-tokenizer", "--data", place.text, "--vocabulary", "9999", "--out", place.tokenizer, "--force"});
@@ -77,7 +63,7 @@ TEST_CASE("train-tokenizer writes the same file every time, and not over another
 }
 
 TEST_CASE("train-tokenizer refuses what it cannot do in one line") {
-  const WorkFolder folder;
+  const TemporaryFolder folder;
   const std::string text = folder.write("text.txt", sample_text());
   const auto refused = [&](const Arguments& options, int code, const Arguments& parts) {
     check_refused(folder, Arguments{"train-tokenizer", "--quiet"} + options, code, parts);
@@ -94,8 +80,8 @@ TEST_CASE("a model is trained on tokens and goes on from its folder alone") {
   const Outcome outcome = run(place.tiny("whole") +
                               Arguments{"--steps", "6", "--save-every", "3", "--tokenizer", place.tokenizer, "--json"});
   REQUIRE(outcome.exit_code == 0);
-  CHECK(read_file(place.folder / "whole/tokenizer.json") == read_file(place.tokenizer));
-  CHECK(json::parse(read_file(place.folder / "whole/config.json"))["vocab_size"] == 300);
+  CHECK(read_bytes(place.folder / "whole/tokenizer.json") == read_bytes(place.tokenizer));
+  CHECK(json::parse(read_bytes(place.folder / "whole/config.json"))["vocab_size"] == 300);
   const json end = json::parse(outcome.output.substr(outcome.output.rfind("{\"event\":\"end\"")));
   // An untrained model needs log2(300) bits a token; a token has more than two bytes here.
   CHECK(end["validation_loss"] > 4.5);
@@ -105,7 +91,7 @@ TEST_CASE("a model is trained on tokens and goes on from its folder alone") {
   REQUIRE(run(first + Arguments{"--tokenizer", place.tokenizer}).exit_code == 0);
   std::filesystem::remove(place.tokenizer);
   CHECK(run({"train", "--resume", "--out", place.folder / "parts", "--quiet"}).exit_code == 0);
-  CHECK(read_file(place.folder / "parts/model.safetensors") == read_file(place.folder / "whole/model.safetensors"));
+  CHECK(read_bytes(place.folder / "parts/model.safetensors") == read_bytes(place.folder / "whole/model.safetensors"));
   check_refused(place.folder,
                 {"train", "--resume", "--out", place.folder / "parts", "--tokenizer", place.folder / "x.json"}, 1,
                 {"--tokenizer", "x.json"});
@@ -135,7 +121,7 @@ TEST_CASE("a text ends at the token that the configuration calls its end") {
   const Arguments arguments{"generate", "--model", model, "--prompt", "line", "--tokens", "12", "--json", "--quiet"};
   const auto ids = json::parse(run(arguments).output)["ids"].get<std::vector<std::int64_t>>();
   REQUIRE(ids.size() == 12);
-  json config = json::parse(read_file(model + "/config.json"));
+  json config = json::parse(read_bytes(model + "/config.json"));
   for (const json& ends : {json(ids[3]), json({70000, ids[3]})}) {
     config["eos_token_id"] = ends;
     place.folder.write("model/config.json", config.dump());

@@ -5,13 +5,15 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "io/temporary_folder.hpp"
 #include "support/catch.hpp"
+#include "support/error_message.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace ttt::io;
-using ttt_test::contains;
-using ttt_test::error_of;
-using ttt_test::read_bytes;
+using ttt::testing::contains;
+using ttt::testing::error_message;
+using ttt::testing::read_bytes;
+using ttt::testing::TemporaryFolder;
 
 namespace {
 
@@ -31,7 +33,7 @@ int status_of_child(Action action) {
 }  // namespace
 
 TEST_CASE("a file is created and replaced, nothing else is left") {
-  const ttt_test::TemporaryFolder folder;
+  const TemporaryFolder folder;
   std::string large(200'000, 'x');
   large[70'000] = 'y';
   write_file_atomically(folder / "a", [](OutputFile& output) { output.write("old"); });
@@ -49,8 +51,8 @@ TEST_CASE("a file is created and replaced, nothing else is left") {
 }
 
 TEST_CASE("the new file has the permissions of the old one") {
-  const ttt_test::TemporaryFolder folder;
-  ttt_test::write_bytes(folder / "a", "old");
+  const TemporaryFolder folder;
+  folder.write("a", "old");
   REQUIRE(::chmod((folder / "a").c_str(), 0640) == 0);
   write_file_atomically(folder / "a", [](OutputFile& output) { output.write("new"); });
   struct stat status {};
@@ -59,8 +61,8 @@ TEST_CASE("the new file has the permissions of the old one") {
 }
 
 TEST_CASE("when the writer throws, the old file stays and the temporary file goes") {
-  const ttt_test::TemporaryFolder folder;
-  ttt_test::write_bytes(folder / "a", "old");
+  const TemporaryFolder folder;
+  folder.write("a", "old");
   const auto failing = [](OutputFile& output) {
     output.write(std::string(100'000, 'x'));
     throw std::runtime_error("the source ended");
@@ -71,14 +73,14 @@ TEST_CASE("when the writer throws, the old file stays and the temporary file goe
 }
 
 TEST_CASE("a write that the system refuses names path and reason, and leaves the old file") {
-  const ttt_test::TemporaryFolder folder;
-  ttt_test::write_bytes(folder / "a", "old");
+  const TemporaryFolder folder;
+  folder.write("a", "old");
   const int status = status_of_child([&] {
     ::signal(SIGXFSZ, SIG_IGN);
     const rlimit limit{100'000, 100'000};
     ::setrlimit(RLIMIT_FSIZE, &limit);
     const auto large = [](OutputFile& output) { output.write(std::string(200'000, 'x')); };
-    const std::string error = error_of<ttt::Error>([&] { write_file_atomically(folder / "a", large); });
+    const std::string error = error_message([&] { write_file_atomically(folder / "a", large); });
     ::_exit(contains(error, "/a: cannot write", "File too large") ? 7 : 1);
   });
   CHECK(WEXITSTATUS(status) == 7);
@@ -87,20 +89,19 @@ TEST_CASE("a write that the system refuses names path and reason, and leaves the
 }
 
 TEST_CASE("a destination that cannot be made names path and reason") {
-  const ttt_test::TemporaryFolder folder;
+  const TemporaryFolder folder;
   const auto nothing = [](OutputFile&) {};
-  CHECK(contains(error_of<ttt::Error>([&] { write_file_atomically(folder / "absent/a", nothing); }), "absent/a",
+  CHECK(contains(error_message([&] { write_file_atomically(folder / "absent/a", nothing); }), "absent/a",
                  "No such file or directory"));
   std::filesystem::create_directory(folder / "taken");
-  CHECK(contains(error_of<ttt::Error>([&] { write_file_atomically(folder / "taken", nothing); }), "taken",
-                 "cannot replace"));
+  CHECK(contains(error_message([&] { write_file_atomically(folder / "taken", nothing); }), "taken", "cannot replace"));
   CHECK(folder.file_count() == 1);
 }
 
 TEST_CASE("a process killed at any moment of writing leaves the old file whole") {
-  const ttt_test::TemporaryFolder folder;
+  const TemporaryFolder folder;
   const std::string old(300'000, 'o');
-  ttt_test::write_bytes(folder / "a", old);
+  folder.write("a", old);
   const int pieces = GENERATE(0, 1, 3, 50);
   const int status = status_of_child([&] {
     write_file_atomically(folder / "a", [&](OutputFile& output) {
@@ -115,9 +116,9 @@ TEST_CASE("a process killed at any moment of writing leaves the old file whole")
 }
 
 TEST_CASE("whoever reads while files are replaced, and after the writer is killed, finds one whole file") {
-  const ttt_test::TemporaryFolder folder;
+  const TemporaryFolder folder;
   const auto content = [](char c) { return std::string(300'000, c); };
-  ttt_test::write_bytes(folder / "a", content('a'));
+  folder.write("a", content('a'));
   const pid_t child = ::fork();
   if (child == 0) {
     for (char c = 'a';; c = c == 'z' ? 'a' : static_cast<char>(c + 1)) {

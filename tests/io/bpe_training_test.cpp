@@ -3,13 +3,15 @@
 
 #include <map>
 
-#include "io/temporary_folder.hpp"
 #include "support/catch.hpp"
+#include "support/error_message.hpp"
 #include "ttt/io/tokenizer.hpp"
 
 namespace {
 
 using namespace ttt::io;
+using ttt::testing::contains;
+using ttt::testing::error_message;
 using Words = std::vector<std::vector<std::uint32_t>>;
 
 BpeVocabulary train(const std::string& text, std::int64_t size) {
@@ -97,6 +99,5 @@ TEST_CASE("one long word costs what its merges change") {
 
 TEST_CASE("sizes that are no vocabulary are refused") {
   for (const std::int64_t size : {0, 255, -1, 2'000'000'000})
-    CHECK(ttt_test::contains(ttt_test::error_of<ttt::Error>([&] { train("ab", size); }), "vocabulary",
-                             std::to_string(size)));
+    CHECK(contains(error_message([&] { train("ab", size); }), "vocabulary", std::to_string(size)));
 }

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "ttt/io/json_header.hpp"
 
-#include "io/temporary_folder.hpp"
 #include "support/catch.hpp"
+#include "support/error_message.hpp"
 
 using namespace ttt::io;
-using ttt_test::contains;
-using ttt_test::error_of;
+using ttt::testing::contains;
+using ttt::testing::error_message;
 
 namespace {
 
 std::string skip_error(const std::string& text) {
-  return error_of<ttt::Error>([&] {
+  return error_message([&] {
     JsonReader json(text, "file");
     json.skip_value(1000);
     json.finish();
@@ -85,9 +85,9 @@ TEST_CASE("nesting is bounded") {
 
 TEST_CASE("counts are bounded") {
   JsonReader members("{\"a\":1,\"b\":2}", "file");
-  CHECK(contains(error_of<ttt::Error>([&] { members.skip_value(1); }), "at most 1 items"));
+  CHECK(contains(error_message([&] { members.skip_value(1); }), "at most 1 items"));
   JsonReader elements("[1,2,3]", "file");
-  CHECK(contains(error_of<ttt::Error>([&] { elements.skip_value(2); }), "at most 2 items"));
+  CHECK(contains(error_message([&] { elements.skip_value(2); }), "at most 2 items"));
 }
 
 TEST_CASE("a number that no double holds is refused also where it is skipped") {

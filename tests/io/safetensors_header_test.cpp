@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "ttt/io/safetensors_header.hpp"
 
-#include "io/temporary_folder.hpp"
 #include "support/catch.hpp"
+#include "support/error_message.hpp"
 
 using namespace ttt::io;
-using ttt_test::contains;
-using ttt_test::error_of;
+using ttt::testing::contains;
+using ttt::testing::error_message;
 
 namespace {
 
@@ -16,7 +16,7 @@ std::string entry(const std::string& name, const std::string& dtype, const std::
 }
 
 std::string refusal(const std::string& text, std::size_t data_size) {
-  return error_of<ttt::Error>([&] { parse_safetensors_header(text, data_size, "file"); });
+  return error_message([&] { parse_safetensors_header(text, data_size, "file"); });
 }
 
 }  // namespace

@@ -4,19 +4,20 @@
 #include <sys/wait.h>
 
 #include "io/hostile/expected.hpp"
-#include "io/temporary_folder.hpp"
 #include "support/catch.hpp"
+#include "support/error_message.hpp"
+#include "support/temporary_folder.hpp"
 #include "ttt/io/safetensors_set.hpp"
 #include "ttt/io/safetensors_writer.hpp"
 
 using namespace ttt::io;
-using ttt_test::contains;
-using ttt_test::error_of;
-using ttt_test::TemporaryFolder;
+using ttt::testing::contains;
+using ttt::testing::error_message;
+using ttt::testing::TemporaryFolder;
 
 namespace {
 
-const std::filesystem::path hostile = ttt_test::hostile_folder;
+const std::filesystem::path hostile = ttt::testing::hostile_folder;
 
 std::size_t files_below(const std::filesystem::path& folder) {
   std::size_t count = 0;
@@ -27,11 +28,11 @@ std::size_t files_below(const std::filesystem::path& folder) {
 }  // namespace
 
 TEST_CASE("every hostile file is refused in one line that says why, copied and mapped") {
-  const auto cases = ttt_test::hostile_files({"tensors/", "indices/"});
+  const auto cases = ttt::testing::hostile_files({"tensors/", "indices/"});
   CHECK(cases.size() + 1 == files_below(hostile / "tensors") + files_below(hostile / "indices"));
   for (const auto& [path, words] : cases) {
     for (const Access access : {Access::copied, Access::mapped}) {
-      const std::string message = error_of<ttt::Error>([&] { open_set(path, access); });
+      const std::string message = error_message([&] { open_set(path, access); });
       CAPTURE(path, message);
       CHECK(contains(message, path.filename().string()));
       CHECK(message.find('\n') == std::string::npos);
@@ -41,7 +42,7 @@ TEST_CASE("every hostile file is refused in one line that says why, copied and m
 }
 
 TEST_CASE("hostile files are refused within 64 MB of memory and ten seconds") {
-  const auto cases = ttt_test::hostile_files({"tensors/", "indices/"});
+  const auto cases = ttt::testing::hostile_files({"tensors/", "indices/"});
   const pid_t child = ::fork();
   if (child == 0) {
     std::size_t pages = 0;
@@ -51,7 +52,7 @@ TEST_CASE("hostile files are refused within 64 MB of memory and ten seconds") {
     ::setrlimit(RLIMIT_AS, &memory_limit);
     ::setrlimit(RLIMIT_CPU, &time_limit);
     std::size_t refused = 0;
-    for (const auto& [path, words] : cases) refused += !error_of<ttt::Error>([&] { open_set(path); }).empty();
+    for (const auto& [path, words] : cases) refused += !error_message([&] { open_set(path); }).empty();
     ::_exit(refused == cases.size() ? 0 : 1);
   }
   int status = 0;
@@ -66,13 +67,13 @@ TEST_CASE("an index reaches nothing outside its folder through a link, of a file
     write_safetensors(path, std::vector{tensor_source("t", {1}, std::span<const float>(value))});
   };
   write(outside / "secret.safetensors");
-  ttt_test::write_bytes(folder / "model.safetensors.index.json", R"({"weight_map":{"t":"part.safetensors"}})");
+  folder.write("model.safetensors.index.json", R"({"weight_map":{"t":"part.safetensors"}})");
   std::filesystem::create_symlink(outside / "secret.safetensors", folder / "part.safetensors");
-  CHECK(contains(error_of<ttt::Error>([&] { open_set(folder.path()); }), "'part.safetensors'", "link that leads out"));
+  CHECK(contains(error_message([&] { open_set(folder.path()); }), "'part.safetensors'", "link that leads out"));
   std::filesystem::remove(folder / "part.safetensors");
   std::filesystem::create_symlink("../" + outside.path().filename().string() + "/secret.safetensors",
                                   folder / "part.safetensors");
-  CHECK(contains(error_of<ttt::Error>([&] { open_set(folder.path()); }), "'part.safetensors'", "link that leads out"));
+  CHECK(contains(error_message([&] { open_set(folder.path()); }), "'part.safetensors'", "link that leads out"));
   std::filesystem::remove(folder / "part.safetensors");
   write(folder / "part.safetensors");
   std::filesystem::create_directory_symlink(folder.path(), outside / "model");

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "ttt/io/safetensors_set.hpp"
 
-#include "io/temporary_folder.hpp"
 #include "support/catch.hpp"
+#include "support/error_message.hpp"
+#include "support/temporary_folder.hpp"
 #include "ttt/io/safetensors_writer.hpp"
 
 using namespace ttt::io;
-using ttt_test::contains;
-using ttt_test::error_of;
-using ttt_test::TemporaryFolder;
+using ttt::testing::contains;
+using ttt::testing::error_message;
+using ttt::testing::read_bytes;
+using ttt::testing::TemporaryFolder;
 
 namespace {
 
@@ -25,8 +27,8 @@ void write_file(const std::filesystem::path& path, const std::vector<std::string
 std::string refusal(const TemporaryFolder& folder, const std::string& index) {
   write_file(folder / "1.safetensors", {"a", "c"});
   write_file(folder / "2.safetensors", {"b"});
-  ttt_test::write_bytes(folder / "model.safetensors.index.json", index);
-  return error_of<ttt::Error>([&] { open_set(folder.path(), Access::copied, "model"); });
+  folder.write("model.safetensors.index.json", index);
+  return error_message([&] { open_set(folder.path(), Access::copied, "model"); });
 }
 
 std::string map_of(const std::string& entries) {
@@ -50,7 +52,7 @@ TEST_CASE("a sharded golden set is one set of tensors") {
   }
   CHECK(set.at("grad.W1").shape == std::vector<std::int64_t>{2, 16, 64});
   CHECK(set.find("absent") == nullptr);
-  CHECK(contains(error_of<ttt::Error>([&] { set.values<double>("absent"); }), "index.json", "'absent'"));
+  CHECK(contains(error_message([&] { set.values<double>("absent"); }), "index.json", "'absent'"));
 }
 
 TEST_CASE("a set is found by folder and stem, by file or by index") {
@@ -59,10 +61,10 @@ TEST_CASE("a set is found by folder and stem, by file or by index") {
   CHECK(open_set(golden / "model/llama/model.safetensors").find("model.norm.weight") != nullptr);
   CHECK(open_set(golden / "model/ttt_mlp_mamba").find("model.norm.weight") != nullptr);
   CHECK(open_set(golden / "model/ttt_mlp_mamba/model.safetensors.index.json").find("model.norm.weight") != nullptr);
-  CHECK(contains(error_of<ttt::Error>([] { open_set(golden / "model", Access::copied, "model"); }),
+  CHECK(contains(error_message([] { open_set(golden / "model", Access::copied, "model"); }),
                  "model.safetensors.index.json", "neither"));
-  CHECK(contains(error_of<ttt::Error>([] { open_set(golden / "absent", Access::copied, "model"); }), "absent",
-                 "No such file"));
+  CHECK(
+      contains(error_message([] { open_set(golden / "absent", Access::copied, "model"); }), "absent", "No such file"));
 }
 
 TEST_CASE("tensors of all files are found and read") {
@@ -97,7 +99,7 @@ TEST_CASE("a tensor in two files is refused") {
   const TemporaryFolder folder;
   REQUIRE(refusal(folder, map_of(good)).empty());
   write_file(folder / "2.safetensors", {"a", "b"});
-  CHECK(contains(error_of<ttt::Error>([&] { open_set(folder.path()); }), "tensor 'a'", "one more"));
+  CHECK(contains(error_message([&] { open_set(folder.path()); }), "tensor 'a'", "one more"));
 }
 
 TEST_CASE("file names that are not plain are refused") {
@@ -118,14 +120,14 @@ TEST_CASE("a link out of the folder is refused, one inside is followed") {
   REQUIRE(refusal(folder, map_of(good)).empty());
   std::filesystem::remove(folder / "2.safetensors");
   std::filesystem::create_symlink(outside / "2.safetensors", folder / "2.safetensors");
-  CHECK(contains(error_of<ttt::Error>([&] { open_set(folder.path()); }), "'2.safetensors'", "link that leads out"));
+  CHECK(contains(error_message([&] { open_set(folder.path()); }), "'2.safetensors'", "link that leads out"));
   std::filesystem::remove(folder / "2.safetensors");
   write_file(folder / "real.safetensors", {"b"});
   std::filesystem::create_symlink("real.safetensors", folder / "2.safetensors");
   CHECK(open_set(folder.path()).find("b") != nullptr);
   std::filesystem::remove(folder / "2.safetensors");
   std::filesystem::create_symlink("2.safetensors", folder / "2.safetensors");
-  CHECK_FALSE(error_of<ttt::Error>([&] { open_set(folder.path()); }).empty());
+  CHECK_FALSE(error_message([&] { open_set(folder.path()); }).empty());
 }
 
 TEST_CASE("a set is written in parts that are not too large, and read back as one") {
@@ -144,9 +146,9 @@ TEST_CASE("a set is written in parts that are not too large, and read back as on
   CHECK(set.file_of("d").path().filename() == "model-00001-of-00003.safetensors");
   CHECK(set.file_of("a \"1\"").path().filename() == "model-00002-of-00003.safetensors");
   CHECK(set.file_of("b").path().filename() == "model-00003-of-00003.safetensors");
-  CHECK(contains(ttt_test::read_bytes(folder / "model.safetensors.index.json"), "\"total_size\": 76\n"));
-  CHECK(contains(error_of<ttt::Error>([&] { write_safetensors_set(folder.path(), tensors, metadata, 12); }),
-                 "index.json", "no index of another set"));
+  CHECK(contains(read_bytes(folder / "model.safetensors.index.json"), "\"total_size\": 76\n"));
+  CHECK(contains(error_message([&] { write_safetensors_set(folder.path(), tensors, metadata, 12); }), "index.json",
+                 "no index of another set"));
   CHECK(folder.file_count() == 4);
 
   write_safetensors_set(folder.path(), tensors, metadata, 76, "one");
@@ -161,9 +163,9 @@ TEST_CASE("no part of a set is written when one of its tensors cannot be") {
   const TemporaryFolder folder;
   std::vector<TensorSource> tensors{tensor_source("a", {3}, std::span(values)),
                                     tensor_source("b", {4}, std::span(values))};
-  CHECK(contains(error_of<ttt::Error>([&] { write_safetensors_set(folder.path(), tensors, {}, 12); }), "tensor 'b'"));
+  CHECK(contains(error_message([&] { write_safetensors_set(folder.path(), tensors, {}, 12); }), "tensor 'b'"));
   tensors[1] = tensors[0];
-  CHECK(contains(error_of<ttt::Error>([&] { write_safetensors_set(folder.path(), tensors, {}, 12); }), "'a' twice"));
+  CHECK(contains(error_message([&] { write_safetensors_set(folder.path(), tensors, {}, 12); }), "'a' twice"));
   CHECK(folder.file_count() == 0);
 }
 

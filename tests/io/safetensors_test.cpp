@@ -6,15 +6,16 @@
 
 #include <cmath>
 
-#include "io/temporary_folder.hpp"
 #include "support/catch.hpp"
+#include "support/error_message.hpp"
+#include "support/temporary_folder.hpp"
 #include "ttt/io/safetensors_writer.hpp"
 
 using namespace ttt::io;
-using ttt_test::contains;
-using ttt_test::error_of;
-using ttt_test::read_bytes;
-using ttt_test::TemporaryFolder;
+using ttt::testing::contains;
+using ttt::testing::error_message;
+using ttt::testing::read_bytes;
+using ttt::testing::TemporaryFolder;
 
 namespace {
 
@@ -31,9 +32,9 @@ std::string file_bytes(const std::string& header, const std::string& data) {
 }
 
 std::string refusal(const std::string& bytes) {
-  const ttt_test::TemporaryFolder folder;
-  ttt_test::write_bytes(folder / "hostile.safetensors", bytes);
-  return error_of<ttt::Error>([&] { SafetensorsFile::open(folder / "hostile.safetensors"); });
+  const TemporaryFolder folder;
+  folder.write("hostile.safetensors", bytes);
+  return error_message([&] { SafetensorsFile::open(folder / "hostile.safetensors"); });
 }
 
 const std::string small_header = R"({"t":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})";
@@ -72,16 +73,16 @@ TEST_CASE("values, shapes and metadata of a golden file are those of its descrip
   const std::vector<double> eta = file.values<double>("mid.token_eta");
   REQUIRE(eta.size() == 16);
   CHECK(eta.front() > eta.back());
-  CHECK(contains(error_of<ttt::Error>([&] { file.values<float>("x"); }), "ttt_linear_transformer", "'x'", "found F64"));
+  CHECK(contains(error_message([&] { file.values<float>("x"); }), "ttt_linear_transformer", "'x'", "found F64"));
   CHECK(file.values<float>("x", Narrowing::rounded)[7] == static_cast<float>(x[7]));
 }
 
 TEST_CASE("a missing name is null or an error with file and name") {
   const SafetensorsFile file = SafetensorsFile::open(golden / "kernel/rmsnorm.safetensors");
   CHECK(file.find("absent") == nullptr);
-  CHECK(contains(error_of<ttt::Error>([&] { file.at("absent"); }), "rmsnorm.safetensors", "'absent'"));
+  CHECK(contains(error_message([&] { file.at("absent"); }), "rmsnorm.safetensors", "'absent'"));
   std::vector<double> out(3, 9.0);
-  CHECK(contains(error_of<ttt::Error>([&] { file.read("x", std::span(out)); }), "expected 3 elements"));
+  CHECK(contains(error_message([&] { file.read("x", std::span(out)); }), "expected 3 elements"));
   CHECK(out == std::vector<double>(3, 9.0));
   TensorInfo foreign = file.at("x");
   foreign.end = foreign.begin + 1'000'000'000;
@@ -115,7 +116,7 @@ TEST_CASE("a mapped file and bytes in memory are the same file as a copied one")
     CHECK(mapped.metadata() == copied.metadata());
     CHECK(parsed.metadata() == copied.metadata());
   }
-  CHECK(contains(error_of<ttt::Error>([] { SafetensorsFile::parse({}, "nothing"); }), "nothing", "at least 8 bytes"));
+  CHECK(contains(error_message([] { SafetensorsFile::parse({}, "nothing"); }), "nothing", "at least 8 bytes"));
 }
 
 TEST_CASE("a mapped file stays as it was when another takes its place, and when it is gone") {
@@ -155,17 +156,17 @@ TEST_CASE("a header length that wraps or exceeds the file is refused") {
 }
 
 TEST_CASE("a header longer than the format allows is refused although the file holds it") {
-  const ttt_test::TemporaryFolder folder;
-  ttt_test::write_bytes(folder / "long", little_endian(maximum_header_size + 1));
+  const TemporaryFolder folder;
+  folder.write("long", little_endian(maximum_header_size + 1));
   std::filesystem::resize_file(folder / "long", maximum_header_size + 100);
-  CHECK(contains(error_of<ttt::Error>([&] { SafetensorsFile::open(folder / "long"); }), "at most 100000000 bytes"));
+  CHECK(contains(error_message([&] { SafetensorsFile::open(folder / "long"); }), "at most 100000000 bytes"));
 }
 
 TEST_CASE("a file that claims much or is large but wrong is refused within little memory") {
-  const ttt_test::TemporaryFolder folder;
-  ttt_test::write_bytes(folder / "sparse", file_bytes(small_header, "abcd"));
+  const TemporaryFolder folder;
+  folder.write("sparse", file_bytes(small_header, "abcd"));
   std::filesystem::resize_file(folder / "sparse", 1ull << 36);
-  ttt_test::write_bytes(folder / "claim", little_endian(100'000'000) + small_header);
+  folder.write("claim", little_endian(100'000'000) + small_header);
   const pid_t child = ::fork();
   if (child == 0) {
     // A child that may use 64 MB of new memory: anything sized after the claims ends in bad_alloc, which is no Error.
@@ -194,14 +195,14 @@ TEST_CASE("flipping any byte of a file gives an error or a file whose every byte
   const std::string header = R"({"__metadata__":{"k":"v"},"a":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},)"
                              R"("b":{"dtype":"BOOL","shape":[2],"data_offsets":[8,10]}})";
   const std::string valid = file_bytes(header, "abcdefgh" + std::string("\0\1", 2));
-  const ttt_test::TemporaryFolder folder;
+  const TemporaryFolder folder;
   std::size_t accepted = 0;
   std::size_t refused = 0;
   for (std::size_t position = 0; position < 8 + header.size(); ++position) {
     for (const int replacement : {0, 1, 0x20, 0x22, 0x30, 0x39, 0x5B, 0x5C, 0x7B, 0x7D, 0x80, 0xFF}) {
       std::string bytes = valid;
       bytes[position] = static_cast<char>(replacement);
-      ttt_test::write_bytes(folder / "flipped", bytes);
+      folder.write("flipped", bytes);
       try {
         const SafetensorsFile file = SafetensorsFile::open(folder / "flipped");
         unsigned sum = 0;

@@ -3,13 +3,16 @@
 
 #include <algorithm>
 
-#include "io/temporary_folder.hpp"
 #include "support/catch.hpp"
+#include "support/error_message.hpp"
+#include "support/temporary_folder.hpp"
 #include "ttt/io/safetensors.hpp"
 
 using namespace ttt::io;
-using ttt_test::contains;
-using ttt_test::error_of;
+using ttt::testing::contains;
+using ttt::testing::error_message;
+using ttt::testing::read_bytes;
+using ttt::testing::TemporaryFolder;
 
 namespace {
 
@@ -35,9 +38,8 @@ std::vector<TensorSource> all_types() {
 }
 
 std::string refusal(const std::vector<TensorSource>& tensors, const Metadata& metadata = {}) {
-  const ttt_test::TemporaryFolder folder;
-  const std::string error =
-      error_of<ttt::Error>([&] { write_safetensors(folder / "a.safetensors", tensors, metadata); });
+  const TemporaryFolder folder;
+  const std::string error = error_message([&] { write_safetensors(folder / "a.safetensors", tensors, metadata); });
   CHECK(folder.file_count() == (error.empty() ? 1u : 0u));
   return error;
 }
@@ -45,7 +47,7 @@ std::string refusal(const std::vector<TensorSource>& tensors, const Metadata& me
 }  // namespace
 
 TEST_CASE("what is written is read back, with every type, odd names and metadata") {
-  const ttt_test::TemporaryFolder folder;
+  const TemporaryFolder folder;
   const Metadata metadata{{"format", "pt"}, {"", "empty key"}, {"text", "line\n\"quoted\" \xE2\x82\xAC \x01"}};
   write_safetensors(folder / "a.safetensors", all_types(), metadata);
   const SafetensorsFile file = SafetensorsFile::open(folder / "a.safetensors");
@@ -64,7 +66,7 @@ TEST_CASE("what is written is read back, with every type, odd names and metadata
 }
 
 TEST_CASE("the bytes are those of the reference writer") {
-  const ttt_test::TemporaryFolder folder;
+  const TemporaryFolder folder;
   const std::vector<TensorSource> tensors{tensor_source("y", {3}, std::span(small)),
                                           tensor_source("x", {2, 3}, std::span(floats))};
   write_safetensors(folder / "a", tensors, {{"k", "v"}});
@@ -74,13 +76,13 @@ TEST_CASE("the bytes are those of the reference writer") {
   std::string expected(1, static_cast<char>(padded.size()));
   expected += std::string(7, '\0') + padded;
   expected.append(reinterpret_cast<const char*>(floats.data()), 24).append("\x9\x8\x7");
-  CHECK(ttt_test::read_bytes(folder / "a") == expected);
+  CHECK(read_bytes(folder / "a") == expected);
   write_safetensors(folder / "none", {});
-  CHECK(ttt_test::read_bytes(folder / "none") == std::string("\x8\0\0\0\0\0\0\0{}      ", 16));
+  CHECK(read_bytes(folder / "none") == std::string("\x8\0\0\0\0\0\0\0{}      ", 16));
 }
 
 TEST_CASE("tensors come by falling alignment, then by name") {
-  const ttt_test::TemporaryFolder folder;
+  const TemporaryFolder folder;
   write_safetensors(folder / "a", all_types());
   std::string order;
   const SafetensorsFile file = SafetensorsFile::open(folder / "a");
@@ -89,7 +91,7 @@ TEST_CASE("tensors come by falling alignment, then by name") {
 }
 
 TEST_CASE("golden files are written as the same tensors, and those of one element type as the same bytes") {
-  const ttt_test::TemporaryFolder folder;
+  const TemporaryFolder folder;
   const std::filesystem::path golden = TTT_GOLDEN_DIR;
   for (const std::string name :
        {"layer/ttt_linear_mamba", "decode/ttt_mlp_mamba", "kernel/rmsnorm", "model/llama/model"}) {
@@ -106,7 +108,7 @@ TEST_CASE("golden files are written as the same tensors, and those of one elemen
       CHECK(copy.at(info.name).shape == info.shape);
       CHECK(std::ranges::equal(copy.bytes(copy.at(info.name)), file.bytes(info)));
     }
-    const bool same_bytes = ttt_test::read_bytes(folder / "copy") == ttt_test::read_bytes(path);
+    const bool same_bytes = read_bytes(folder / "copy") == read_bytes(path);
     CHECK((same_bytes || name.starts_with("decode")));
   }
 }
@@ -127,9 +129,9 @@ TEST_CASE("tensors that no reader would accept are refused before a file exists"
 }
 
 TEST_CASE("a failed write leaves the old file") {
-  const ttt_test::TemporaryFolder folder;
-  ttt_test::write_bytes(folder / "a", "old");
+  const TemporaryFolder folder;
+  folder.write("a", "old");
   const std::vector<TensorSource> wrong{tensor_source("a", {7}, std::span(floats))};
   CHECK_THROWS_AS(write_safetensors(folder / "a", wrong), ttt::Error);
-  CHECK(ttt_test::read_bytes(folder / "a") == "old");
+  CHECK(read_bytes(folder / "a") == "old");
 }

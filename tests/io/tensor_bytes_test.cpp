@@ -3,12 +3,12 @@
 
 #include <limits>
 
-#include "io/temporary_folder.hpp"
 #include "support/catch.hpp"
+#include "support/error_message.hpp"
 
 using namespace ttt::io;
-using ttt_test::contains;
-using ttt_test::error_of;
+using ttt::testing::contains;
+using ttt::testing::error_message;
 
 namespace {
 
@@ -45,7 +45,7 @@ TEST_CASE("whole numbers and booleans widen to 64 bits") {
 TEST_CASE("double is rounded to float only when asked") {
   const std::vector<double> values{0.1, 1e300};
   const auto refused = [&] { read_as<float>(DType::F64, values); };
-  CHECK(contains(error_of<ttt::Error>(refused), "file, tensor 't'", "F32, F16, BF16", "found F64"));
+  CHECK(contains(error_message(refused), "file, tensor 't'", "F32, F16, BF16", "found F64"));
   const std::vector<float> rounded = read_as<float>(DType::F64, values, Narrowing::rounded);
   CHECK(rounded == std::vector<float>{0.1f, std::numeric_limits<float>::infinity()});
 }
@@ -54,7 +54,7 @@ TEST_CASE("kinds do not mix") {
   CHECK_THROWS_AS(read_as<float>(DType::I64, std::vector<std::int64_t>{1}), ttt::Error);
   CHECK_THROWS_AS(read_as<double>(DType::BOOL, std::vector<std::uint8_t>{1}), ttt::Error);
   CHECK_THROWS_AS(read_as<std::int64_t>(DType::F32, std::vector<float>{1}), ttt::Error);
-  CHECK(contains(error_of<ttt::Error>([] {
+  CHECK(contains(error_message([] {
                    read_as<std::int64_t>(DType::BOOL, std::vector<std::uint8_t>{1, 2});
                  }),
                  "0 and 1"));
@@ -67,6 +67,6 @@ TEST_CASE("a wrong number of elements is refused and nothing is written") {
   const auto action = [&] {
     read_tensor(info, std::span<const std::byte>(bytes), std::span(out), Narrowing::refused, "file");
   };
-  CHECK(contains(error_of<ttt::Error>(action), "expected 5 elements", "found 6 in shape [2, 3]"));
+  CHECK(contains(error_message(action), "expected 5 elements", "found 6 in shape [2, 3]"));
   CHECK(out == std::vector<float>(5, 9.0f));
 }

@@ -5,23 +5,26 @@
 
 #include <random>
 
-#include "io/temporary_folder.hpp"
 #include "support/catch.hpp"
+#include "support/error_message.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace {
 
 using namespace ttt::io;
 using nlohmann::json;
-using ttt_test::contains;
+using ttt::testing::contains;
+using ttt::testing::error_message;
+using ttt::testing::read_bytes;
 using Ids = std::vector<std::int64_t>;
 
 const std::string folder = TTT_GOLDEN_DIR "/../io/tokenizer/";
 
-json fixture(const std::string& name) { return json::parse(ttt_test::read_bytes(folder + name + ".json")); }
+json fixture(const std::string& name) { return json::parse(read_bytes(folder + name + ".json")); }
 Tokenizer load(const std::string& name) { return Tokenizer::load(folder + name + ".json"); }
 
 std::string refusal_of(const std::string& text) {
-  const std::string message = ttt_test::error_of<ttt::Error>([&] { Tokenizer::from_json(text, "some.json"); });
+  const std::string message = error_message([&] { Tokenizer::from_json(text, "some.json"); });
   if (!message.empty()) CHECK(message.find('\n') == std::string::npos);
   return message;
 }
@@ -307,7 +310,7 @@ TEST_CASE("tokens that were made to hash alike are refused and not waited for") 
     return value ^ (value >> 32);
   };
   REQUIRE(detail::mix(same_slot(123ULL << 40)) == 123ULL << 40);
-  message = ttt_test::error_of<ttt::Error>([&] {
+  message = error_message([&] {
     for (std::uint64_t i = 1; i < 5000; ++i) {
       const std::uint64_t key = same_slot(i << 40);
       table.insert(static_cast<detail::TokenId>(key >> 32), static_cast<detail::TokenId>(key), {0, 1});
@@ -317,6 +320,5 @@ TEST_CASE("tokens that were made to hash alike are refused and not waited for") 
 }
 
 TEST_CASE("a file that is not there is named") {
-  CHECK(contains(ttt_test::error_of<ttt::Error>([] { Tokenizer::load("/nowhere/tokenizer.json"); }),
-                 "/nowhere/tokenizer.json"));
+  CHECK(contains(error_message([] { Tokenizer::load("/nowhere/tokenizer.json"); }), "/nowhere/tokenizer.json"));
 }

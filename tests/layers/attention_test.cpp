@@ -2,7 +2,6 @@
 #include "ttt/layers/attention.hpp"
 
 #include <cmath>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -10,6 +9,7 @@
 #include "support/catch.hpp"
 #include "support/compare.hpp"
 #include "support/compiled_layers.hpp"
+#include "support/error_message.hpp"
 #include "support/random_matrix.hpp"
 #include "ttt/layers/layer.hpp"
 #include "ttt/rules/attention/reference.hpp"
@@ -112,16 +112,8 @@ Matrix<Scalar> expected(const Layer<Definition>& layer, const Matrix<Scalar>& x,
   return times_weight(heads, layer.parameters().output);
 }
 
-void refused(const std::function<void()>& action, const std::vector<std::string>& words) {
-  try {
-    action();
-    FAIL("nothing was thrown");
-  } catch (const Error& error) {
-    for (const auto& word : words) {
-      INFO(error.what() << " should name " << word);
-      CHECK(std::string(error.what()).find(word) != std::string::npos);
-    }
-  }
+void refused(const auto& action, std::initializer_list<std::string_view> words) {
+  CHECK(testing::error_lacks(action, words) == "");
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "suites/sequence_layer.hpp"
 #include "support/catch.hpp"
 #include "support/compiled_layers.hpp"
+#include "support/error_message.hpp"
 #include "ttt/layers/layer.hpp"
 
 namespace ttt::ttt_suite {
@@ -95,23 +96,13 @@ void reports_inner_loss() {
   CHECK(sink.losses[2].before_update != sink.losses[2].at_initial);
 }
 
-template <class TttLayer>
-std::string refusal(const TttConfig& config) {
-  try {
-    TttLayer layer(config);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 template <template <class, Index, Index> class Family>
 void refuses_what_makes_no_layer() {
   using Layer = typename Family<float, dynamic, dynamic>::Layer;
   const auto changed = [](bool mamba, auto change) {
     TttConfig config = small(mamba);
     change(config);
-    return refusal<Layer>(config);
+    return testing::error_message([&] { Layer{config}; });
   };
   CHECK(changed(false, [](TttConfig& c) { c.heads = 4; }) == "TTT layer: width: expected a multiple of heads = 4, found 18");
   CHECK(changed(false, [](TttConfig& c) { c.heads = 6; }) ==

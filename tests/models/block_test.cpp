@@ -7,6 +7,7 @@
 #include "suites/sequence_layer.hpp"
 #include "support/catch.hpp"
 #include "support/compiled_layers.hpp"
+#include "support/error_message.hpp"
 #include "ttt/layers/ttt_linear.hpp"
 
 using namespace ttt;
@@ -89,24 +90,19 @@ TEST_CASE("The d_x of a block's backward may be its d_y, and may be left out") {
 }
 
 TEST_CASE("A block that cannot be is refused by name") {
-  const auto message = [](const BlockConfig& config) -> std::string {
+  const auto message = [](const BlockConfig& config) {
     TttConfig layer;
     layer.width = width;
     layer.heads = 3;
-    try {
-      Block<TttLinear<float>>(config, TttLinear<float>(layer), "block 7");
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "nothing";
+    return testing::error_message([&] { Block<TttLinear<float>>(config, TttLinear<float>(layer), "block 7"); });
   };
-  CHECK(message({width, hidden}) == "nothing");
+  CHECK(message({width, hidden}) == "");
   CHECK(message({width + 1, hidden}) == "block 7: width of its layer: expected 19, found 18");
   CHECK(message({width, 0}) == "block 7: hidden width of the MLP: expected a positive number, found 0");
   CHECK(message({0, hidden}) == "block 7: width: expected a positive number, found 0");
   CHECK(message({width, hidden, true, 0}) ==
         "block 7: taps of the temporal convolution: expected a positive number, found 0");
-  CHECK(message({width, hidden, false, 0}) == "nothing");
+  CHECK(message({width, hidden, false, 0}) == "");
 }
 
 TEST_CASE("record_bytes of a block is what a record takes") {

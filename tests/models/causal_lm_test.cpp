@@ -9,6 +9,7 @@
 #include "suites/language_model.hpp"
 #include "support/catch.hpp"
 #include "support/compiled_layers.hpp"
+#include "support/error_message.hpp"
 #include "ttt/layers/any_sequence_layer.hpp"
 #include "ttt/layers/ttt_linear.hpp"
 #include "ttt/layers/ttt_mlp.hpp"
@@ -86,15 +87,11 @@ TEST_CASE("parameters have the published names, and a tied head is no parameter"
 }
 
 TEST_CASE("a model that cannot be is refused by name") {
-  const auto message = [](CausalLmConfig config, std::size_t blocks) -> std::string {
-    try {
-      CausalLm<TttLinear<float>>(config, std::vector(blocks, ttt_linear<float>(false)));
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "nothing";
+  const auto message = [](CausalLmConfig config, std::size_t blocks) {
+    return testing::error_message(
+        [&] { CausalLm<TttLinear<float>>(config, std::vector(blocks, ttt_linear<float>(false))); });
   };
-  CHECK(message({vocabulary, width, hidden}, 2) == "nothing");
+  CHECK(message({vocabulary, width, hidden}, 2) == "");
   CHECK(message({0, width, hidden}, 2) == "vocabulary: expected at least 1, found 0");
   CHECK(message({vocabulary, width, hidden}, 0) == "layers of the model: expected at least one, found none");
   CHECK(message({vocabulary, 16, hidden}, 2) == "block 0: width of its layer: expected 16, found 8");

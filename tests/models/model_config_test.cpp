@@ -3,6 +3,7 @@
 
 #include "support/catch.hpp"
 #include "support/compiled_layers.hpp"
+#include "support/error_message.hpp"
 #include "ttt/models/model_config.hpp"
 
 using namespace ttt;
@@ -23,12 +24,7 @@ ModelConfig tiny(std::string_view layer) {
 }
 
 std::string refusal(const ModelConfig& config) {
-  try {
-    make_model<float>(config);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
+  return testing::error_message([&] { make_model<float>(config); });
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "support/allocation_hook.hpp"
 #include "support/catch.hpp"
 #include "support/compare.hpp"
+#include "support/error_message.hpp"
 #include "support/random_matrix.hpp"
 
 using namespace ttt;
@@ -75,13 +76,9 @@ TEST_CASE("A target outside of the vocabulary, or one too few, is refused before
   auto logits = random_matrix<float>(2, 5, 3);
   const auto before = logits;
   Context context;
-  const auto message = [&](const Targets& targets) -> std::string {
-    try {
-      next_token_loss<float>(logits.view(), targets, 1, {}, logits.view(), context);
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "nothing";
+  const auto message = [&](const Targets& targets) {
+    return testing::error_message(
+        [&] { next_token_loss<float>(logits.view(), targets, 1, {}, logits.view(), context); });
   };
   CHECK(message({0, 5}) == "target at row 1: expected an id below the vocabulary of 5, found 5");
   CHECK(message({0}) == "targets: expected 2 (one for each id), found 1");

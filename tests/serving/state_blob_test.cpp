@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "ttt/serving/state_blob.hpp"
 
-#include "io/temporary_folder.hpp"
 #include "support/catch.hpp"
+#include "support/error_message.hpp"
 #include "support/nested_state.hpp"
 
 using namespace ttt;
+using ttt::testing::contains;
+using ttt::testing::error_message;
 using ttt::testing::NestedState;
-using ttt_test::contains;
-using ttt_test::error_of;
 
 namespace {
 
@@ -27,7 +27,7 @@ std::string refusal(std::span<const std::byte> bytes,
                     NestedState<float> state = NestedState<float>::of_sizes({3, 0, 5}),
                     const std::string& model = "tiny") {
   const NestedState<float> before = state;
-  const std::string message = error_of<Error>([&] { restore_state(state, bytes, model, "session 7"); });
+  const std::string message = error_message([&] { restore_state(state, bytes, model, "session 7"); });
   CHECK((message.empty() || state == before));
   return message;
 }
@@ -65,7 +65,7 @@ TEST_CASE("a State of another model, size or scalar is refused and the State unt
   CHECK(contains(refusal(bytes, NestedState<float>::of_sizes({3, 0})), "session 7", "2 parts", "found 3"));
   CHECK(contains(refusal(bytes, NestedState<float>::of_sizes({3, 0, 5, 1})), "'blocks.3.layer.values'", "none"));
   NestedState<double> wide = NestedState<double>::of_sizes({3, 0, 5});
-  CHECK(contains(error_of<Error>([&] { restore_state(wide, bytes, "tiny"); }), "saved state", "3 of F64", "3 of F32"));
+  CHECK(contains(error_message([&] { restore_state(wide, bytes, "tiny"); }), "saved state", "3 of F64", "3 of F32"));
 }
 
 TEST_CASE("damage anywhere is found") {

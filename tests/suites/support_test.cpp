@@ -10,6 +10,7 @@
 #include "support/catch.hpp"
 #include "support/central_difference.hpp"
 #include "support/compare.hpp"
+#include "support/error_message.hpp"
 #include "support/golden.hpp"
 
 // Eigen defines a __has_feature that knows nothing where the compiler has none.
@@ -37,15 +38,6 @@ struct Two {
 
 golden::Set two_arrays() {
   return {"two", {{"param.weight", {{2, 3}, {1, 2, 3, 4, 5, 6}}}, {"param.bias", {{2}, {7, 8}}}, {"x", {{1}, {9}}}}};
-}
-
-std::string message_of(FunctionRef<void()> action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 }  // namespace
@@ -127,7 +119,7 @@ TEST_CASE("Golden parameters are assigned all or not at all") {
     auto set = two_arrays();
     set.arrays.at("param.weight").values[0] = 100;
     change(set);
-    const auto message = message_of([&] { golden::assign(store.views(), set, "param."); });
+    const auto message = testing::error_message([&] { golden::assign(store.views(), set, "param."); });
     CHECK(store.views().weight[0] == 1);
     return message;
   };

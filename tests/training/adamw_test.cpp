@@ -4,14 +4,14 @@
 #include <limits>
 
 #include "support/catch.hpp"
-#include "training/error_message.hpp"
+#include "support/error_message.hpp"
 #include "training/tiny_model.hpp"
 #include "ttt/io/safetensors.hpp"
 #include "ttt/training/clip.hpp"
 
 using namespace ttt;
 using namespace ttt::training;
-using ttt_test::error_lacks;
+using ttt::testing::error_lacks;
 
 namespace {
 
@@ -38,11 +38,11 @@ void check_equal(const Buffer<double>& found, const Buffer<double>& expected) {
   for (Index i = 0; i < found.size(); ++i) REQUIRE(found[i] == Approx(expected[i]).epsilon(0).margin(1e-12));
 }
 
-using Parameters = ttt_test::TinyModel<float>::Parameters;
+using Parameters = testing::TinyModel<float>::Parameters;
 using Store = ParameterStore<Parameters>;
 
 Store random_store(std::uint64_t seed) {
-  Store store(ttt_test::TinyModel<float>{3001, 7}.make_parameters());
+  Store store(testing::TinyModel<float>{3001, 7}.make_parameters());
   initialize(store.views(), seed);
   return store;
 }
@@ -121,7 +121,7 @@ TEST_CASE("Decay is decoupled, only where it belongs, and frozen tensors keep th
   if (rule == 1) rules = {{"head*", 1, false, false}, {"gate", 1, true, false}};
   if (rule == 2) rules = {{"head*", 1, {}, true}, {"gate", 0.5, true, false}};
   Store parameters = random_store(1), before = parameters;
-  const Store gradients(ttt_test::TinyModel<float>{3001, 7}.make_parameters());  // all zero: only decay is left
+  const Store gradients(testing::TinyModel<float>{3001, 7}.make_parameters());  // all zero: only decay is left
   AdamW<float> optimizer({0.9, 0.95, 1e-8, 0.5}, ParameterGroups(parameters, rules), parameters.arena().size());
   Context context;
   optimizer.step(parameters.arena(), gradients.arena(), 0.1, context);

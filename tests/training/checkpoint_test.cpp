@@ -8,18 +8,18 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <iterator>
 #include <limits>
 
 #include "support/catch.hpp"
-#include "training/error_message.hpp"
-#include "training/temporary_folder.hpp"
+#include "support/error_message.hpp"
+#include "support/temporary_folder.hpp"
 #include "ttt/core/random.hpp"
 
 using namespace ttt;
 using namespace ttt::training;
-using ttt_test::error_lacks;
-using ttt_test::TemporaryFolder;
+using ttt::testing::error_lacks;
+using ttt::testing::read_bytes;
+using ttt::testing::TemporaryFolder;
 
 namespace {
 
@@ -55,11 +55,6 @@ struct Run {
   }
 }
 
-std::string content(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
 }  // namespace
 
 TEST_CASE("What was saved is loaded, bit for bit") {
@@ -87,7 +82,7 @@ TEST_CASE("A text of a number reads back as the same number") {
 TEST_CASE("Every truncation, extension and flipped bit is an error that changes nothing") {
   const TemporaryFolder folder;
   Run(7).save(folder / "run");
-  const std::string whole = content(folder / "run");
+  const std::string whole = read_bytes(folder / "run");
   Run loaded(3);
   for (std::size_t size = 0; size < whole.size(); ++size) {
     const auto path = folder.write("broken", whole.substr(0, size));
@@ -110,7 +105,7 @@ TEST_CASE("Damage is told apart") {
   const TemporaryFolder folder;
   Run run(7);
   run.save(folder / "run");
-  std::string whole = content(folder / "run");
+  std::string whole = read_bytes(folder / "run");
   const auto cut = folder.write("cut", whole.substr(0, whole.size() - 10));
   CHECK(error_lacks([&] { run.load(cut); }, {"expected " + std::to_string(whole.size()) + " bytes"}) == "");
   whole[whole.size() / 2] = static_cast<char>(whole[whole.size() / 2] ^ 1);

@@ -6,19 +6,19 @@
 #include <limits>
 
 #include "support/catch.hpp"
-#include "training/error_message.hpp"
+#include "support/error_message.hpp"
 #include "training/tiny_model.hpp"
 
 using namespace ttt;
 using namespace ttt::training;
-using ttt_test::error_lacks;
+using ttt::testing::error_lacks;
 
 namespace {
 
 template <class Scalar>
-ParameterStore<typename ttt_test::TinyModel<Scalar>::Parameters> random_store() {
-  ParameterStore<typename ttt_test::TinyModel<Scalar>::Parameters> store(
-      ttt_test::TinyModel<Scalar>{3001, 7}.make_parameters());
+ParameterStore<typename testing::TinyModel<Scalar>::Parameters> random_store() {
+  ParameterStore<typename testing::TinyModel<Scalar>::Parameters> store(
+      testing::TinyModel<Scalar>{3001, 7}.make_parameters());
   initialize(store.views(), 3);
   return store;
 }

@@ -8,13 +8,13 @@
 #include <set>
 
 #include "support/catch.hpp"
-#include "training/error_message.hpp"
-#include "training/temporary_folder.hpp"
+#include "support/error_message.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace ttt;
 using namespace ttt::training;
-using ttt_test::error_lacks;
-using ttt_test::TemporaryFolder;
+using ttt::testing::error_lacks;
+using ttt::testing::TemporaryFolder;
 
 namespace {
 

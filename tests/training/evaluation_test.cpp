@@ -6,13 +6,13 @@
 #include <cmath>
 
 #include "support/catch.hpp"
-#include "training/error_message.hpp"
+#include "support/error_message.hpp"
 #include "training/tiny_model.hpp"
 
 using namespace ttt;
 using namespace ttt::training;
-using ttt_test::error_lacks;
-using Model = ttt_test::TinyModel<double>;
+using ttt::testing::error_lacks;
+using Model = testing::TinyModel<double>;
 
 namespace {
 

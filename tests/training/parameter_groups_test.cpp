@@ -4,17 +4,17 @@
 #include <array>
 
 #include "support/catch.hpp"
-#include "training/error_message.hpp"
+#include "support/error_message.hpp"
 #include "training/tiny_model.hpp"
 
 using namespace ttt;
 using namespace ttt::training;
-using ttt_test::error_lacks;
+using ttt::testing::error_lacks;
 
 namespace {
-using Parameters = ttt_test::TinyModel<float>::Parameters;
+using Parameters = testing::TinyModel<float>::Parameters;
 ParameterStore<Parameters> make_store() {
-  return ParameterStore<Parameters>(ttt_test::TinyModel<float>{40, 7}.make_parameters());
+  return ParameterStore<Parameters>(testing::TinyModel<float>{40, 7}.make_parameters());
 }
 }  // namespace
 
@@ -67,7 +67,7 @@ TEST_CASE("The last matching rule holds, alone") {
 }
 
 TEST_CASE("Slices cover every tensor that is not frozen once") {
-  const ParameterStore<Parameters> store(ttt_test::TinyModel<float>{3000, 7}.make_parameters());
+  const ParameterStore<Parameters> store(testing::TinyModel<float>{3000, 7}.make_parameters());
   const std::array<GroupRule, 1> rules{GroupRule{"head*", 1, std::nullopt, true}};
   const ParameterGroups groups(store, rules);
   std::vector<int> seen(static_cast<std::size_t>(store.arena().size()));

@@ -2,11 +2,11 @@
 #include "ttt/training/schedule.hpp"
 
 #include "support/catch.hpp"
-#include "training/error_message.hpp"
+#include "support/error_message.hpp"
 #include "ttt/io/safetensors.hpp"
 
+using ttt::testing::error_lacks;
 using ttt::training::CosineSchedule;
-using ttt_test::error_lacks;
 
 TEST_CASE("The schedule of the transformers library") {
   const auto golden = ttt::io::SafetensorsFile::open(TTT_GOLDEN_DIR "/kernel/cosine_warmup.safetensors");

@@ -14,7 +14,7 @@
 #include "ttt/models/language_model.hpp"
 #include "ttt/nn/linear.hpp"
 
-namespace ttt_test {
+namespace ttt::testing {
 
 template <class Element>
 struct TinyModel {
@@ -176,4 +176,4 @@ struct TinyModel {
 
 static_assert(ttt::TrainableLanguageModel<TinyModel<float>> && ttt::TrainableLanguageModel<TinyModel<double>>);
 
-}  // namespace ttt_test
+}  // namespace ttt::testing

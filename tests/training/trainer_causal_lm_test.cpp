@@ -6,7 +6,7 @@
 
 #include "support/catch.hpp"
 #include "support/compiled_layers.hpp"
-#include "training/temporary_folder.hpp"
+#include "support/temporary_folder.hpp"
 #include "ttt/layers/ttt_linear.hpp"
 #include "ttt/models/causal_lm.hpp"
 #include "ttt/nn/bfloat16_products.hpp"
@@ -15,7 +15,7 @@
 
 using namespace ttt;
 using namespace ttt::training;
-using ttt_test::TemporaryFolder;
+using ttt::testing::TemporaryFolder;
 
 namespace {
 

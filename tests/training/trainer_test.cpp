@@ -7,18 +7,18 @@
 #include <limits>
 
 #include "support/catch.hpp"
-#include "training/error_message.hpp"
-#include "training/temporary_folder.hpp"
+#include "support/error_message.hpp"
+#include "support/temporary_folder.hpp"
 #include "training/tiny_model.hpp"
 
 using namespace ttt;
 using namespace ttt::training;
-using ttt_test::error_lacks;
-using ttt_test::TemporaryFolder;
+using ttt::testing::error_lacks;
+using ttt::testing::TemporaryFolder;
 
 namespace {
 
-using Model = ttt_test::TinyModel<float>;
+using Model = testing::TinyModel<float>;
 using TestTrainer = Trainer<Model>;
 
 Corpus make_corpus(Index context = 8) {
@@ -249,7 +249,7 @@ TEST_CASE("Accumulation over two calls is one batch of twice the size") {
   one.carry_windows = two.carry_windows = GENERATE(1, 4);
   one.batch = 6;
   two.accumulation = 2;
-  using Precise = Trainer<ttt_test::TinyModel<double>>;
+  using Precise = Trainer<testing::TinyModel<double>>;
   Precise a({}, corpus, one), b({}, corpus, two);
   Context context;
   for (int step = 0; step < 5; ++step) {

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace ttt_test {
+namespace ttt::testing {
 
 inline const std::filesystem::path hostile_folder = std::filesystem::path(TTT_GOLDEN_DIR).parent_path() / "io/hostile";
 
@@ -30,4 +30,4 @@ inline std::vector<std::pair<std::filesystem::path, std::vector<std::string>>> h
   return result;
 }
 
-}  // namespace ttt_test
+}  // namespace ttt::testing

@@ -80,7 +80,7 @@ TEST_CASE("texts that are no config.json") {
 }
 
 TEST_CASE("a key that is there twice is refused, as programs differ in which one they take") {
-  CHECK(parse_error(R"({"a": 1, "b": {"a": 2}, "c": [{"a": 1}, {"a": 1}]})") == "no error");
+  CHECK(parse_error(R"({"a": 1, "b": {"a": 2}, "c": [{"a": 1}, {"a": 1}]})") == "");
   CHECK(parse_error(R"({"a": 1, "b": 2, "a": 1})") == "config.json: expected each key once, found 'a' twice");
   CHECK(parse_error(R"({"b": [{"x\n": 1, "x\u000a": 2}]})") ==
         "config.json: expected each key once, found 'x\\x0a' twice");
@@ -90,9 +90,9 @@ TEST_CASE("size and depth of a config.json are bounded") {
   const auto nested = [](std::size_t depth) {
     return "{\"a\":" + std::string(depth, '[') + std::string(depth, ']') + "}";
   };
-  CHECK(parse_error(nested(63)) == "no error");
+  CHECK(parse_error(nested(63)) == "");
   CHECK(parse_error(nested(64)) == "config.json: expected at most 64 levels of JSON, found more");
   CHECK(parse_error(nested(400'000)) == "config.json: expected at most 64 levels of JSON, found more");
-  CHECK(parse_error("{}" + std::string(999'998, ' ')) == "no error");
+  CHECK(parse_error("{}" + std::string(999'998, ' ')) == "");
   CHECK(parse_error("{}" + std::string(999'999, ' ')) == "config.json: expected at most 1000000 bytes, found 1000001");
 }

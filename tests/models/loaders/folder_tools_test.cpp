@@ -13,23 +13,20 @@
 #include "support/compiled_loaders.hpp"
 #include "support/error_message.hpp"
 #include "support/stored_tensors.hpp"
-#include "training/temporary_folder.hpp"
+#include "support/temporary_folder.hpp"
 
 using namespace ttt;
 using ttt::testing::error_message;
+using ttt::testing::read_bytes;
+using ttt::testing::TemporaryFolder;
 using ttt::testing::Tensors;
-using ttt_test::TemporaryFolder;
+using ttt::testing::write_bytes;
 namespace fs = std::filesystem;
 using Status = TensorInspection::Status;
 
 namespace {
 
-std::string read(const fs::path& path) { return io::read_text_file(path, std::size_t{1} << 24); }
-nlohmann::json config_of(const fs::path& folder) { return nlohmann::json::parse(read(folder / "config.json")); }
-
-void write(const fs::path& path, const std::string& text) {
-  io::write_file_atomically(path, [&](io::OutputFile& output) { output.write(text); });
-}
+nlohmann::json config_of(const fs::path& folder) { return nlohmann::json::parse(read_bytes(folder / "config.json")); }
 
 ModelConfig tiny(const std::string& layer, Backbone backbone = Backbone::transformer) {
   ModelConfig config;
@@ -66,7 +63,7 @@ struct Saved {
   void edit_config(const std::function<void(nlohmann::json&)>& change) const {
     auto json = config_of(folder);
     change(json);
-    write(folder / "config.json", json.dump());
+    write_bytes(folder / "config.json", json.dump());
   }
   std::string refused(const FolderConversion& conversion) const {
     const std::string text = error_message([&] { convert_model_folder<float>(folder, out, conversion); });
@@ -165,8 +162,8 @@ TEST_CASE("numbers of a config.json alone cannot ask an inspection for memory") 
       const auto found = inspect_model_folder<float>(saved.folder);
       if (found.problem_count() > 0) throw Error("listed");
     });
-    CHECK(message != "no error");
-    write(saved.folder / "config.json", good.dump());
+    CHECK(message != "");
+    write_bytes(saved.folder / "config.json", good.dump());
   }
 }
 
@@ -270,7 +267,7 @@ TEST_CASE("what lies beside a model is carried over, weights in other forms are 
   std::sort(names.begin(), names.end());
   CHECK(names == std::vector<std::string>{"LICENSE", "config.json", "generation_config.json", "model.safetensors",
                                           "notes.txt", "tokenizer.json"});
-  CHECK(read(saved.out / "tokenizer.json") == "tokenizer.json");
+  CHECK(read_bytes(saved.out / "tokenizer.json") == "tokenizer.json");
   CHECK(Tensors(saved.out).metadata["someones"] == "own");
   CHECK(Tensors(saved.out).all == Tensors(saved.folder).all);
   CHECK(error_message([&] {
@@ -310,14 +307,14 @@ TEST_CASE("tensors of many pages are read in pieces, wherever in the file they l
   for (const std::size_t shift : {0u, 1u, 2u}) {
     CAPTURE(shift);
     // Other programs do not pad their headers: here the data begins at any byte.
-    std::string bytes = read(saved.folder / "model.safetensors");
+    std::string bytes = read_bytes(saved.folder / "model.safetensors");
     std::uint64_t size;
     std::memcpy(&size, bytes.data(), sizeof size);
     bytes.insert(8 + size, shift, ' ');
     size += shift;
     std::memcpy(bytes.data(), &size, sizeof size);
     saved.temporary.write("shifted/model.safetensors", bytes);
-    write(saved.temporary / "shifted/config.json", read(saved.folder / "config.json"));
+    saved.temporary.write("shifted/config.json", read_bytes(saved.folder / "config.json"));
     CHECK(load_model_folder<float>(saved.temporary / "shifted").parameters.arena() == parameters.arena());
     CHECK(load_model_folder<float>(saved.temporary / "shifted", WeightStorage::bfloat16).parameters.arena() ==
           narrow.arena());

@@ -10,7 +10,7 @@
 #include "support/compare.hpp"
 #include "support/compiled_loaders.hpp"
 #include "support/golden.hpp"
-#include "training/temporary_folder.hpp"
+#include "support/temporary_folder.hpp"
 #include "ttt/models/loaders/model_folder.hpp"
 
 using namespace ttt;
@@ -172,7 +172,7 @@ TEMPLATE_TEST_CASE("the published models decode the same tokens", "[golden]", fl
 
 TEMPLATE_TEST_CASE("a published model that is saved again keeps its bits and what its config.json says", "[golden]",
                    float, double) {
-  const ttt_test::TemporaryFolder folder;
+  const testing::TemporaryFolder folder;
   for (const std::string& name : models) {
     INFO(name);
     const auto loaded = load_model_folder<TestType>(golden_folder(name));

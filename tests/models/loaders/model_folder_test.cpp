@@ -9,7 +9,6 @@
 #include <filesystem>
 #include <functional>
 #include <limits>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -17,27 +16,19 @@
 #include "support/catch.hpp"
 #include "support/compiled_loaders.hpp"
 #include "support/error_message.hpp"
-#include "training/temporary_folder.hpp"
+#include "support/temporary_folder.hpp"
 #include "ttt/models/loaders/model_folder.hpp"
 
 using namespace ttt;
 using ttt::testing::error_message;
-using ttt_test::TemporaryFolder;
+using ttt::testing::read_bytes;
+using ttt::testing::TemporaryFolder;
+using ttt::testing::write_bytes;
 namespace fs = std::filesystem;
 
 namespace {
 
 using Parameters = ParameterStore<LoadedModel<float>::Model::Parameters>;
-
-std::string read(const fs::path& path) { return io::read_text_file(path, std::size_t{1} << 24); }
-
-/// Every file below a folder, with its bytes.
-std::map<std::string, std::string> snapshot(const fs::path& folder) {
-  std::map<std::string, std::string> files;
-  for (const auto& entry : fs::recursive_directory_iterator(folder))
-    if (entry.is_regular_file()) files[entry.path().lexically_relative(folder).string()] = read(entry.path());
-  return files;
-}
 
 ModelConfig tiny(const std::string& layer = "ttt-linear", Backbone backbone = Backbone::transformer) {
   ModelConfig config;
@@ -75,9 +66,9 @@ struct Broken {
   explicit Broken(const ModelConfig& model = tiny()) { save_model_folder(folder, model, parameters_of(model)); }
 
   void edit_json(const std::function<void(nlohmann::json&)>& change) const {
-    auto json = nlohmann::json::parse(read(config));
+    auto json = nlohmann::json::parse(read_bytes(config));
     change(json);
-    write(config, json.dump());
+    write_bytes(config, json.dump());
   }
   void edit_tensors(const std::function<void(std::vector<Stored>&)>& change) const {
     std::vector<Stored> stored;
@@ -95,16 +86,13 @@ struct Broken {
         if (tensor.name == name) change(tensor);
     });
   }
-  static void write(const fs::path& path, const std::string& bytes) {
-    io::write_file_atomically(path, [&](io::OutputFile& output) { output.write(bytes); });
-  }
 
   /// The message of the Error of loading, without the folder's name in front; loading changes nothing on disk.
   template <class Scalar = float>
   std::string message() const {
-    const auto before = snapshot(temporary.path());
+    const auto before = temporary.contents();
     std::string text = error_message([&] { load_model_folder<Scalar>(folder); });
-    CHECK(snapshot(temporary.path()) == before);
+    CHECK(temporary.contents() == before);
     CHECK(text.find('\n') == std::string::npos);
     const std::string start = folder.string() + "/";
     return text.starts_with(start) ? text.substr(start.size()) : text;
@@ -124,7 +112,7 @@ struct Broken {
 }  // namespace
 
 TEST_CASE("Every hostile folder is refused in one line that says why, before memory is asked for") {
-  const auto cases = ttt_test::hostile_files({"folders/"});
+  const auto cases = ttt::testing::hostile_files({"folders/"});
   CHECK(cases.size() > 10);
   for (const auto& [path, words] : cases) {
     const std::string message = error_message([&] { load_model_folder<float>(path.parent_path()); });
@@ -198,7 +186,7 @@ TEST_CASE("models read into bfloat16 are those rounded, and have the bits of flo
 TEST_CASE("kinds of folders by layer and backbone") {
   const auto type = [](const ModelConfig& config) {
     const Broken saved(config);
-    return nlohmann::json::parse(read(saved.config))["model_type"].get<std::string>();
+    return nlohmann::json::parse(read_bytes(saved.config))["model_type"].get<std::string>();
   };
   CHECK(type(tiny("ttt-mlp", Backbone::mamba)) == "ttt");
   CHECK(type(tiny("attention")) == "llama");
@@ -241,14 +229,14 @@ TEST_CASE("a tensor that is missing, too many or misshapen is named with what wa
 
 TEST_CASE("files that are cut off, overlong or not there") {
   const Broken folder;
-  const std::string tensors = read(folder.tensors);
+  const std::string tensors = read_bytes(folder.tensors);
   SECTION("truncated tensors") {
-    Broken::write(folder.tensors, tensors.substr(0, tensors.size() - 4));
+    write_bytes(folder.tensors, tensors.substr(0, tensors.size() - 4));
     CHECK(folder.message().starts_with("model.safetensors, tensor '"));
     CHECK(folder.message().find("expected offsets in order and within") != std::string::npos);
   }
   SECTION("overlong tensors") {
-    Broken::write(folder.tensors, tensors + "....");
+    write_bytes(folder.tensors, tensors + "....");
     const std::string message = folder.message();
     CHECK(message.starts_with("model.safetensors: expected "));
     CHECK(message.find(" bytes of data after the header, found ") != std::string::npos);
@@ -264,11 +252,11 @@ TEST_CASE("files that are cut off, overlong or not there") {
     CHECK(folder.message() == "config.json: expected a file, found none");
   }
   SECTION("truncated config.json") {
-    Broken::write(folder.config, read(folder.config).substr(0, 30));
+    write_bytes(folder.config, read_bytes(folder.config).substr(0, 30));
     CHECK(folder.message() == "config.json: expected JSON, found a syntax error at byte 31");
   }
   SECTION("overlong config.json") {
-    Broken::write(folder.config, read(folder.config) + std::string(1'000'000, ' '));
+    write_bytes(folder.config, read_bytes(folder.config) + std::string(1'000'000, ' '));
     CHECK(folder.message().starts_with("config.json: expected at most 1000000 bytes, found 1000"));
   }
   SECTION("no folder") {
@@ -377,10 +365,10 @@ TEST_CASE("tensors of every floating type are read, in float and in double") {
 
 TEST_CASE("what cannot be loaded is not saved, and the old folder stays") {
   const Broken folder;
-  const auto before = snapshot(folder.temporary.path());
+  const auto before = folder.temporary.contents();
   const auto refused = [&](const ModelConfig& config, const Parameters& parameters) {
     const std::string text = error_message([&] { save_model_folder(folder.folder, config, parameters); });
-    CHECK(snapshot(folder.temporary.path()) == before);
+    CHECK(folder.temporary.contents() == before);
     const std::string start = folder.folder.string() + ", ";
     return text.starts_with(start) ? text.substr(start.size()) : text;
   };
@@ -407,10 +395,10 @@ TEST_CASE("a save that is cut off between its two files leaves the new model") {
   const auto parameters = parameters_of(fresh, 2);
   const bool overwrites = GENERATE(true, false);
   if (overwrites) save_model_folder(folder, old, parameters_of(old));
-  const std::string config = overwrites ? read(folder / "config.json") : "";
+  const std::string config = overwrites ? read_bytes(folder / "config.json") : "";
   save_model_folder(folder, fresh, parameters);
   if (overwrites)
-    Broken::write(folder / "config.json", config);
+    write_bytes(folder / "config.json", config);
   else
     fs::remove(folder / "config.json");
   const auto loaded = load_model_folder<float>(folder);
@@ -418,9 +406,9 @@ TEST_CASE("a save that is cut off between its two files leaves the new model") {
   CHECK(loaded.parameters.arena() == parameters.arena());
   // A config.json that someone changes later counts: only the one from before the save is known to be old.
   save_model_folder(folder, fresh, parameters);
-  auto json = nlohmann::json::parse(read(folder / "config.json"));
+  auto json = nlohmann::json::parse(read_bytes(folder / "config.json"));
   json["rope_theta"] = 500.0;
-  Broken::write(folder / "config.json", json.dump());
+  write_bytes(folder / "config.json", json.dump());
   CHECK(load_model_folder<float>(folder).config.rope_theta == 500);
 }
 
@@ -458,6 +446,6 @@ TEST_CASE("other files of a folder stay") {
   const TemporaryFolder temporary;
   temporary.write("model/notes.txt", "mine");
   save_model_folder(temporary / "model", tiny(), parameters_of(tiny()));
-  CHECK(read(temporary / "model/notes.txt") == "mine");
-  CHECK(snapshot(temporary / "model").size() == 3);
+  CHECK(read_bytes(temporary / "model/notes.txt") == "mine");
+  CHECK(temporary.contents().size() == 4);  // and the folder itself
 }
