@@ -98,9 +98,9 @@ double loss_of(const std::vector<float>& logits, const TokenIds& ids, Index voca
       const Index place = row * ids.tokens + t;
       const auto* values = logits.data() + place * vocabulary;
       double total = 0;
-      const double top = *std::max_element(values, values + vocabulary);
-      for (Index id = 0; id < vocabulary; ++id) total += std::exp(static_cast<double>(values[id]) - top);
-      sum += top + std::log(total) - static_cast<double>(values[ids.values[static_cast<std::size_t>(place + 1)]]);
+      const double largest = *std::max_element(values, values + vocabulary);
+      for (Index id = 0; id < vocabulary; ++id) total += std::exp(static_cast<double>(values[id]) - largest);
+      sum += largest + std::log(total) - static_cast<double>(values[ids.values[static_cast<std::size_t>(place + 1)]]);
     }
   return sum / static_cast<double>(ids.rows * (ids.tokens - 1));
 }
@@ -141,7 +141,7 @@ std::string digits(const Json& number) {
   return text.data();
 }
 
-std::string text_of(const Json& logits) {
+std::string text_of_logits(const Json& logits) {
   const auto number = [&](const char* name) { return logits[name].dump(); };
   std::string text = "logits " + number("shape") + ": largest difference " + digits(logits["largest_difference"]) +
                      ", " + digits(logits["relative_to_largest_logit"]) + " of the largest logit, in row " +
@@ -164,7 +164,7 @@ int verify(const VerifyOptions& options, const CommonOptions& common) {
   if (good && !options.golden.empty()) {
     json["logits"] = compare_logits(options, common);
     good = json["logits"]["good"].get<bool>();
-    if (!common.json) write_output(text_of(json["logits"]));
+    if (!common.json) write_output(text_of_logits(json["logits"]));
   }
   if (common.json) write_output(json.dump() + "\n");
   return good ? success : failure;
