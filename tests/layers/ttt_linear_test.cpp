@@ -30,6 +30,10 @@ TEST_CASE("TttLinear with sizes fixed at compile time computes what the dynamic 
   ttt_suite::static_sizes_compute_the_same<Family>();
 }
 
+TEST_CASE("TttLinear reads long calls in pieces with the bits of the whole") {
+  ttt_suite::long_calls_have_the_bits_of_recorded_ones<Family>();
+}
+
 TEST_CASE("TttLinear reports the inner loss, which an update lowers") { ttt_suite::reports_inner_loss<Family>(); }
 
 TEST_CASE("TttLinear refuses what makes no layer, naming the option") { ttt_suite::refuses_what_makes_no_layer<Family>(); }

@@ -69,6 +69,37 @@ void static_sizes_compute_the_same() {
   CHECK(report.failures.empty());
 }
 
+/// Outputs and final states of a call of several sequences, one of them a stream of documents.
+template <class Model>
+std::pair<testing::Matrix<float>, std::vector<typename Model::State>> read_together(
+    const suites::LayerRuns<Model>& runs, Context& context, typename Model::Record* record) {
+  std::vector<typename Model::State> states{runs.after(3), runs.fresh(), runs.after(5)};
+  const std::vector<Segment<typename Model::State>> segments{{401, &states[0]},       {7, &states[1]},
+                                                             {0, &states[1], true},   {190, &states[1], true},
+                                                             {202, &states[1], true}, {193, &states[2]}};
+  const auto x = runs.random(total_rows<typename Model::State>(segments), 9);
+  testing::Matrix<float> y(x.rows(), runs.layer().width());
+  runs.layer().forward(runs.parameters(), x.view(), segments, y.view(), context, record);
+  return {std::move(y), std::move(states)};
+}
+
+/// Without a Record a long call is read in pieces.
+template <template <class, Index, Index> class Family>
+void long_calls_have_the_bits_of_recorded_ones() {
+  using Model = typename Family<float, dynamic, dynamic>::Layer;
+  for (const bool mamba : {false, true}) {
+    INFO((mamba ? "gate, shared query/key, convolutions" : "plain"));
+    const suites::LayerRuns<Model> runs(Model(small(mamba)), layer_case());
+    typename Model::Record record;
+    Context alone;
+    const auto whole = read_together<Model>(runs, alone, &record);
+    CHECK(read_together<Model>(runs, alone, nullptr) == whole);
+    ThreadPool pool(2);
+    Context shared(pool);
+    CHECK(read_together<Model>(runs, shared, nullptr) == whole);
+  }
+}
+
 template <template <class, Index, Index> class Family>
 void reports_inner_loss() {
   struct Sink : StatisticsSink {

@@ -27,6 +27,8 @@ class Matrix {
   MatrixView<Scalar> rows(Index first, Index count) { return view().rows(first, count); }
   MatrixView<const Scalar> rows(Index first, Index count) const { return view().rows(first, count); }
 
+  bool operator==(const Matrix&) const = default;
+
  private:
   Index rows_ = 0;
   Index columns_ = 0;

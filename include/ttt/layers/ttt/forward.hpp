@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ttt/layers/ttt/pieces.hpp"
 #include "ttt/layers/ttt/ttt_layer.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -11,6 +12,10 @@ template <class Rule, class Arch>
 void TttLayer<Rule, Arch>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
                                    MatrixView<Scalar> y, Context& context, Record* record) const {
   TTT_ASSERT(x.columns() == width() && x.rows() == total_rows(segments), "x must hold the rows of all segments");
+  const Index most = std::max(piece_rows * context.workers(), rule_.mini_batch());
+  if (x.rows() > most && !record && !context.statistics)
+    return forward_in_pieces(parameters, x, segments, most, y, context);
+
   const Arena::Frame frame(context.scratch());
   Arena& memory = record ? record->arena : context.scratch();
   if (record) record->arena.reset();
@@ -38,6 +43,20 @@ void TttLayer<Rule, Arch>::forward(const Parameters& parameters, MatrixView<cons
   nn::linear_forward<Scalar>(parameters.output, normed, y, context);
   for (std::size_t i = 0; i < segments.size(); ++i)
     segments[i].state->position = a.segments[i].position + a.segments[i].length;
+}
+
+template <class Rule, class Arch>
+void TttLayer<Rule, Arch>::forward_in_pieces(const Parameters& parameters, MatrixView<const Scalar> x,
+                                             Segments segments, Index rows, MatrixView<Scalar> y,
+                                             Context& context) const {
+  const Arena::Frame frame(context.scratch());
+  SegmentPieces<State> pieces(segments, rule_.mini_batch(), rows, context.scratch());
+  for (Index row = 0; !pieces.done();) {
+    const Segments piece = pieces.next();
+    const Index count = total_rows(piece);
+    forward(parameters, x.rows(row, count), piece, y.rows(row, count), context);
+    row += count;
+  }
 }
 
 template <class Rule, class Arch>

@@ -66,6 +66,10 @@ class TttLayer {
   using Activations = TttActivations<Scalar>;
   using ConvSegments = std::span<const nn::ConvSegment<Scalar>>;
 
+  /// Rows of a forward without a Record that one worker takes through all steps before the next: what they become is
+  /// then still in its cache, and memory does not grow with the length of the call.
+  static constexpr Index piece_rows = 192;
+
   static constexpr Index steps_per_rate = 16;  // what a learning rate costs in multiply-adds, on one lane
 
   Index tail_rows() const { return config_.share_query_key ? config_.conv_taps - 1 : 0; }
@@ -89,6 +93,8 @@ class TttLayer {
             activations.factors};
   }
 
+  void forward_in_pieces(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, Index rows,
+                         MatrixView<Scalar> y, Context& context) const;
   void load_initial(const Parameters& parameters, Index head, Scalar* state) const;
   Activations allocate(MatrixView<const Scalar> x, Segments segments, Arena& memory) const;
   ConvSegments conv_segments(std::span<const TttSegment> plan, Segments segments, Arena& memory) const;
