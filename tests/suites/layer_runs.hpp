@@ -3,26 +3,16 @@
 /// Running a layer forward and backward with everything that comes out of it kept, for the suite to compare.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "suites/contracts.hpp"
 #include "support/compare.hpp"
 #include "support/random_matrix.hpp"
 #include "ttt/layers/sequence_layer.hpp"
 
 namespace ttt::suites {
-
-/// What the suite has to know of a layer.
-struct LayerCase {
-  Index mini_batch = 4;      ///< K; for a layer without mini-batches any length at which something changes
-  bool state_grows = false;  ///< state_bytes depends on the capacity
-  std::uint64_t seed = 1;    ///< of weights and data
-  double spread = 0.2;       ///< standard deviation of what is added to every initial weight
-  /// The last word on each weight, by its name, row-major index and drawn value: keeps clamped ones off their clamp.
-  std::function<double(std::string_view name, Index index, double value)> prepare = nullptr;
-};
 
 /// A sequence as a call finds it.
 template <class State>
@@ -54,15 +44,7 @@ class LayerRuns {
 
   LayerRuns(const Layer& layer, const LayerCase& options)
       : layer_(layer), options_(options), store_(layer.make_parameters()), reading_(random(mini_batch() * 4 + 8, 7)) {
-    initialize(store_.views(), options.seed);
-    store_.views().visit([&](std::string_view name, Tensor<Scalar>& tensor, const ParameterInfo&) {
-      const RandomStream noise(options.seed + 1, name);
-      for (Index i = 0; i < tensor.size(); ++i) {
-        const double drawn =
-            static_cast<double>(tensor[i]) + options.spread * noise.normal(static_cast<std::uint64_t>(i));
-        tensor[i] = static_cast<Scalar>(options.prepare ? options.prepare(name, i, drawn) : drawn);
-      }
-    });
+    draw_weights(store_.views(), options);
   }
 
   const Layer& layer() const { return layer_; }
@@ -87,7 +69,7 @@ class LayerRuns {
   /// Reads x and returns the outputs.
   Matrix read(View x, State& state, bool reset = false) const {
     Context context;
-    Matrix y(x.rows(), layer_.width(), unwritten);
+    Matrix y(x.rows(), layer_.width(), unwritten<Scalar>);
     const std::vector segments{Segment<State>{x.rows(), &state, reset}};
     forward(x, segments, y.view(), context);
     return y;
@@ -108,12 +90,11 @@ class LayerRuns {
     const auto values = testing::parts_of_state(final_state);
     State cotangent = final_state;
     cotangent.clear();
+    randomize(cotangent, options_.seed * 1000 + seed);
     std::size_t part = 0;
-    cotangent.visit([&](std::string_view name, VectorView<Scalar> places) {
-      const RandomStream random(options_.seed * 1000 + seed, name);
+    cotangent.visit([&](std::string_view, VectorView<Scalar> places) {
       for (Index i = 0; i < places.size(); ++i)
-        if (values[part].values[static_cast<std::size_t>(i)] != 0)
-          places[i] = static_cast<Scalar>(random.normal(static_cast<std::uint64_t>(i)));
+        if (values[part].values[static_cast<std::size_t>(i)] == 0) places[i] = 0;
       ++part;
     });
     return cotangent;
@@ -159,11 +140,9 @@ class LayerRuns {
   }
 
  private:
-  // Outputs are assigned, so whatever stands in them before must vanish.
-  static constexpr Scalar unwritten = Scalar(777);
-
   Outcome<Layer> blank(Index rows) const {
-    return {Matrix(rows, layer_.width(), unwritten), Matrix(rows, layer_.width(), unwritten), {}, {}, gradient_store()};
+    const Matrix empty(rows, layer_.width(), unwritten<Scalar>);
+    return {empty, empty, {}, {}, gradient_store()};
   }
 
   Layer layer_;

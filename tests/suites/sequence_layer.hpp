@@ -7,25 +7,15 @@
 /// Every check returns a Report, so that the suite can be tested itself: on layers that break one contract each.
 #pragma once
 
-#include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <type_traits>
 
+#include "suites/contracts.hpp"
 #include "suites/layer_runs.hpp"
 #include "support/allocation_hook.hpp"
-#include "support/catch.hpp"
 #include "support/central_difference.hpp"
 
 namespace ttt::suites {
-
-using testing::Report;
-
-/// Relative to the largest magnitude of the tensor, as the contracts say.
-template <class Scalar>
-inline constexpr double value_tolerance = std::is_same_v<Scalar, float> ? 1e-5 : 1e-12;
-template <class Scalar>
-inline constexpr double gradient_tolerance = std::is_same_v<Scalar, float> ? 1e-4 : 1e-11;
 
 template <TrainableSequenceLayer Layer>
 class SequenceLayerSuite {
@@ -167,13 +157,6 @@ class SequenceLayerSuite {
 #include "suites/sequence_layer/values.hpp"
 
 namespace ttt::suites {
-
-/// Asserts a report: nothing failed, and something was compared.
-inline void require(const Report& report) {
-  INFO(report.text());
-  CHECK(report.comparisons > 0);
-  CHECK(report.failures.empty());
-}
 
 /// All checks; those of gradients by differences only in double.
 template <TrainableSequenceLayer Layer>

@@ -47,16 +47,7 @@ double SequenceLayerSuite<Layer>::loss(const typename Runs::Starts& starts, cons
   for (std::size_t i = 0; i < starts.size(); ++i) segments.push_back({starts[i].length, &states[i], starts[i].reset});
   Matrix y(x.rows(), width());
   runs_.forward(x.view(), segments, y.view(), context);
-  double sum = 0;
-  for (Index r = 0; r < y.rows(); ++r)
-    for (Index c = 0; c < y.columns(); ++c) sum += y(r, c) * d_y(r, c);
-  for (std::size_t i = 0; i < states.size(); ++i) {
-    const auto values = testing::parts_of_state(states[i]), weights = testing::parts_of_state(cotangents[i]);
-    for (std::size_t part = 0; part < values.size(); ++part)
-      for (std::size_t e = 0; e < values[part].values.size(); ++e)
-        sum += values[part].values[e] * weights[part].values[e];
-  }
-  return sum;
+  return weighted_sum(y, d_y, states, cotangents);
 }
 
 template <TrainableSequenceLayer Layer>
@@ -75,17 +66,12 @@ template <TrainableSequenceLayer Layer>
 void SequenceLayerSuite<Layer>::compare_gradient(Report& report, const std::string& name,
                                                  const std::vector<double>& analytic, const std::vector<double>& used,
                                                  FunctionRef<double&(Index)> place, FunctionRef<double()> loss) const {
-  const double bound = 1e-7 * std::max(1.0, testing::largest_magnitude(analytic));
-  std::vector<Index> places;
+  std::vector<Index> places, chosen;
   for (Index i = 0; i < static_cast<Index>(analytic.size()); ++i)
     if (used.empty() || used[static_cast<std::size_t>(i)] != 0) places.push_back(i);
-  for (const Index chosen : testing::sample_indices(static_cast<Index>(places.size()), 96, 64, 3)) {
-    const Index i = places[static_cast<std::size_t>(chosen)];
-    const double numeric = testing::central_difference(loss, place(i));
-    const double found = analytic[static_cast<std::size_t>(i)];
-    report.expect(std::abs(found - numeric) <= bound,
-                  "d " + name + ": " + testing::describe(static_cast<std::size_t>(i), found, numeric, bound));
-  }
+  for (const Index sample : testing::sample_indices(static_cast<Index>(places.size()), 96, 64, 3))
+    chosen.push_back(places[static_cast<std::size_t>(sample)]);
+  compare_with_differences(report, name, analytic, chosen, place, loss);
 }
 
 template <TrainableSequenceLayer Layer>

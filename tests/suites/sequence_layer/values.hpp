@@ -37,13 +37,7 @@ void SequenceLayerSuite<Layer>::many_way_splits(Report& report, Index length, co
   const Outcome<Layer> whole = runs_.in_pieces(start, {length}, x.view(), d_y.view());
   const State last = runs_.cotangent(whole.states[0], 100);
   for (std::uint64_t seed = 0; seed < 24; ++seed) {
-    const RandomStream random(seed, "pieces");
-    std::vector<Index> lengths;
-    Index left = length;
-    for (std::uint64_t draw = 0; left > 0; ++draw) {
-      lengths.push_back(std::min(left, static_cast<Index>(random.below(draw, static_cast<std::uint64_t>(K() + 2)))));
-      left -= lengths.back();
-    }
+    const std::vector<Index> lengths = random_pieces(length, K() + 1, seed);
     close(report, "random pieces " + std::to_string(seed), runs_.in_pieces(start, lengths, x.view(), d_y.view(), &last),
           whole);
   }
@@ -91,27 +85,11 @@ Report SequenceLayerSuite<Layer>::state_is_a_value() const {
 template <TrainableSequenceLayer Layer>
 void SequenceLayerSuite<Layer>::visit_shows_everything(Report& report, const std::string& where,
                                                        const State& saved) const {
-  const auto values = testing::parts_of_state(saved);
-  const auto write = [&](State& state) {
-    std::size_t part = 0;
-    state.visit([&](std::string_view name, VectorView<Scalar> places) {
-      const auto& from = values[part++].values;
-      report.expect(places.size() == static_cast<Index>(from.size()),
-                    where + ": the size of " + std::string(name) + " depends on the tokens read");
-      std::copy_n(from.begin(), std::min<std::size_t>(from.size(), static_cast<std::size_t>(places.size())),
-                  places.begin());
-    });
-    state.position = saved.position;
-  };
   State rebuilt = runs_.after(K() + 1), wiped = saved, wiped_other = runs_.after(1);
-  write(rebuilt);
-  report.expect(rebuilt == saved, where + ": visit and position do not show everything");
-  wiped.clear();
+  rebuild(report, where, saved, rebuilt);
+  wipe(report, where, wiped);
   wiped_other.clear();
-  for (const auto& part : testing::parts_of_state(wiped))
-    report.expect(testing::largest_magnitude(part.values) == 0, where + ": clear leaves values in " + part.name);
   report.expect(wiped == wiped_other, where + ": two cleared states differ");
-  report.expect(position(wiped) == 0, where + ": clear leaves the position");
   State negative_zero = wiped;
   negative_zero.visit([](std::string_view, VectorView<Scalar> places) {
     if (places.size() > 0) places[places.size() - 1] = -Scalar(0);
