@@ -3,7 +3,7 @@
 #include <benchmark/benchmark.h>
 
 #include "ttt/core/random.hpp"
-#include "ttt/rules/attention/call.hpp"
+#include "ttt/rules/attention/call_backward.hpp"
 
 namespace {
 

@@ -13,7 +13,7 @@
 #include "ttt/kernels/rotary.hpp"
 #include "ttt/layers/sequence_layer.hpp"
 #include "ttt/nn/linear.hpp"
-#include "ttt/rules/attention/call.hpp"
+#include "ttt/rules/attention/call_backward.hpp"
 
 TTT_NAMESPACE_BEGIN
 
