@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -26,6 +25,7 @@ struct Prompt {
   std::string source;  ///< option that gave it, for messages
   std::string text;
   std::vector<std::int64_t> ids;
+  bool is_text() const { return source != "--prompt-ids"; }
 };
 
 /// The prompt; without ids when it is a text.
@@ -40,15 +40,15 @@ Prompt read_prompt(const GenerateOptions& options, const std::set<std::string>& 
   return prompt;
 }
 
-/// A text behind the mark of a beginning, if the tokenizer has one.
-std::vector<std::int64_t> prompt_tokens(const ttt::io::Tokenizer& tokenizer, const std::string& text) {
-  auto ids = tokenizer.prefix();
-  const auto rest = tokenizer.encode(text);
-  ids.insert(ids.end(), rest.begin(), rest.end());
-  return ids;
+/// The tokenizer of the model, for a prompt that is a text; that gets its ids, behind the mark of a beginning, if any.
+ttt::io::Tokenizer tokenize(Prompt& prompt, const std::string& model, Index vocabulary) {
+  if (!prompt.is_text()) return ttt::io::Tokenizer::bytes();
+  auto tokenizer = folder_tokenizer(model, vocabulary, "; give token ids with --prompt-ids");
+  prompt.ids = tokenizer.prefix();
+  const auto rest = tokenizer.encode(prompt.text);
+  prompt.ids.insert(prompt.ids.end(), rest.begin(), rest.end());
+  return tokenizer;
 }
-
-bool is_text(const Prompt& prompt) { return prompt.source != "--prompt-ids"; }
 
 void check_prompt(const Prompt& prompt, Index vocabulary) {
   if (prompt.ids.empty())
@@ -68,39 +68,70 @@ std::string visible(std::string_view text, bool terminal) {
   return result;
 }
 
-/// Prints tokens as they come, as text or as ids; with JSON nothing until the end.
-class Output {
+/// What follows a prompt, printed behind it as it comes: as text or as ids; with JSON nothing until the end.
+class Continuation {
  public:
-  Output(bool text, bool json) : text_(text), json_(json), terminal_(::isatty(STDOUT_FILENO) == 1) {}
+  /// Prompt and tokenizer must outlive it.
+  Continuation(const Prompt& prompt, const ttt::io::Tokenizer& tokenizer, const std::string& model, bool json)
+      : prompt_(prompt), json_(json), decoder_(tokenizer, ttt::io::SpecialTokens::skip) {
+    print(prompt.text);
+    for (const std::int64_t id : prompt.ids) static_cast<void>(decoder_.next(id));
+    if (prompt.is_text()) ends_ = end_tokens(model);
+  }
 
-  void text(std::string_view text) {
-    if (!json_) write_output(visible(text, terminal_));
+  std::int64_t size() const { return static_cast<std::int64_t>(ids_.size()); }
+
+  /// Whether more may follow this token.
+  bool add(std::int64_t id) {
+    const std::string part =
+        prompt_.is_text() ? std::string(decoder_.next(id)) : (ids_.empty() ? "" : " ") + std::to_string(id);
+    ids_.push_back(id);
+    if (std::find(ends_.begin(), ends_.end(), id) != ends_.end()) return false;
+    print(part);
+    text_ += part;
+    return true;
   }
-  void id(std::int64_t id) {
-    if (json_ || text_) return;
-    write_output((first_ ? "" : " ") + std::to_string(id));
-    first_ = false;
+
+  void end() const {
+    if (!prompt_.is_text() || terminal_) print("\n");
   }
-  void end() {
-    if (!json_ && (!text_ || terminal_)) write_output("\n");
+
+  void print_json(double tokens_per_second) const {
+    nlohmann::ordered_json json;
+    if (prompt_.is_text()) {
+      json["prompt"] = prompt_.text;
+      json["text"] = text_;
+    }
+    json["prompt_ids"] = prompt_.ids;
+    json["ids"] = ids_;
+    json["tokens_per_second"] = tokens_per_second;
+    // Bytes that are no UTF-8 cannot be said in JSON; the ids say them.
+    write_output(json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
   }
 
  private:
-  bool text_, json_, terminal_, first_ = true;
+  void print(std::string_view text) const {
+    if (!json_) write_output(visible(text, terminal_));
+  }
+
+  const Prompt& prompt_;
+  bool json_, terminal_ = ::isatty(STDOUT_FILENO) == 1;
+  ttt::io::StreamDecoder decoder_;
+  std::vector<std::int64_t> ends_, ids_;
+  std::string text_;
 };
 
-void print_json(const Prompt& prompt, const std::vector<std::int64_t>& ids, const std::string& text,
-                double tokens_per_second) {
-  nlohmann::ordered_json json;
-  if (is_text(prompt)) {
-    json["prompt"] = prompt.text;
-    json["text"] = text;
+/// Until there are as many tokens as wanted, one ends the text, or an interrupt comes.
+void extend(Continuation& continuation, const GenerateOptions& options, Session& session, ttt::Sampler& sampler) {
+  while (continuation.size() < options.tokens && !was_interrupted()) {
+    const auto logits = session.logits();
+    if (!std::all_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); }))
+      throw ttt::Error(options.model + ": the logits after token " + std::to_string(session.position()) +
+                       " are not finite");
+    const std::int64_t id = sampler(logits);
+    if (!continuation.add(id)) return;
+    if (continuation.size() < options.tokens) session.read(std::span(&id, 1));
   }
-  json["prompt_ids"] = prompt.ids;
-  json["ids"] = ids;
-  json["tokens_per_second"] = tokens_per_second;
-  // Bytes that are no UTF-8 cannot be said in JSON; the ids say them.
-  write_output(json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
 }  // namespace
@@ -113,43 +144,23 @@ int generate(const GenerateOptions& options, const CommonOptions& common, const 
   Terminal terminal(common.quiet);
   Machine machine(common);
   const LoadedModel loaded = load_model(options.model, options.dtype);
-  const auto tokenizer = is_text(prompt) ? folder_tokenizer(options.model, loaded.model.vocabulary(),
-                                                            "; give token ids with --prompt-ids")
-                                         : ttt::io::Tokenizer::bytes();
-  if (is_text(prompt)) prompt.ids = prompt_tokens(tokenizer, prompt.text);
-  check_prompt(prompt, loaded.model.vocabulary());
-  ttt::Sampler sampler(sampling, loaded.model.vocabulary(), common.seed);
-  Session session(loaded.model, loaded.parameters, static_cast<Index>(prompt.ids.size()) + options.tokens, machine.context());
+  const Index vocabulary = loaded.model.vocabulary();
+  const auto tokenizer = tokenize(prompt, options.model, vocabulary);
+  check_prompt(prompt, vocabulary);
+  ttt::Sampler sampler(sampling, vocabulary, common.seed);
+  const Index capacity = static_cast<Index>(prompt.ids.size()) + options.tokens;
+  Session session(loaded.model, loaded.parameters, capacity, machine.context());
   catch_interrupts();
-  Output output(is_text(prompt), common.json);
-  output.text(prompt.text);
-  ttt::io::StreamDecoder decoder(tokenizer, ttt::io::SpecialTokens::skip);
-  for (const std::int64_t id : prompt.ids) static_cast<void>(decoder.next(id));
-  std::string text;
-  const auto ends = is_text(prompt) ? end_tokens(options.model) : std::vector<std::int64_t>();
+  Continuation continuation(prompt, tokenizer, options.model, common.json);
   session.read(prompt.ids);
-  std::vector<std::int64_t> ids;
   const auto start = Clock::now();
-  while (static_cast<std::int64_t>(ids.size()) < options.tokens && !was_interrupted()) {
-    const auto logits = session.logits();
-    if (!std::all_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); }))
-      throw ttt::Error(options.model + ": the logits after token " + std::to_string(session.position()) + " are not finite");
-    ids.push_back(sampler(logits));
-    output.id(ids.back());
-    if (std::find(ends.begin(), ends.end(), ids.back()) != ends.end()) break;
-    if (is_text(prompt)) {
-      const auto part = decoder.next(ids.back());
-      output.text(part);
-      text += part;
-    }
-    if (static_cast<std::int64_t>(ids.size()) < options.tokens) session.read(std::span(&ids.back(), 1));
-  }
+  extend(continuation, options, session, sampler);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  output.end();
+  continuation.end();
   if (was_interrupted()) return interrupted;
-  const double speed = static_cast<double>(ids.size()) / seconds;
-  if (common.json) print_json(prompt, ids, text, speed);
-  terminal.message(std::to_string(ids.size()) + " tokens, " + count_text(speed) + " tokens/s");
+  const double speed = static_cast<double>(continuation.size()) / seconds;
+  if (common.json) continuation.print_json(speed);
+  terminal.message(std::to_string(continuation.size()) + " tokens, " + count_text(speed) + " tokens/s");
   return success;
 }
 
