@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// @file
-/// The whole library but what reads and writes model files (io, models/loaders), which is included by name.
+/// The whole library but what reads and writes files, which is included by name: io, models/loaders, and of training and
+/// serving what has data, checkpoints or saved states.
 #pragma once
 
 #include "ttt/version.hpp"
@@ -59,11 +60,7 @@
 
 #include "ttt/training/adamw.hpp"
 #include "ttt/training/clip.hpp"
-#include "ttt/training/data.hpp"
-#include "ttt/training/evaluation.hpp"
 #include "ttt/training/parameter_groups.hpp"
 #include "ttt/training/schedule.hpp"
-#include "ttt/training/trainer.hpp"
 
 #include "ttt/serving/sampling.hpp"
-#include "ttt/serving/state_blob.hpp"
