@@ -13,7 +13,7 @@ void TttLayer<Rule, Arch>::forward(const Parameters& parameters, MatrixView<cons
                                    MatrixView<Scalar> y, Context& context, Record* record) const {
   TTT_ASSERT(x.columns() == width() && x.rows() == total_rows(segments), "x must hold the rows of all segments");
   const Index most = std::max(piece_rows * context.workers(), rule_.mini_batch());
-  if (x.rows() > most && !record && !context.statistics)
+  if (x.rows() > most && !record && !context.statistics && !context.large_products)
     return forward_in_pieces(parameters, x, segments, most, y, context);
 
   const Arena::Frame frame(context.scratch());

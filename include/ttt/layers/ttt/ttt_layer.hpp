@@ -67,7 +67,8 @@ class TttLayer {
   using ConvSegments = std::span<const nn::ConvSegment<Scalar>>;
 
   /// Rows of a forward without a Record that one worker takes through all steps before the next: what they become is
-  /// then still in its cache, and memory does not grow with the length of the call.
+  /// then still in its cache, and memory does not grow with the length of the call. Not with Context::large_products,
+  /// which wants many rows.
   static constexpr Index piece_rows = 192;
 
   static constexpr Index steps_per_rate = 16;  // what a learning rate costs in multiply-adds, on one lane
