@@ -22,6 +22,6 @@ endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   target_compile_options(ttt_development INTERFACE -Wno-uninitialized -Wno-maybe-uninitialized -Wno-restrict)
   if(CMAKE_CXX_FLAGS MATCHES "-fsanitize")  # of strings again
-    target_compile_options(ttt_development INTERFACE -Wno-array-bounds)
+    target_compile_options(ttt_development INTERFACE -Wno-array-bounds -Wno-stringop-overflow)
   endif()
 endif()
