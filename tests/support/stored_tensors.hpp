@@ -12,15 +12,26 @@
 
 namespace ttt::testing {
 
-/// Tensors of a file by name, to be changed and written back.
+/// Tensors of a folder by name, to be changed and written back.
 struct Tensors {
   struct Stored {
-    io::DType dtype;
+    io::DType dtype = io::DType::F32;
     std::vector<std::int64_t> shape;
     std::vector<std::byte> bytes;
     friend bool operator==(const Stored&, const Stored&) = default;
 
-    void set(std::size_t index, float value) { std::memcpy(bytes.data() + 4 * index, &value, sizeof value); }
+    Stored() = default;
+    Stored(io::DType type, std::vector<std::int64_t> sizes, std::vector<std::byte> values)
+        : dtype(type), shape(std::move(sizes)), bytes(std::move(values)) {}
+    /// So many floats, all `value`.
+    Stored(std::vector<std::int64_t> sizes, std::size_t count, float value)
+        : Stored(io::DType::F32, std::move(sizes), std::vector<std::byte>(sizeof value * count)) {
+      for (std::size_t i = 0; i < count; ++i) set(i, value);
+    }
+    std::size_t floats() const { return bytes.size() / sizeof(float); }
+    void set(std::size_t index, float value) {
+      std::memcpy(bytes.data() + sizeof value * index, &value, sizeof value);
+    }
   };
   std::map<std::string, Stored> all;
   io::Metadata metadata;
