@@ -89,7 +89,6 @@ TEST_CASE("A target outside of the vocabulary, or one too few, is refused before
 // A vocabulary this large is cut into blocks of 256 rows, so 600 rows are three blocks.
 TEST_CASE("The head's loss in blocks of rows has the bits of all rows at once, in bounded memory") {
   const Index rows = 600, vocabulary = 16500, width = 3;
-  REQUIRE(detail::rows_of_logits(vocabulary) == 256);
   const auto features = random_matrix<float>(rows, width, 4);
   const Targets targets = some_targets(rows, vocabulary);
   Buffer<float> memory(3 * PanelView<float>::storage_size(width, vocabulary));
@@ -103,6 +102,7 @@ TEST_CASE("The head's loss in blocks of rows has the bits of all rows at once, i
 
   ThreadPool pool(2);
   Context context(pool), plenty;
+  REQUIRE(detail::rows_of_logits(vocabulary, context) == 256);
   Matrix<float> d_features(rows, width), d_expected(rows, width), logits(rows, vocabulary);
   std::vector<double> losses(static_cast<std::size_t>(rows)), expected(static_cast<std::size_t>(rows));
   const Loss blocked =
@@ -121,7 +121,9 @@ TEST_CASE("The head's loss in blocks of rows has the bits of all rows at once, i
   CHECK(different == 0);
   const Loss only = head_loss<float>(weight, features.view(), targets, 0, {}, {}, nullptr, context);
   CHECK(only.sum == whole.sum);
-  // One block of logits, and as much again twice because an arena doubles; all logits at once would take 120 MB.
-  CHECK(context.scratch().bytes() <= static_cast<std::size_t>(Context::initial_scratch_bytes) +
+  // The transposed weight and one block of logits, and as much again twice because an arena doubles; all logits at once
+  // would take 120 MB.
+  const auto transposed = static_cast<std::size_t>(PanelView<float>::storage_size(vocabulary, width)) * sizeof(float);
+  CHECK(context.scratch().bytes() <= static_cast<std::size_t>(Context::initial_scratch_bytes) + transposed +
                                          3 * 256 * static_cast<std::size_t>(vocabulary) * sizeof(float));
 }

@@ -111,6 +111,33 @@ TEMPLATE_TEST_CASE("backward of a linear map: threads, accumulation, what is not
   }
 }
 
+TEMPLATE_TEST_CASE("backward of a linear map in pieces of rows has the bits of the whole", "", float, double) {
+  const Index in = 37, out = 71, rows = 50, cut = 19;
+  const Owned<TestType> weight({out, in}, Layout::panels, "weight"), before({out, in}, Layout::panels, "before");
+  const Matrix<TestType> x(rows, in, "x"), d_y(rows, out, "d_y"), stale(rows, in, "stale");
+  numbers::on_each_executor([&](Context& context) {
+    for (const Output output : {Output::assign, Output::accumulate}) {
+      Matrix<TestType> whole = stale, pieces = stale;
+      Owned<TestType> d_whole = before, d_pieces = before;
+      nn::linear_backward(*weight, x.view(), d_y.view(), whole.view(), *d_whole, context, output);
+      const nn::LinearBackward backward(*weight, *d_pieces, context);
+      for (const auto& [first, count] : {std::pair{Index{0}, cut}, {cut, rows - cut}})
+        backward(x.view().rows(first, count), d_y.view().rows(first, count), pieces.view().rows(first, count), output);
+      CHECK(numbers::same_bits(pieces, whole));
+      CHECK(d_pieces.values() == d_whole.values());
+    }
+    Owned<TestType> d_only = before, d_whole = before;
+    Matrix<TestType> d_x(rows, in);
+    nn::linear_backward(*weight, x.view(), d_y.view(), d_x.view(), *d_whole, context);
+    nn::LinearBackward(*weight, *d_only, context)(x.view(), d_y.view(), {});
+    CHECK(d_only.values() == d_whole.values());
+    Tensor<TestType> unwanted((*weight).shape(), Layout::panels);
+    Matrix<TestType> only = stale;
+    nn::LinearBackward(*weight, unwanted, context)(x.view(), d_y.view(), only.view());
+    CHECK(numbers::same_bits(only, d_x));
+  });
+}
+
 TEST_CASE("a weight in bfloat16: forward and d_x of the rounded weight bit for bit, its gradient in floats") {
   const Index in = 37, out = 71;
   Owned<float> rounded({out, in}, Layout::panels, "weight"), narrow({out, in}, Layout::bfloat16_panels);

@@ -44,7 +44,7 @@ TEMPLATE_TEST_CASE("SwiGLU is its formula, with and without a record, on any num
   const Index width = 11, hidden = 38;
   const auto store = make_store<TestType>(width, hidden, 0.5);
   const auto& parameters = store.views();
-  for (const Index rows : {0, 1, 17, 100}) {
+  for (const Index rows : {0, 1, 17, 400}) {
     const Matrix<TestType> x(rows, width, "x");
     Matrix<TestType> gate(rows, hidden), up(rows, hidden), h(rows, hidden), expected(rows, width);
     Context serial;
@@ -88,7 +88,7 @@ TEST_CASE("backward of SwiGLU is the gradient of every weight and of the input")
 }
 
 TEMPLATE_TEST_CASE("backward of SwiGLU: threads, accumulation, aliases, what is not wanted", "", float, double) {
-  const Index width = 11, hidden = 38, rows = 100;
+  const Index width = 11, hidden = 38, rows = 400;
   const auto store = make_store<TestType>(width, hidden, 0.5), before = make_store<TestType>(width, hidden, 2);
   const Matrix<TestType> x(rows, width, "x"), d_y(rows, width, "d_y");
   Matrix<TestType> y(rows, width), serial(rows, width);

@@ -63,6 +63,9 @@ class SequenceLayerSuite {
   Report memory() const;
 
  private:
+  /// Rows that a layer may take through its steps in several pieces, fewer of them the more threads there are.
+  static constexpr Index several_pieces = 400;
+
   Index K() const { return runs_.mini_batch(); }
   Index width() const { return runs_.layer().width(); }
   static std::int64_t position(const State& state) { return state.position; }
@@ -71,15 +74,17 @@ class SequenceLayerSuite {
                            [](Index sum, const auto& s) { return sum + s.length; });
   }
 
-  /// Sequences of many lengths in many phases, new and old.
-  typename Runs::Starts many_starts() const {
+  /// Sequences of many lengths in many phases, new and old; over and over until they have `least` rows.
+  typename Runs::Starts many_starts(Index least = 1) const {
     typename Runs::Starts starts;
     const Index k = K();
     Index read = 0;
-    for (const Index length : {Index{0}, Index{1}, Index{2}, k - 1, k, k + 1, 3 * k + 2, 2 * k, Index{1}, 2 * k + 1}) {
-      starts.push_back({length, runs_.after(read), read % 4 == 3});
-      read = (read + 1) % (k + 2);
-    }
+    do {
+      for (const Index length : {Index{0}, Index{1}, Index{2}, k - 1, k, k + 1, 3 * k + 2, 2 * k, Index{1}, 2 * k + 1}) {
+        starts.push_back({length, runs_.after(read), read % 4 == 3});
+        read = (read + 1) % (k + 2);
+      }
+    } while (total(starts) < least);
     return starts;
   }
 

@@ -13,6 +13,7 @@
 #include "ttt/kernels/rotary.hpp"
 #include "ttt/layers/sequence_layer.hpp"
 #include "ttt/nn/linear.hpp"
+#include "ttt/nn/row_pieces.hpp"
 #include "ttt/rules/attention/call_backward.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -123,7 +124,7 @@ class BasicAttention {
   }
   std::size_t record_bytes(Index rows, Index segments) const;
   Rows allocate(Index rows, bool recorded, Arena& arena) const;
-  void rotate(std::span<const Piece> pieces, const Rows& rows, bool back, Context& context) const;
+  void rotate(std::span<const Piece> pieces, Index start, const Rows& rows, bool back, Context& context) const;
 
   Config config_;
   rules::AttentionHeads layout_;
@@ -184,9 +185,10 @@ auto BasicAttention<Element, memory>::allocate(Index rows, bool recorded, Arena&
   return all;
 }
 
-/// Turns queries and keys by the angles of their positions, or their gradients back.
+/// Turns queries and keys by the angles of their positions, or their gradients back; row `start` of the call is the
+/// first of `rows`.
 template <class Element, AttentionMemory memory>
-void BasicAttention<Element, memory>::rotate(std::span<const Piece> pieces, const Rows& rows, bool back,
+void BasicAttention<Element, memory>::rotate(std::span<const Piece> pieces, Index start, const Rows& rows, bool back,
                                              Context& context) const {
   constexpr Index rows_per_task = 64;
   const Index head_width = config_.head_width();
@@ -200,11 +202,11 @@ void BasicAttention<Element, memory>::rotate(std::span<const Piece> pieces, cons
   context.parallel_ranges(rows.queries.rows(), rows_per_task, [&](Index first, Index count, Arena& arena) {
     Scalar* const far_cosines = arena.allocate<Scalar>(head_width / 2);
     Scalar* const far_sines = arena.allocate<Scalar>(head_width / 2);
-    auto piece = std::upper_bound(pieces.begin(), pieces.end(), first,
+    auto piece = std::upper_bound(pieces.begin(), pieces.end(), start + first,
                                   [](Index row, const Piece& next) { return row < next.row; }) - 1;
     for (Index row = first; row < first + count; ++row) {
-      while (row >= piece->row + piece->rows) ++piece;
-      const Index position = piece->position + row - piece->row;
+      while (start + row >= piece->row + piece->rows) ++piece;
+      const Index position = piece->position + start + row - piece->row;
       const bool near = position < rotary_->positions();
       if (!near) rotary_->row(position, far_cosines, far_sines);
       const Scalar* const cosines = near ? rotary_->cosines(position) : far_cosines;
@@ -230,10 +232,14 @@ void BasicAttention<Element, memory>::forward(const Parameters& parameters, Matr
   check_capacity(plan);
 
   const Rows rows = allocate(x.rows(), record != nullptr, arena);
-  nn::linear_forward(parameters.query, x, rows.queries, context);
-  nn::linear_forward(parameters.key, x, rows.keys, context);
-  nn::linear_forward(parameters.value, x, rows.values, context);
-  rotate(plan, rows, false, context);
+  nn::in_pieces(x.rows(), context, [&](Index first, Index count) {
+    const auto from = x.rows(first, count);
+    const Rows to = rows.rows(first, count);
+    nn::linear_forward(parameters.query, from, to.queries, context);
+    nn::linear_forward(parameters.key, from, to.keys, context);
+    nn::linear_forward(parameters.value, from, to.values, context);
+    rotate(plan, first, to, false, context);
+  });
   if (record) rules::keep_prior(layout_, pieces, arena);
   rules::store_rows(layout_, pieces, rows, context);
   rules::attend(layout_, plan, rows, context);
@@ -257,11 +263,19 @@ void BasicAttention<Element, memory>::backward(const Parameters& parameters, con
   const Rows d_rows = allocate(rows.queries.rows(), false, context.scratch());
   nn::linear_backward(parameters.output, rows.heads, d_y, d_rows.heads, gradients.output, context);
   rules::attend_backward(layout_, plan, rows, d_rows, d_states, context);
-  rotate(plan, d_rows, true, context);
-  nn::linear_backward(parameters.query, record.x, d_rows.queries, d_x, gradients.query, context);
-  nn::linear_backward(parameters.key, record.x, d_rows.keys, d_x, gradients.key, context, kernels::Output::accumulate);
-  nn::linear_backward(parameters.value, record.x, d_rows.values, d_x, gradients.value, context,
-                      kernels::Output::accumulate);
+
+  const nn::LinearBackward query(parameters.query, gradients.query, context);
+  const nn::LinearBackward key(parameters.key, gradients.key, context);
+  const nn::LinearBackward value(parameters.value, gradients.value, context);
+  nn::in_pieces(d_y.rows(), context, [&](Index first, Index count) {
+    const auto x = record.x.rows(first, count);
+    const auto d_piece = d_x.empty() ? d_x : d_x.rows(first, count);
+    const Rows d = d_rows.rows(first, count);
+    rotate(plan, first, d, true, context);
+    query(x, d.queries, d_piece);
+    key(x, d.keys, d_piece, kernels::Output::accumulate);
+    value(x, d.values, d_piece, kernels::Output::accumulate);
+  });
 }
 
 TTT_NAMESPACE_END

@@ -12,6 +12,7 @@
 #include "ttt/models/block/part.hpp"
 #include "ttt/nn/residual.hpp"
 #include "ttt/nn/rms_norm.hpp"
+#include "ttt/nn/row_pieces.hpp"
 #include "ttt/nn/swiglu.hpp"
 #include "ttt/nn/temporal_conv.hpp"
 
@@ -152,10 +153,14 @@ class Block {
     nn::rms_norm_forward(parameters.seq_norm, h, config_.norm_epsilon, values.normed, context);
     layer_.forward(parameters.layer, values.normed, segments_of_part(segments, scratch, &State::layer), values.middle,
                    context, record ? &record->layer : nullptr);
-    nn::add(h, values.middle, context);
-    nn::rms_norm_forward(parameters.ffn_norm, values.middle, config_.norm_epsilon, y, context);
-    nn::swiglu_forward(parameters.mlp, y, y, context, record ? &values.mlp : nullptr);
-    nn::add<Scalar>(values.middle, y, context);
+    nn::in_pieces(x.rows(), context, [&](Index first, Index rows) {
+      const auto middle = values.middle.rows(first, rows), out = y.rows(first, rows);
+      auto mlp = record ? values.mlp.rows(first, rows) : values.mlp;
+      nn::add(h.rows(first, rows), middle, context);
+      nn::rms_norm_forward(parameters.ffn_norm, middle, config_.norm_epsilon, out, context);
+      nn::swiglu_forward(parameters.mlp, out, out, context, record ? &mlp : nullptr);
+      nn::add<Scalar>(middle, out, context);
+    });
     advance_positions(segments);
     if (record) record->x = x, record->values = values;
   }
@@ -167,19 +172,14 @@ class Block {
     const Arena::Frame frame(scratch);
     const Values& values = record.values;
     const auto d_branch = scratch.matrix<Scalar>(d_y.rows(), width());
-    const auto normed = scratch.matrix<Scalar>(d_y.rows(), width());
     if (d_x.empty()) d_x = scratch.matrix<Scalar>(d_y.rows(), width());
-    nn::rms_norm_forward(parameters.ffn_norm, values.middle, config_.norm_epsilon, normed, context);
-    nn::swiglu_backward(parameters.mlp, values.mlp, normed, d_y, d_branch, gradients.mlp, context);
-    if (d_x.data() != d_y.data()) copy(d_y, d_x);
-    nn::rms_norm_backward(parameters.ffn_norm, values.middle, config_.norm_epsilon, d_branch, d_x, gradients.ffn_norm,
-                          context, kernels::Output::accumulate);
+    backward_mlp(parameters, values, d_y, d_x, gradients, context);
     layer_.backward(parameters.layer, record.layer, d_x, d_branch, gradients.layer,
                     states_of_part(d_states, scratch, &State::layer), context);
     nn::rms_norm_backward(parameters.seq_norm, mixed(record.x, values), config_.norm_epsilon, d_branch, d_x,
                           gradients.seq_norm, context, kernels::Output::accumulate);
     if (config_.temporal_conv)
-      convolve_backward(parameters, record, normed, d_branch, d_x, gradients, d_states, context);
+      convolve_backward(parameters, record, d_branch, d_x, gradients, d_states, context);
   }
 
  private:
@@ -228,11 +228,29 @@ class Block {
     nn::add(x, values.mixed, context);
   }
 
-  /// Adds to d_x, which holds d_h, what comes back through the convolution; `normed` and `d_normed` are room [N × C].
-  void convolve_backward(const Parameters& parameters, const Record& record, MatrixView<Scalar> normed,
-                         MatrixView<Scalar> d_normed, MatrixView<Scalar> d_x, Parameters& gradients,
-                         std::span<State* const> d_states, Context& context) const {
+  /// y = m + swiglu(norm(m)): assigns d_m, which may be d_y.
+  void backward_mlp(const Parameters& parameters, const Values& values, MatrixView<const Scalar> d_y,
+                    MatrixView<Scalar> d_middle, Parameters& gradients, Context& context) const {
+    Arena& scratch = context.scratch();
+    const Arena::Frame frame(scratch);
+    const nn::SwigluBackward mlp(parameters.mlp, gradients.mlp, context);
+    nn::in_pieces(d_y.rows(), context, [&](Index first, Index rows) {
+      const auto middle = values.middle.rows(first, rows), d = d_middle.rows(first, rows);
+      const auto normed = scratch.matrix<Scalar>(rows, width()), d_normed = scratch.matrix<Scalar>(rows, width());
+      nn::rms_norm_forward(parameters.ffn_norm, middle, config_.norm_epsilon, normed, context);
+      mlp(values.mlp.rows(first, rows), normed, d_y.rows(first, rows), d_normed);
+      if (d.data() != d_y.row(first)) copy(d_y.rows(first, rows), d);
+      nn::rms_norm_backward(parameters.ffn_norm, middle, config_.norm_epsilon, d_normed, d, gradients.ffn_norm, context,
+                            kernels::Output::accumulate);
+    });
+  }
+
+  /// Adds to d_x, which holds d_h, what comes back through the convolution; `d_normed` is room [N × C].
+  void convolve_backward(const Parameters& parameters, const Record& record, MatrixView<Scalar> d_normed,
+                         MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
+                         Context& context) const {
     const Values& values = record.values;
+    const auto normed = context.scratch().template matrix<Scalar>(d_x.rows(), width());
     const auto d_tails = context.scratch().template matrix<Scalar>(values.initial_tails.rows(), width());
     const auto pieces = detail::make_span<nn::ConvSegment<Scalar>>(context.scratch(), values.conv_segments.size());
     for (std::size_t i = 0; i < pieces.size(); ++i) {

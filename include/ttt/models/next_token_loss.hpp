@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 #include <string>
 
 #include "ttt/core/context.hpp"
@@ -9,6 +10,7 @@
 #include "ttt/kernels/cross_entropy.hpp"
 #include "ttt/models/language_model.hpp"
 #include "ttt/nn/linear.hpp"
+#include "ttt/nn/row_pieces.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -24,8 +26,12 @@ inline void check_targets(std::span<const std::int64_t> targets, Index rows, Ind
                        "an id below the vocabulary of " + std::to_string(vocabulary), std::to_string(targets[t]));
 }
 
-/// Rows of logits held at a time: some megabytes of them, and enough rows for the products to run at full speed.
-inline Index rows_of_logits(Index vocabulary) { return std::max<Index>(256, (Index{1} << 22) / vocabulary); }
+/// Rows of logits held at a time: a piece of rows or some megabytes, and enough rows for the products to run at full
+/// speed.
+inline Index rows_of_logits(Index vocabulary, const Context& context) {
+  const Index some_megabytes = (Index{1} << 22) / vocabulary, piece = nn::rows_per_piece * context.workers();
+  return std::max<Index>(256, context.large_products ? some_megabytes : std::min(some_megabytes, piece));
+}
 
 /// The sum in the order of the rows; ignored ones are 0.
 inline Loss total_loss(VectorView<const double> row_losses, std::span<const std::int64_t> targets) {
@@ -74,8 +80,10 @@ Loss head_loss(const Tensor<Scalar>& weight, MatrixView<const Scalar> features, 
                Context& context) {
   Arena& scratch = context.scratch();
   const Arena::Frame frame(scratch);
-  const Index vocabulary = weight.shape()[0], block = detail::rows_of_logits(vocabulary);
+  const Index vocabulary = weight.shape()[0], block = detail::rows_of_logits(vocabulary, context);
   if (row_losses.empty()) row_losses = scratch.vector<double>(features.rows());
+  std::optional<nn::LinearBackward<Scalar>> backward;
+  if (d_weight) backward.emplace(weight, *d_weight, context);
   for (Index first = 0; first < features.rows(); first += block) {
     const Arena::Frame block_frame(scratch);
     const Index count = std::min(block, features.rows() - first);
@@ -83,9 +91,9 @@ Loss head_loss(const Tensor<Scalar>& weight, MatrixView<const Scalar> features, 
     const auto logits = scratch.matrix<Scalar>(count, vocabulary);
     nn::linear_forward(weight, rows, logits, context);
     next_token_loss(logits, targets.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)), scale,
-                    VectorView<double>(row_losses.data() + first, count), d_weight ? logits : MatrixView<Scalar>(),
+                    VectorView<double>(row_losses.data() + first, count), backward ? logits : MatrixView<Scalar>(),
                     context);
-    if (d_weight) nn::linear_backward(weight, rows, logits, d_features.rows(first, count), *d_weight, context);
+    if (backward) (*backward)(rows, logits, d_features.rows(first, count));
   }
   return detail::total_loss(row_losses, targets);
 }

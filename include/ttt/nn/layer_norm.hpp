@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+
 #include "ttt/core/tensor.hpp"
 #include "ttt/kernels/layer_norm.hpp"
 #include "ttt/kernels/matmul.hpp"
@@ -31,8 +33,11 @@ void layer_norm_backward(const Tensor<Scalar>& weight, MatrixView<const std::typ
   const bool accumulate = output == kernels::Output::accumulate;
   const Index width = x.columns();
   const Arena::Frame frame(context.scratch());
-  const auto sums_of_both = context.scratch().template zeros<Scalar>(2, width);
-  detail::sum_over_rows(x.rows(), VectorView<Scalar>(sums_of_both.data(), 2 * width), context,
+  const auto both = context.scratch().template zeros<Scalar>(2, width);  // go on from what the gradients hold
+  Tensor<Scalar>* const gradients[] = {&d_weight, &d_bias};
+  for (Index i = 0; i < 2; ++i)
+    if (!gradients[i]->empty()) std::copy_n(gradients[i]->data(), width, both.row(i));
+  detail::sum_over_rows(x.rows(), VectorView<Scalar>(both.data(), 2 * width), context,
                         [&](Index first, Index count, VectorView<Scalar> sums, Arena& arena) {
                           detail::write_rows(first, count, d_x, accumulate, arena, [&](Scalar* d_row, Index r) {
                             context.call<KernelId::layer_norm_row_backward, Scalar,
@@ -42,10 +47,8 @@ void layer_norm_backward(const Tensor<Scalar>& weight, MatrixView<const std::typ
                                 d_bias.empty() ? nullptr : sums.data() + width);
                           });
                         });
-  for (Index c = 0; c < width; ++c) {
-    if (!d_weight.empty()) d_weight.data()[c] += sums_of_both(0, c);
-    if (!d_bias.empty()) d_bias.data()[c] += sums_of_both(1, c);
-  }
+  for (Index i = 0; i < 2; ++i)
+    if (!gradients[i]->empty()) std::copy_n(both.row(i), width, gradients[i]->data());
 }
 
 }  // namespace nn

@@ -92,6 +92,45 @@ PanelView<const Scalar> scalar_panels(const Tensor<Scalar>& weight, Context& con
   return weight.panels();
 }
 
+/// Bᵀ in scratch: what d_x = d_y · Bᵀ multiplies by.
+template <class Scalar>
+PanelView<const Scalar> transposed_panels(PanelView<const Scalar> panels, Context& context) {
+  return panels_of<Scalar>(panels.columns(), panels.rows(), context, [&](auto to, Index first, Index count) {
+    kernels::transpose_panels(panels, to, first, count);
+  });
+}
+
+/// d_x (+)= d_y · W, with the transpose of the weight where the caller has it (else empty).
+template <class Scalar>
+void input_gradient(const Tensor<Scalar>& weight, PanelView<const Scalar> transposed, MatrixView<const Scalar> d_y,
+                    MatrixView<Scalar> d_x, kernels::Output output, Context& context) {
+  const Arena::Frame frame(context.scratch());
+  if (transposed.empty()) {
+    const auto panels = scalar_panels(weight, context);
+    if (hand_over_backward<Scalar>(d_y, panels, d_x, output, context)) return;
+    transposed = transposed_panels(panels, context);
+  }
+  product<Scalar>(d_y, transposed, d_x, output, context);
+}
+
+/// d_W += d_yᵀ · x.
+template <class Scalar>
+void weight_gradient(MatrixView<const Scalar> x, MatrixView<const Scalar> d_y, Tensor<Scalar>& d_weight,
+                     Context& context) {
+  const PanelView<Scalar> gradient = d_weight.panels();
+  if (hand_over_gradient<Scalar>(x, d_y, gradient, context)) return;
+  const Arena::Frame frame(context.scratch());
+  const Index in = gradient.rows(), out = gradient.columns();
+  const auto packed = panels_of<Scalar>(d_y.rows(), out, context, [&](auto panels, Index first, Index count) {
+    kernels::pack_panels(d_y, panels, first, count);
+  });
+  const Index each = share(in, rows_per_task, d_y.rows(), out, context);
+  context.parallel_ranges(in, each, [&](Index first, Index count, Arena&) {
+    context.call<KernelId::matmul_to_panels, Scalar, &kernels::matmul_to_panels<simd::Native, Scalar>>(
+        kernels::transposed(x), packed, gradient, first, count);
+  });
+}
+
 }  // namespace detail
 
 /// y = x · Wᵀ: x [N × in], W [out × in] in panels, y [N × out]. Assigns or accumulates; y must not overlap x. A weight
@@ -112,30 +151,33 @@ template <class Scalar>
 void linear_backward(const Tensor<Scalar>& weight, MatrixView<const std::type_identity_t<Scalar>> x,
                      MatrixView<const std::type_identity_t<Scalar>> d_y, MatrixView<std::type_identity_t<Scalar>> d_x,
                      Tensor<Scalar>& d_weight, Context& context, kernels::Output output = kernels::Output::assign) {
-  const Index out = weight.shape()[0], in = weight.size() / out;
-  if (!d_x.empty()) {
-    const Arena::Frame frame(context.scratch());
-    const auto panels = detail::scalar_panels(weight, context);
-    if (!detail::hand_over_backward<Scalar>(d_y, panels, d_x, output, context)) {
-      const auto transposed = detail::panels_of<Scalar>(out, in, context, [&](auto to, Index first, Index count) {
-        kernels::transpose_panels(panels, to, first, count);
-      });
-      detail::product<Scalar>(d_y, transposed, d_x, output, context);
-    }
-  }
-  if (!d_weight.empty() && !detail::hand_over_gradient<Scalar>(x, d_y, d_weight.panels(), context)) {
-    const Arena::Frame frame(context.scratch());
-    const auto packed = detail::panels_of<Scalar>(d_y.rows(), out, context, [&](auto panels, Index first, Index count) {
-      kernels::pack_panels(d_y, panels, first, count);
-    });
-    const PanelView<Scalar> gradient = d_weight.panels();
-    const Index each = detail::share(in, detail::rows_per_task, d_y.rows(), out, context);
-    context.parallel_ranges(in, each, [&](Index first, Index count, Arena&) {
-      context.call<KernelId::matmul_to_panels, Scalar, &kernels::matmul_to_panels<simd::Native, Scalar>>(
-          kernels::transposed(x), packed, gradient, first, count);
-    });
-  }
+  if (!d_x.empty()) detail::input_gradient<Scalar>(weight, {}, d_y, d_x, output, context);
+  if (!d_weight.empty()) detail::weight_gradient<Scalar>(x, d_y, d_weight, context);
 }
+
+/// `linear_backward` for rows that come in pieces: the weight is transposed once, into scratch of the context. The bits
+/// are those of all rows at once, if their pieces come in order.
+template <class Scalar>
+class LinearBackward {
+ public:
+  LinearBackward(const Tensor<Scalar>& weight, Tensor<Scalar>& d_weight, Context& context)
+      : weight_(weight), d_weight_(d_weight), context_(context) {
+    if (!context.large_products)
+      transposed_ = detail::transposed_panels<Scalar>(detail::scalar_panels(weight, context), context);
+  }
+
+  void operator()(MatrixView<const Scalar> x, MatrixView<const Scalar> d_y, MatrixView<Scalar> d_x,
+                  kernels::Output output = kernels::Output::assign) const {
+    if (!d_x.empty()) detail::input_gradient<Scalar>(weight_, transposed_, d_y, d_x, output, context_);
+    if (!d_weight_.empty()) detail::weight_gradient<Scalar>(x, d_y, d_weight_, context_);
+  }
+
+ private:
+  const Tensor<Scalar>& weight_;
+  Tensor<Scalar>& d_weight_;
+  Context& context_;
+  PanelView<const Scalar> transposed_;  // empty: each call transposes, or hands over
+};
 
 }  // namespace nn
 

@@ -4,6 +4,7 @@
 #include "ttt/core/parameters.hpp"
 #include "ttt/kernels/swiglu.hpp"
 #include "ttt/nn/linear.hpp"
+#include "ttt/nn/row_pieces.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -40,12 +41,38 @@ struct SwigluRecord {
   SwigluRecord() = default;
   SwigluRecord(Arena& arena, Index rows, Index hidden)
       : gate(arena.matrix<Scalar>(rows, hidden)), up(arena.matrix<Scalar>(rows, hidden)) {}
+
+  SwigluRecord rows(Index first, Index count) const {
+    SwigluRecord part;
+    part.gate = gate.rows(first, count), part.up = up.rows(first, count);
+    return part;
+  }
 };
 
 namespace detail {
 
 /// Rows per task of element-wise work on hidden units.
 inline constexpr Index swiglu_grain = 16;
+
+/// h = silu(gate) ∘ up.
+template <class Scalar>
+void swiglu_hidden(const SwigluRecord<Scalar>& values, MatrixView<Scalar> h, Context& context) {
+  context.parallel_ranges(h.rows(), swiglu_grain, [&](Index first, Index count, Arena&) {
+    context.call<KernelId::swiglu, Scalar, &kernels::swiglu<simd::Native, Scalar>>(
+        values.gate.rows(first, count), values.up.rows(first, count), h.rows(first, count));
+  });
+}
+
+/// Turns d_gate, which holds d_h, into the gradient of the gate, and assigns that of `up`.
+template <class Scalar>
+void swiglu_hidden_backward(const SwigluRecord<Scalar>& values, MatrixView<Scalar> d_gate, MatrixView<Scalar> d_up,
+                            Context& context) {
+  context.parallel_ranges(d_gate.rows(), swiglu_grain, [&](Index first, Index count, Arena&) {
+    context.call<KernelId::swiglu_backward, Scalar, &kernels::swiglu_backward<simd::Native, Scalar>>(
+        values.gate.rows(first, count), values.up.rows(first, count), d_gate.rows(first, count),
+        d_gate.rows(first, count), d_up.rows(first, count));
+  });
+}
 
 }  // namespace detail
 
@@ -56,42 +83,63 @@ void swiglu_forward(const SwigluParameters<Scalar>& parameters, MatrixView<const
                     MatrixView<std::type_identity_t<Scalar>> y, Context& context,
                     std::type_identity_t<SwigluRecord<Scalar>>* record = nullptr) {
   Arena& scratch = context.scratch();
-  const Arena::Frame frame(scratch);
-  const SwigluRecord<Scalar> values = record ? *record : SwigluRecord<Scalar>(scratch, x.rows(), parameters.hidden());
-  const auto h = record ? scratch.matrix<Scalar>(x.rows(), parameters.hidden()) : values.gate;
-  linear_forward(parameters.gate_proj, x, values.gate, context);
-  linear_forward(parameters.up_proj, x, values.up, context);
-  context.parallel_ranges(x.rows(), detail::swiglu_grain, [&](Index first, Index count, Arena&) {
-    context.call<KernelId::swiglu, Scalar, &kernels::swiglu<simd::Native, Scalar>>(
-        values.gate.rows(first, count), values.up.rows(first, count), h.rows(first, count));
+  in_pieces(x.rows(), context, [&](Index first, Index count) {
+    const auto piece = x.rows(first, count);
+    const auto values = record ? record->rows(first, count) : SwigluRecord<Scalar>(scratch, count, parameters.hidden());
+    const auto h = record ? scratch.matrix<Scalar>(count, parameters.hidden()) : values.gate;
+    linear_forward(parameters.gate_proj, piece, values.gate, context);
+    linear_forward(parameters.up_proj, piece, values.up, context);
+    detail::swiglu_hidden(values, h, context);
+    linear_forward(parameters.down_proj, h, y.rows(first, count), context);
   });
-  linear_forward(parameters.down_proj, h, y, context);
 }
 
-/// Backward of the `swiglu_forward` that filled `record`. d_x is assigned and may equal d_y; `gradients` accumulate. An
-/// empty d_x and unbound gradients are not wanted.
+/// Backward of the `swiglu_forward` that filled a record, for rows that come in pieces (see LinearBackward).
+template <class Scalar>
+class SwigluBackward {
+ public:
+  SwigluBackward(const SwigluParameters<Scalar>& parameters, SwigluParameters<Scalar>& gradients, Context& context)
+      : gate_(parameters.gate_proj, gradients.gate_proj, context),
+        up_(parameters.up_proj, gradients.up_proj, context),
+        down_(parameters.down_proj, gradients.down_proj, context),
+        hidden_(parameters.hidden()),
+        context_(context) {}
+
+  /// d_x is assigned and may equal d_y; `gradients` accumulate. An empty d_x and unbound gradients are not wanted.
+  void operator()(const SwigluRecord<Scalar>& record, MatrixView<const Scalar> x, MatrixView<const Scalar> d_y,
+                  MatrixView<Scalar> d_x) const {
+    in_pieces(x.rows(), context_, [&](Index first, Index count) {
+      piece(record.rows(first, count), x.rows(first, count), d_y.rows(first, count),
+            d_x.empty() ? d_x : d_x.rows(first, count));
+    });
+  }
+
+ private:
+  void piece(const SwigluRecord<Scalar>& record, MatrixView<const Scalar> x, MatrixView<const Scalar> d_y,
+             MatrixView<Scalar> d_x) const {
+    Arena& scratch = context_.scratch();
+    const auto h = scratch.matrix<Scalar>(x.rows(), hidden_), d_up = scratch.matrix<Scalar>(x.rows(), hidden_);
+    const auto d_gate = scratch.matrix<Scalar>(x.rows(), hidden_);
+    detail::swiglu_hidden(record, h, context_);
+    down_(h, d_y, d_gate);
+    detail::swiglu_hidden_backward(record, d_gate, d_up, context_);
+    gate_(x, d_gate, d_x);
+    up_(x, d_up, d_x, kernels::Output::accumulate);
+  }
+
+  LinearBackward<Scalar> gate_, up_, down_;
+  Index hidden_;
+  Context& context_;
+};
+
+/// The same for all rows at once.
 template <class Scalar>
 void swiglu_backward(const SwigluParameters<Scalar>& parameters, const SwigluRecord<Scalar>& record,
                      MatrixView<const std::type_identity_t<Scalar>> x,
                      MatrixView<const std::type_identity_t<Scalar>> d_y, MatrixView<std::type_identity_t<Scalar>> d_x,
                      SwigluParameters<Scalar>& gradients, Context& context) {
-  Arena& scratch = context.scratch();
-  const Arena::Frame frame(scratch);
-  const auto h = scratch.matrix<Scalar>(x.rows(), parameters.hidden());
-  const auto d_gate = scratch.matrix<Scalar>(x.rows(), parameters.hidden());
-  const auto d_up = scratch.matrix<Scalar>(x.rows(), parameters.hidden());
-  context.parallel_ranges(x.rows(), detail::swiglu_grain, [&](Index first, Index count, Arena&) {
-    context.call<KernelId::swiglu, Scalar, &kernels::swiglu<simd::Native, Scalar>>(
-        record.gate.rows(first, count), record.up.rows(first, count), h.rows(first, count));
-  });
-  linear_backward(parameters.down_proj, h, d_y, d_gate, gradients.down_proj, context);  // d_gate holds d_h
-  context.parallel_ranges(x.rows(), detail::swiglu_grain, [&](Index first, Index count, Arena&) {
-    context.call<KernelId::swiglu_backward, Scalar, &kernels::swiglu_backward<simd::Native, Scalar>>(
-        record.gate.rows(first, count), record.up.rows(first, count), d_gate.rows(first, count),
-        d_gate.rows(first, count), d_up.rows(first, count));
-  });
-  linear_backward(parameters.gate_proj, x, d_gate, d_x, gradients.gate_proj, context);
-  linear_backward(parameters.up_proj, x, d_up, d_x, gradients.up_proj, context, kernels::Output::accumulate);
+  const Arena::Frame frame(context.scratch());
+  SwigluBackward<Scalar>(parameters, gradients, context)(record, x, d_y, d_x);
 }
 
 }  // namespace nn

@@ -10,21 +10,25 @@ namespace ttt::suites {
 template <TrainableSequenceLayer Layer>
 Report SequenceLayerSuite<Layer>::threads() const {
   Report report{"threads", 0, {}};
-  const auto starts = many_starts();
-  const Index rows = total(starts);
-  const Matrix x = runs_.random(rows, 60), d_y = runs_.random(rows, 61);
-  Context serial;
-  const Outcome<Layer> expected = runs_.together(starts, x.view(), d_y.view(), serial);
-  for (const Index workers : {1, 2, 3}) {
-    ThreadPool pool(workers);
-    Context context(pool);
-    same(report, std::to_string(workers) + " threads", runs_.together(starts, x.view(), d_y.view(), context), expected);
-  }
   struct Ignore final : StatisticsSink {
     void inner_loss(const InnerLoss&) override {}
   } sink;
-  serial.statistics = &sink;
-  same(report, "with statistics", runs_.together(starts, x.view(), d_y.view(), serial), expected);
+  for (const Index least : {Index{1}, several_pieces}) {
+    const auto starts = many_starts(least);
+    const Index rows = total(starts);
+    const std::string many = " on " + std::to_string(rows) + " rows";
+    const Matrix x = runs_.random(rows, 60), d_y = runs_.random(rows, 61);
+    Context serial;
+    const Outcome<Layer> expected = runs_.together(starts, x.view(), d_y.view(), serial);
+    for (const Index workers : {1, 2, 3}) {
+      ThreadPool pool(workers);
+      Context context(pool);
+      same(report, std::to_string(workers) + " threads" + many, runs_.together(starts, x.view(), d_y.view(), context),
+           expected);
+    }
+    serial.statistics = &sink;
+    same(report, "with statistics" + many, runs_.together(starts, x.view(), d_y.view(), serial), expected);
+  }
   return report;
 }
 

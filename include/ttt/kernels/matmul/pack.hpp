@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 
 #include "ttt/core/tensor.hpp"
 #include "ttt/kernels/simd.hpp"
@@ -61,7 +62,7 @@ void pack_panels(MatrixView<const Scalar> from, PanelView<std::type_identity_t<S
       const Index columns = std::min(width, from.columns() - p * width);
       Scalar* row = to.panel(p) + k * width;
       if (columns == width)
-        std::copy_n(from.row(k) + p * width, width, row);
+        std::memcpy(row, from.row(k) + p * width, width * sizeof(Scalar));  // inline, which a copy that may overlap is not
       else
         std::fill_n(std::copy_n(from.row(k) + p * width, columns, row), width - columns, Scalar(0));
     }

@@ -13,53 +13,57 @@ void TttLayer<Rule, Arch>::backward(const Parameters& parameters, const Record& 
   Arena& scratch = context.scratch();
   const Arena::Frame frame(scratch);
   if (d_x.empty()) d_x = scratch.matrix<Scalar>(a.x.rows(), width());
-  context.parallel_ranges(d_x.rows(), 64,
-                          [&](Index first, Index count, Arena&) { fill(d_x.rows(first, count), Scalar(0)); });
-
   Activations d;
-  for (auto* part : {&d.queries, &d.keys, &d.values}) *part = scratch.matrix<Scalar>(a.x.rows(), width());
+  d.x = d_x, d.segments = a.segments;
+  for (auto* part : {&d.queries, &d.keys, &d.values, &d.inner}) *part = scratch.matrix<Scalar>(a.x.rows(), width());
   d.rates = scratch.zeros<Scalar>(config_.heads, a.x.rows());
 
-  const auto d_inner = backward_output(parameters, a, d_y, d_x, gradients, context);
-  backward_inner_loop(parameters, record, d_inner, d, gradients, d_states, context);
-  backward_learning_rates(parameters, a, d, d_x, gradients, context);
+  backward_output(parameters, a, d_y, d_x, d.inner, gradients, context);
+  backward_inner_loop(parameters, record, d, gradients, d_states, context);
   backward_projections(parameters, record, d, d_x, gradients, d_states, context);
 }
 
-/// y = (LN(z) ∘ gelu(gate)) W_oᵀ: adds the gate's share to d_x, returns d_z.
+/// y = (LN(z) ∘ gelu(gate)) W_oᵀ: assigns d_z and, where there is a gate, its share of d_x.
 template <class Rule, class Arch>
-MatrixView<typename Rule::Scalar> TttLayer<Rule, Arch>::backward_output(const Parameters& parameters,
-                                                                        const Activations& a,
-                                                                        MatrixView<const Scalar> d_y,
-                                                                        MatrixView<Scalar> d_x, Parameters& gradients,
-                                                                        Context& context) const {
+void TttLayer<Rule, Arch>::backward_output(const Parameters& parameters, const Activations& all,
+                                           MatrixView<const Scalar> d_y, MatrixView<Scalar> d_x,
+                                           MatrixView<Scalar> d_inner, Parameters& gradients, Context& context) const {
   Arena& scratch = context.scratch();
-  const Index rows = a.x.rows();
-  const auto d_inner = scratch.matrix<Scalar>(rows, width());
   const Arena::Frame frame(scratch);
-  const auto normed = scratch.matrix<Scalar>(rows, width()), d_normed = scratch.matrix<Scalar>(rows, width());
-  gated_norm(parameters, a, normed, context);
-  nn::linear_backward(parameters.output, normed, d_y, d_normed, gradients.output, context);
-  if (config_.gate) {
-    const auto d_gate = scratch.matrix<Scalar>(rows, width());
-    nn::layer_norm_forward(parameters.post_weight, parameters.post_bias, a.inner, config_.norm_epsilon, normed,
-                           context);
-    context.parallel_ranges(rows, 64, [&](Index first, Index count, Arena&) {
-      context.call<KernelId::gelu_gate_backward, Scalar, &kernels::gelu_gate_backward<Arch, Scalar>>(
-          a.gate.rows(first, count), normed.rows(first, count), d_normed.rows(first, count), d_gate.rows(first, count));
-    });
-    nn::linear_backward(parameters.gate, a.x, d_gate, d_x, gradients.gate, context, kernels::Output::accumulate);
-  }
-  nn::layer_norm_backward(parameters.post_weight, a.inner, config_.norm_epsilon, d_normed, d_inner,
-                          gradients.post_weight, gradients.post_bias, context);
-  return d_inner;
+  const nn::LinearBackward output(parameters.output, gradients.output, context);
+  std::optional<nn::LinearBackward<Scalar>> gate;
+  if (config_.gate) gate.emplace(parameters.gate, gradients.gate, context);
+  nn::in_pieces(all.x.rows(), context, [&](Index first, Index count) {
+    const Activations a = all.piece(first, count);
+    const auto normed = scratch.matrix<Scalar>(count, width()), d_normed = scratch.matrix<Scalar>(count, width());
+    gated_norm(parameters, a, normed, context);
+    output(normed, d_y.rows(first, count), d_normed);
+    if (gate) {
+      const auto d_gate = scratch.matrix<Scalar>(count, width());
+      backward_gate(parameters, a, normed, d_normed, d_gate, context);
+      (*gate)(a.x, d_gate, d_x.rows(first, count));
+    }
+    nn::layer_norm_backward(parameters.post_weight, a.inner, config_.norm_epsilon, d_normed, d_inner.rows(first, count),
+                            gradients.post_weight, gradients.post_bias, context);
+  });
+}
+
+/// LN(z) ∘ gelu(gate): d_normed goes from the gradient of the product to that of LN(z), which is put into `normed`.
+template <class Rule, class Arch>
+void TttLayer<Rule, Arch>::backward_gate(const Parameters& parameters, const Activations& a, MatrixView<Scalar> normed,
+                                         MatrixView<Scalar> d_normed, MatrixView<Scalar> d_gate,
+                                         Context& context) const {
+  nn::layer_norm_forward(parameters.post_weight, parameters.post_bias, a.inner, config_.norm_epsilon, normed, context);
+  context.parallel_ranges(normed.rows(), 64, [&](Index first, Index count, Arena&) {
+    context.call<KernelId::gelu_gate_backward, Scalar, &kernels::gelu_gate_backward<Arch, Scalar>>(
+        a.gate.rows(first, count), normed.rows(first, count), d_normed.rows(first, count), d_gate.rows(first, count));
+  });
 }
 
 /// One task per sequence and head, segments in reverse. What the tasks find out about shared parameters is summed
 /// afterwards, in the order of the sequences, so that the bits do not depend on the threads.
 template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::backward_inner_loop(const Parameters& parameters, const Record& record,
-                                               MatrixView<const Scalar> d_inner, const Activations& d,
+void TttLayer<Rule, Arch>::backward_inner_loop(const Parameters& parameters, const Record& record, const Activations& d,
                                                Parameters& gradients, std::span<State* const> d_states,
                                                Context& context) const {
   const Activations& a = record.activations;
@@ -86,7 +90,7 @@ void TttLayer<Rule, Arch>::backward_inner_loop(const Parameters& parameters, con
       context.call<Rule::backward_kernel, Scalar, &rules::backward_sequence<Arch, Rule>,
                    decltype(&rules::backward_sequence<Arch, typename Rule::AnySize>)>(
           rule_, head(parameters, a, h), parts(segment), a.rows(segment, h, width),
-          d_inner.rows(segment.row, segment.length).columns(h * width, width),
+          d.inner.rows(segment.row, segment.length).columns(h * width, width),
           checkpoints(record.checkpoints[i * static_cast<std::size_t>(heads) + static_cast<std::size_t>(h)]),
           d_state.data(), d.gradient_rows(segment, h, width), d_head, arena);
       if (segment.reset) {  // the sequence began here, from the learned W₀
@@ -126,13 +130,11 @@ void TttLayer<Rule, Arch>::sum_inner_gradients(const Activations& a, MatrixView<
       if (a.factors[r] > Scalar(0)) gradients.position[r] += sums(task, rule_.weight_size() + 2 * width + r);
 }
 
-/// η = base / D · sigmoid(x w_hᵀ + b_h): adds to d_x.
+/// η = base / D · sigmoid(x w_hᵀ + b_h): assigns what its linear map gets.
 template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::backward_learning_rates(const Parameters& parameters, const Activations& a,
-                                                   const Activations& d, MatrixView<Scalar> d_x, Parameters& gradients,
+void TttLayer<Rule, Arch>::backward_learning_rates(const Activations& a, const Activations& d,
+                                                   MatrixView<Scalar> d_logits, Parameters& gradients,
                                                    Context& context) const {
-  const Arena::Frame frame(context.scratch());
-  const auto d_logits = context.scratch().template matrix<Scalar>(a.x.rows(), config_.heads);
   const auto base = static_cast<Scalar>(base_rate());
   context.parallel(config_.heads, steps_per_rate * d_logits.rows() * config_.heads, [&](Index h, Arena&) {
     for (Index n = 0; n < d_logits.rows(); ++n) {
@@ -141,38 +143,58 @@ void TttLayer<Rule, Arch>::backward_learning_rates(const Parameters& parameters,
       if (!gradients.rate_bias.empty()) gradients.rate_bias[h] += d_logits(n, h);
     }
   });
-  nn::linear_backward(parameters.rate_weight, a.x, d_logits, d_x, gradients.rate_weight, context,
-                      kernels::Output::accumulate);
 }
 
-/// Rotations, convolutions and projections of q, k and v: adds to d_x, turns the tails of d_states.
+/// Learning rates, rotations, convolutions and projections of q, k and v: adds to the gate's share of d_x, turns the
+/// tails of d_states.
 template <class Rule, class Arch>
 void TttLayer<Rule, Arch>::backward_projections(const Parameters& parameters, const Record& record,
-                                                const Activations& d, MatrixView<Scalar> d_x, Parameters& gradients,
+                                                const Activations& d_all, MatrixView<Scalar> d_x, Parameters& gradients,
                                                 std::span<State* const> d_states, Context& context) const {
   using kernels::Output;
+  Arena& scratch = context.scratch();
+  const Arena::Frame frame(scratch);
+  const bool shared = config_.share_query_key;
+  const nn::LinearBackward rates(parameters.rate_weight, gradients.rate_weight, context);
+  const nn::LinearBackward value(parameters.value, gradients.value, context);
+  const nn::LinearBackward query(parameters.query, gradients.query, context);
+  std::optional<nn::LinearBackward<Scalar>> key;
+  if (!shared) key.emplace(parameters.key, gradients.key, context);
+  nn::in_pieces(d_x.rows(), context, [&](Index first, Index count) {
+    const Activations a = record.activations.piece(first, count), d = d_all.piece(first, count);
+    const auto d_piece = d_x.rows(first, count), d_logits = scratch.matrix<Scalar>(count, config_.heads);
+    backward_learning_rates(a, d, d_logits, gradients, context);
+    rates(a.x, d_logits, d_piece, config_.gate ? Output::accumulate : Output::assign);
+    value(a.x, d.values, d_piece, Output::accumulate);
+    rotate(d, true, context);
+    if (shared) return;
+    query(a.x, d.queries, d_piece, Output::accumulate);
+    (*key)(a.x, d.keys, d_piece, Output::accumulate);
+  });
+  if (!shared) return;
+  const auto d_shared = scratch.matrix<Scalar>(d_x.rows(), width());
+  backward_convolutions(parameters, record, d_all, d_shared, gradients, d_states, context);
+  query(record.activations.x, d_shared, d_x, Output::accumulate);
+}
+
+/// q and k = two temporal convolutions of x W_qᵀ: assigns the gradient of that, turns the tails of d_states.
+template <class Rule, class Arch>
+void TttLayer<Rule, Arch>::backward_convolutions(const Parameters& parameters, const Record& record,
+                                                 const Activations& d, MatrixView<Scalar> d_shared,
+                                                 Parameters& gradients, std::span<State* const> d_states,
+                                                 Context& context) const {
   const Activations& a = record.activations;
-  rotate(a, d.queries, true, context);
-  rotate(a, d.keys, true, context);
-  nn::linear_backward(parameters.value, a.x, d.values, d_x, gradients.value, context, Output::accumulate);
-  if (!config_.share_query_key) {
-    nn::linear_backward(parameters.query, a.x, d.queries, d_x, gradients.query, context, Output::accumulate);
-    nn::linear_backward(parameters.key, a.x, d.keys, d_x, gradients.key, context, Output::accumulate);
-    return;
-  }
   Arena& scratch = context.scratch();
   auto* pieces = scratch.allocate<Segment<State>>(static_cast<Index>(a.segments.size()));
   for (std::size_t i = 0; i < a.segments.size(); ++i)
     pieces[i] = {a.segments[i].length, d_states.empty() ? nullptr : d_states[i], a.segments[i].reset};
   const auto conv = conv_segments(a.segments, Segments(pieces, a.segments.size()), scratch);
-  const auto d_shared = scratch.matrix<Scalar>(a.x.rows(), width());
   const auto d_tails = scratch.matrix<Scalar>(record.tails.rows(), width());
   nn::temporal_conv_backward<Scalar>(parameters.conv_query, a.shared, conv, record.tails, d.queries, d_shared, d_tails,
                                      gradients.conv_query, context);
   nn::temporal_conv_backward<Scalar>(parameters.conv_key, a.shared, conv, record.tails, d.keys, d_shared, d_tails,
-                                     gradients.conv_key, context, Output::accumulate);
+                                     gradients.conv_key, context, kernels::Output::accumulate);
   nn::temporal_conv_tails_backward<Scalar>(conv, d_tails, d_shared, context);
-  nn::linear_backward(parameters.query, a.x, d_shared, d_x, gradients.query, context, Output::accumulate);
 }
 
 TTT_NAMESPACE_END

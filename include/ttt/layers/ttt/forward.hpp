@@ -12,7 +12,7 @@ template <class Rule, class Arch>
 void TttLayer<Rule, Arch>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
                                    MatrixView<Scalar> y, Context& context, Record* record) const {
   TTT_ASSERT(x.columns() == width() && x.rows() == total_rows(segments), "x must hold the rows of all segments");
-  const Index most = std::max(piece_rows * context.workers(), rule_.mini_batch());
+  const Index most = std::max(nn::rows_per_piece * context.workers(), rule_.mini_batch());
   if (x.rows() > most && !record && !context.statistics && !context.large_products)
     return forward_in_pieces(parameters, x, segments, most, y, context);
 
@@ -35,16 +35,18 @@ void TttLayer<Rule, Arch>::forward(const Parameters& parameters, MatrixView<cons
   }
 
   project(parameters, segments, tails, a, context);
-  learning_rates(parameters, a, context);
   inner_loop(parameters, segments, a, checkpoint_memory, context);
-
-  const auto normed = context.scratch().template matrix<Scalar>(x.rows(), width());
-  gated_norm(parameters, a, normed, context);
-  nn::linear_forward<Scalar>(parameters.output, normed, y, context);
+  nn::in_pieces(x.rows(), context, [&](Index first, Index count) {
+    const auto normed = context.scratch().template matrix<Scalar>(count, width());
+    gated_norm(parameters, a.piece(first, count), normed, context);
+    nn::linear_forward<Scalar>(parameters.output, normed, y.rows(first, count), context);
+  });
   for (std::size_t i = 0; i < segments.size(); ++i)
     segments[i].state->position = a.segments[i].position + a.segments[i].length;
 }
 
+/// Without a Record the inner loop goes in pieces too: memory does not grow with the length of the call. Not with
+/// Context::large_products, which wants many rows.
 template <class Rule, class Arch>
 void TttLayer<Rule, Arch>::forward_in_pieces(const Parameters& parameters, MatrixView<const Scalar> x,
                                              Segments segments, Index rows, MatrixView<Scalar> y,
@@ -99,54 +101,55 @@ typename TttLayer<Rule, Arch>::ConvSegments TttLayer<Rule, Arch>::conv_segments(
   return {list, segments.size()};
 }
 
-/// q, k, v and the gate's pre-activation.
+/// q, k, v, the gate's pre-activation, η and τ.
 template <class Rule, class Arch>
 void TttLayer<Rule, Arch>::project(const Parameters& parameters, Segments segments, MatrixView<Scalar> tails,
-                                   const Activations& a, Context& context) const {
-  if (config_.share_query_key) {
-    const auto conv = conv_segments(a.segments, segments, context.scratch());
-    nn::linear_forward<Scalar>(parameters.query, a.x, a.shared, context);
-    nn::temporal_conv_tails<Scalar>(a.shared, conv, tails, context);
-    nn::temporal_conv_forward<Scalar>(parameters.conv_query, a.shared, conv, tails, a.queries, context);
-    nn::temporal_conv_forward<Scalar>(parameters.conv_key, a.shared, conv, tails, a.keys, context);
-  } else {
-    nn::linear_forward<Scalar>(parameters.query, a.x, a.queries, context);
-    nn::linear_forward<Scalar>(parameters.key, a.x, a.keys, context);
-  }
-  nn::linear_forward<Scalar>(parameters.value, a.x, a.values, context);
-  if (config_.gate) nn::linear_forward<Scalar>(parameters.gate, a.x, a.gate, context);
-  rotate(a, a.queries, false, context);
-  rotate(a, a.keys, false, context);
+                                   const Activations& all, Context& context) const {
+  for (Index r = 0; r < rule_.mini_batch(); ++r)
+    all.factors[r] = std::max(Scalar(0), Scalar(1) / static_cast<Scalar>(r + 1) + parameters.position[r]);
+  nn::in_pieces(all.x.rows(), context, [&](Index first, Index count) {
+    const Activations a = all.piece(first, count);
+    nn::linear_forward<Scalar>(parameters.query, a.x, config_.share_query_key ? a.shared : a.queries, context);
+    if (!config_.share_query_key) nn::linear_forward<Scalar>(parameters.key, a.x, a.keys, context);
+    nn::linear_forward<Scalar>(parameters.value, a.x, a.values, context);
+    if (config_.gate) nn::linear_forward<Scalar>(parameters.gate, a.x, a.gate, context);
+    learning_rates(parameters, a, context);
+    if (!config_.share_query_key) rotate(a, false, context);
+  });
+  if (!config_.share_query_key) return;
+  const auto conv = conv_segments(all.segments, segments, context.scratch());
+  nn::temporal_conv_tails<Scalar>(all.shared, conv, tails, context);
+  nn::temporal_conv_forward<Scalar>(parameters.conv_query, all.shared, conv, tails, all.queries, context);
+  nn::temporal_conv_forward<Scalar>(parameters.conv_key, all.shared, conv, tails, all.keys, context);
+  rotate(all, false, context);
 }
 
-/// Rotates every head of `rows` [N × C] in place by its token's position in the mini-batch, or back.
+/// Rotates every head of q and k in place by its token's position in the mini-batch, or back.
 template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::rotate(const Activations& a, MatrixView<Scalar> rows, bool back, Context& context) const {
-  context.parallel_ranges(rows.rows(), 64, [&](Index first, Index count, Arena&) {
-    auto segment = std::upper_bound(a.segments.begin(), a.segments.end(), first,
+void TttLayer<Rule, Arch>::rotate(const Activations& a, bool back, Context& context) const {
+  constexpr auto pairs = kernels::RotaryPairs::interleaved;
+  context.parallel_ranges(a.queries.rows(), 64, [&](Index first, Index count, Arena&) {
+    auto segment = std::upper_bound(a.segments.begin(), a.segments.end(), a.row + first,
                                     [](Index row, const TttSegment& next) { return row < next.row; }) -
                    1;
     for (Index r = first; r < first + count; ++r) {
-      while (r >= segment->row + segment->length) ++segment;
-      const Index phase = (segment->phase(rule_.mini_batch()) + r - segment->row) % rule_.mini_batch();
+      while (a.row + r >= segment->row + segment->length) ++segment;
+      const Index phase = (segment->phase(rule_.mini_batch()) + a.row + r - segment->row) % rule_.mini_batch();
       const Scalar* cosines = rotary_.cosines(phase);
       const Scalar* sines = rotary_.sines(phase);
-      for (Index h = 0; h < config_.heads; ++h) {
-        Scalar* row = rows.row(r) + h * rule_.head_width();
-        if (back)
-          kernels::rotate_back<Arch>(cosines, sines, kernels::RotaryPairs::interleaved, rule_.head_width(), row, row);
-        else
-          kernels::rotate<Arch>(cosines, sines, kernels::RotaryPairs::interleaved, rule_.head_width(), row, row);
-      }
+      for (Scalar* const row : {a.queries.row(r), a.keys.row(r)})
+        for (Scalar* head = row; head < row + width(); head += rule_.head_width())
+          if (back)
+            kernels::rotate_back<Arch>(cosines, sines, pairs, rule_.head_width(), head, head);
+          else
+            kernels::rotate<Arch>(cosines, sines, pairs, rule_.head_width(), head, head);
     }
   });
 }
 
-/// η [H × N] and τ [K].
+/// η [H × N].
 template <class Rule, class Arch>
 void TttLayer<Rule, Arch>::learning_rates(const Parameters& parameters, const Activations& a, Context& context) const {
-  for (Index r = 0; r < rule_.mini_batch(); ++r)
-    a.factors[r] = std::max(Scalar(0), Scalar(1) / static_cast<Scalar>(r + 1) + parameters.position[r]);
   const Arena::Frame frame(context.scratch());
   const auto logits = context.scratch().template matrix<Scalar>(a.x.rows(), config_.heads);
   nn::linear_forward<Scalar>(parameters.rate_weight, a.x, logits, context);

@@ -32,6 +32,18 @@ struct TttActivations {
   MatrixView<Scalar> gate;          ///< [N × C] x W_g, else empty
   VectorView<Scalar> factors;       ///< [K] position factors τ
   std::span<TttSegment> segments;
+  Index row = 0;                    ///< of the call, where the views begin
+
+  /// Rows [first, first + count) of all views; the segments are still those of the call.
+  TttActivations piece(Index first, Index count) const {
+    TttActivations part = *this;
+    part.x = x.rows(first, count);
+    for (auto* view : {&part.shared, &part.queries, &part.keys, &part.values, &part.inner, &part.gate})
+      if (!view->empty()) *view = view->rows(first, count);
+    if (!rates.empty()) part.rates = rates.columns(first, count);
+    part.row = row + first;
+    return part;
+  }
 
   /// Rows of one segment and head.
   rules::TttRows<const Scalar> rows(const TttSegment& segment, Index head, Index width) const {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <optional>
 #include <span>
 
 #include "ttt/kernels/gelu_gate.hpp"
@@ -9,6 +10,7 @@
 #include "ttt/layers/ttt/parameters.hpp"
 #include "ttt/layers/ttt/record.hpp"
 #include "ttt/nn/layer_norm.hpp"
+#include "ttt/nn/row_pieces.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -66,11 +68,6 @@ class TttLayer {
   using Activations = TttActivations<Scalar>;
   using ConvSegments = std::span<const nn::ConvSegment<Scalar>>;
 
-  /// Rows of a forward without a Record that one worker takes through all steps before the next: what they become is
-  /// then still in its cache, and memory does not grow with the length of the call. Not with Context::large_products,
-  /// which wants many rows.
-  static constexpr Index piece_rows = 192;
-
   static constexpr Index steps_per_rate = 16;  // what a learning rate costs in multiply-adds, on one lane
 
   Index tail_rows() const { return config_.share_query_key ? config_.conv_taps - 1 : 0; }
@@ -101,25 +98,30 @@ class TttLayer {
   ConvSegments conv_segments(std::span<const TttSegment> plan, Segments segments, Arena& memory) const;
   void project(const Parameters& parameters, Segments segments, MatrixView<Scalar> tails, const Activations& a,
                Context& context) const;
-  void rotate(const Activations& a, MatrixView<Scalar> rows, bool back, Context& context) const;
+  void rotate(const Activations& a, bool back, Context& context) const;
   void learning_rates(const Parameters& parameters, const Activations& a, Context& context) const;
   void inner_loop(const Parameters& parameters, Segments segments, const Activations& a,
                   std::span<Scalar*> checkpoint_memory, Context& context) const;
   void report(std::span<const TttSegment> segments, std::span<rules::PartLoss*> losses, Context& context) const;
   void gated_norm(const Parameters& parameters, const Activations& a, MatrixView<Scalar> out, Context& context) const;
 
-  MatrixView<Scalar> backward_output(const Parameters& parameters, const Activations& a, MatrixView<const Scalar> d_y,
-                                     MatrixView<Scalar> d_x, Parameters& gradients, Context& context) const;
-  void backward_inner_loop(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_inner,
-                           const Activations& d, Parameters& gradients, std::span<State* const> d_states,
-                           Context& context) const;
+  void backward_output(const Parameters& parameters, const Activations& all, MatrixView<const Scalar> d_y,
+                       MatrixView<Scalar> d_x, MatrixView<Scalar> d_inner, Parameters& gradients,
+                       Context& context) const;
+  void backward_gate(const Parameters& parameters, const Activations& a, MatrixView<Scalar> normed,
+                     MatrixView<Scalar> d_normed, MatrixView<Scalar> d_gate, Context& context) const;
+  void backward_inner_loop(const Parameters& parameters, const Record& record, const Activations& d,
+                           Parameters& gradients, std::span<State* const> d_states, Context& context) const;
   void sum_inner_gradients(const Activations& a, MatrixView<const Scalar> sums, Parameters& gradients,
                            Context& context) const;
-  void backward_learning_rates(const Parameters& parameters, const Activations& a, const Activations& d,
-                               MatrixView<Scalar> d_x, Parameters& gradients, Context& context) const;
-  void backward_projections(const Parameters& parameters, const Record& record, const Activations& d,
+  void backward_learning_rates(const Activations& a, const Activations& d, MatrixView<Scalar> d_logits,
+                               Parameters& gradients, Context& context) const;
+  void backward_projections(const Parameters& parameters, const Record& record, const Activations& d_all,
                             MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
                             Context& context) const;
+  void backward_convolutions(const Parameters& parameters, const Record& record, const Activations& d,
+                             MatrixView<Scalar> d_shared, Parameters& gradients, std::span<State* const> d_states,
+                             Context& context) const;
 
   Config config_;
   Rule rule_;

@@ -21,6 +21,12 @@ namespace rules {
 template <class Scalar>
 struct AttentionRows {
   MatrixView<Scalar> queries, keys, values, heads, log_sums;
+
+  /// Rows [first, first + count) of all but the sums.
+  AttentionRows rows(Index first, Index count) const {
+    return {queries.rows(first, count), keys.rows(first, count), values.rows(first, count), heads.rows(first, count),
+            {}};
+  }
 };
 
 /// All heads of a layer.
