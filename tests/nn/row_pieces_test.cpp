@@ -27,10 +27,12 @@ using Pieces = std::vector<std::pair<Index, Index>>;
 
 }  // namespace
 
-TEST_CASE("pieces of rows follow one another, as many rows for each worker") {
-  constexpr Index most = nn::rows_per_piece;
-  numbers::on_each_executor([](Context& context) {
-    const Index all = most * context.workers();
+TEST_CASE("pieces of rows follow one another, more rows for more workers") {
+  Index fewest = 0;
+  numbers::on_each_executor([&](Context& context) {
+    const Index all = nn::rows_of_piece(context);
+    CHECK(all > fewest);
+    fewest = all;
     CHECK(pieces_of(0, context).empty());
     CHECK(pieces_of(1, context) == Pieces{{0, 1}});
     CHECK(pieces_of(all, context) == Pieces{{0, all}});
@@ -46,6 +48,6 @@ TEST_CASE("whoever takes large products gets all rows at once") {
   } nobody;
   Context context;
   context.large_products = &nobody;
-  CHECK(pieces_of(10 * nn::rows_per_piece, context) == Pieces{{0, 10 * nn::rows_per_piece}});
+  CHECK(pieces_of(5000, context) == Pieces{{0, 5000}});
   CHECK(pieces_of(0, context).empty());
 }

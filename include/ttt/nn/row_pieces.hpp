@@ -10,16 +10,22 @@ TTT_NAMESPACE_BEGIN
 
 namespace nn {
 
-/// Rows of a piece, for each worker: what they become at one step is then still in its second-level cache at the next.
-inline constexpr Index rows_per_piece = 192;
-static_assert(rows_per_piece % detail::rows_per_range == 0, "sums over rows must not depend on the pieces");
+/// Rows of a piece: so few that what they become at one step is still in the second-level cache at the next. Several
+/// workers get more, for they wait for one another after every step, which at two threads and width 128 took a tenth of
+/// the time with so few.
+inline Index rows_of_piece(const Context& context) {
+  constexpr Index alone = 192, shared = 768;
+  static_assert(alone % detail::rows_per_range == 0 && shared % detail::rows_per_range == 0,
+                "sums over rows must not depend on the pieces");
+  return context.workers() == 1 ? alone : shared * context.workers();
+}
 
 /// Runs `body(first, count)` on rows [0, rows) in pieces, one after another, each inside a Frame of the scratch: for a
 /// chain of steps that need nothing of other rows but sums over them. One piece with Context::large_products, which
 /// wants many rows.
 template <class Body>
 void in_pieces(Index rows, Context& context, Body&& body) {
-  const Index most = context.large_products ? std::max<Index>(rows, 1) : rows_per_piece * context.workers();
+  const Index most = context.large_products ? std::max<Index>(rows, 1) : rows_of_piece(context);
   for (Index first = 0; first < rows; first += most) {
     const Arena::Frame frame(context.scratch());
     body(first, std::min(most, rows - first));

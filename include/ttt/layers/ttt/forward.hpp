@@ -12,7 +12,7 @@ template <class Rule, class Arch>
 void TttLayer<Rule, Arch>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
                                    MatrixView<Scalar> y, Context& context, Record* record) const {
   TTT_ASSERT(x.columns() == width() && x.rows() == total_rows(segments), "x must hold the rows of all segments");
-  const Index most = std::max(nn::rows_per_piece * context.workers(), rule_.mini_batch());
+  const Index most = std::max(nn::rows_of_piece(context), rule_.mini_batch());
   if (x.rows() > most && !record && !context.statistics && !context.large_products)
     return forward_in_pieces(parameters, x, segments, most, y, context);
 
