@@ -29,8 +29,7 @@ inline void check_targets(std::span<const std::int64_t> targets, Index rows, Ind
 /// Rows of logits held at a time: a piece of rows or some megabytes, and enough rows for the products to run at full
 /// speed.
 inline Index rows_of_logits(Index vocabulary, const Context& context) {
-  const Index some_megabytes = (Index{1} << 22) / vocabulary, piece = nn::rows_of_piece(context);
-  return std::max<Index>(256, context.large_products ? some_megabytes : std::min(some_megabytes, piece));
+  return std::max<Index>(256, std::min((Index{1} << 22) / vocabulary, nn::rows_of_piece(context)));
 }
 
 /// The sum in the order of the rows; ignored ones are 0.

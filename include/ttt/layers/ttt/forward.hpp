@@ -13,7 +13,7 @@ void TttLayer<Rule, Arch>::forward(const Parameters& parameters, MatrixView<cons
                                    MatrixView<Scalar> y, Context& context, Record* record) const {
   TTT_ASSERT(x.columns() == width() && x.rows() == total_rows(segments), "x must hold the rows of all segments");
   const Index most = std::max(nn::rows_of_piece(context), rule_.mini_batch());
-  if (x.rows() > most && !record && !context.statistics && !context.large_products)
+  if (x.rows() > most && !record && !context.statistics)
     return forward_in_pieces(parameters, x, segments, most, y, context);
 
   const Arena::Frame frame(context.scratch());
@@ -45,8 +45,7 @@ void TttLayer<Rule, Arch>::forward(const Parameters& parameters, MatrixView<cons
     segments[i].state->position = a.segments[i].position + a.segments[i].length;
 }
 
-/// Without a Record the inner loop goes in pieces too: memory does not grow with the length of the call. Not with
-/// Context::large_products, which wants many rows.
+/// Without a Record the inner loop goes in pieces too: memory does not grow with the length of the call.
 template <class Rule, class Arch>
 void TttLayer<Rule, Arch>::forward_in_pieces(const Parameters& parameters, MatrixView<const Scalar> x,
                                              Segments segments, Index rows, MatrixView<Scalar> y,
