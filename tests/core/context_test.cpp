@@ -100,3 +100,26 @@ TEST_CASE("tasks inside a task use the scratch of its worker") {
   });
   CHECK(foreign == 0);
 }
+
+TEST_CASE("what a task calls works alone, in the arena of the task, with the kernels of the whole and no statistics") {
+  struct Sink final : StatisticsSink {
+    void inner_loss(const InnerLoss&) override {}
+  } sink;
+  const KernelTable table{};
+  const std::atomic<bool> cancelled = false;
+  ThreadPool pool(3);
+  Context context(pool);
+  context.kernels = &table;
+  context.statistics = &sink;
+  context.cancellation = &cancelled;
+  context.block = 7;
+  std::atomic<int> wrong = 0;
+  context.parallel(12, [&](Index, Arena& arena) {
+    Context own = context.alone(arena);
+    wrong += own.workers() != 1 || &own.scratch() != &arena;
+    wrong += own.kernels != &table || own.cancellation != &cancelled || own.block != 7 || own.statistics != nullptr;
+    const auto caller = std::this_thread::get_id();
+    own.parallel(5, [&](Index, Arena& inner) { wrong += &inner != &arena || std::this_thread::get_id() != caller; });
+  });
+  CHECK(wrong == 0);
+}

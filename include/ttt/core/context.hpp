@@ -26,8 +26,15 @@ class Context {
 
   Context() : Context(serial()) {}
   explicit Context(Executor& executor) : executor_(&executor) {
-    for (Index worker = 0; worker < executor.workers(); ++worker) scratch_.emplace_back(initial_scratch_bytes);
+    for (Index worker = 0; worker < executor.workers(); ++worker) owned_.emplace_back(initial_scratch_bytes);
+    scratch_ = owned_.data();
   }
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  /// A Context for what one task of `parallel` calls: all on the calling thread, with the task's arena as scratch. It
+  /// has no sink for statistics, which takes calls of one thread only.
+  Context alone(Arena& arena) const { return Context(*this, arena); }
 
   /// Runs `task(index, arena)` for each index, the arena being the worker's own scratch inside a Frame.
   template <class Task>
@@ -64,7 +71,7 @@ class Context {
   }
 
   /// Scratch of the calling thread.
-  Arena& scratch() { return scratch_.front(); }
+  Arena& scratch() { return *scratch_; }
   Executor& executor() const { return *executor_; }
   Index workers() const { return executor_->workers(); }
   /// Into how many equal shares to cut about `work` multiply-adds: one for each worker, or one if they are too few.
@@ -84,6 +91,14 @@ class Context {
   Index block = 0;
 
  private:
+  Context(const Context& whole, Arena& arena)
+      : kernels(whole.kernels),
+        large_products(whole.large_products),
+        cancellation(whole.cancellation),
+        block(whole.block),
+        executor_(&serial()),
+        scratch_(&arena) {}
+
   static Executor& serial() {
     static SerialExecutor executor;  // has no state, so sharing it between threads is safe
     return executor;
@@ -92,14 +107,15 @@ class Context {
   template <class Task>
   auto in_frame(Task& task) {
     return [&](Index index, Index worker) {
-      Arena& arena = scratch_[static_cast<std::size_t>(worker)];
+      Arena& arena = scratch_[worker];
       const Arena::Frame frame(arena);
       task(index, arena);
     };
   }
 
   Executor* executor_;
-  std::vector<Arena> scratch_;
+  std::vector<Arena> owned_;
+  Arena* scratch_ = nullptr;  // of each worker
 };
 
 TTT_NAMESPACE_END

@@ -232,13 +232,13 @@ void BasicAttention<Element, memory>::forward(const Parameters& parameters, Matr
   check_capacity(plan);
 
   const Rows rows = allocate(x.rows(), record != nullptr, arena);
-  nn::in_pieces(x.rows(), context, [&](Index first, Index count) {
+  nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
     const auto from = x.rows(first, count);
     const Rows to = rows.rows(first, count);
-    nn::linear_forward(parameters.query, from, to.queries, context);
-    nn::linear_forward(parameters.key, from, to.keys, context);
-    nn::linear_forward(parameters.value, from, to.values, context);
-    rotate(plan, first, to, false, context);
+    nn::linear_forward(parameters.query, from, to.queries, own);
+    nn::linear_forward(parameters.key, from, to.keys, own);
+    nn::linear_forward(parameters.value, from, to.values, own);
+    rotate(plan, first, to, false, own);
   });
   if (record) rules::keep_prior(layout_, pieces, arena);
   rules::store_rows(layout_, pieces, rows, context);
@@ -267,14 +267,21 @@ void BasicAttention<Element, memory>::backward(const Parameters& parameters, con
   const nn::LinearBackward query(parameters.query, gradients.query, context);
   const nn::LinearBackward key(parameters.key, gradients.key, context);
   const nn::LinearBackward value(parameters.value, gradients.value, context);
-  nn::in_pieces(d_y.rows(), context, [&](Index first, Index count) {
+  nn::in_rounds(d_y.rows(), context, [&](Index first, Index count) {
+    nn::in_pieces(count, context, [&](Index row, Index size, Context& own) {
+      const Index start = first + row;
+      const auto d_piece = d_x.empty() ? d_x : d_x.rows(start, size);
+      const Rows d = d_rows.rows(start, size);
+      rotate(plan, start, d, true, own);
+      query.input(d.queries, d_piece, own);
+      key.input(d.keys, d_piece, own, kernels::Output::accumulate);
+      value.input(d.values, d_piece, own, kernels::Output::accumulate);
+    });
     const auto x = record.x.rows(first, count);
-    const auto d_piece = d_x.empty() ? d_x : d_x.rows(first, count);
     const Rows d = d_rows.rows(first, count);
-    rotate(plan, first, d, true, context);
-    query(x, d.queries, d_piece);
-    key(x, d.keys, d_piece, kernels::Output::accumulate);
-    value(x, d.values, d_piece, kernels::Output::accumulate);
+    query.weight(x, d.queries);
+    key.weight(x, d.keys);
+    value.weight(x, d.values);
   });
 }
 

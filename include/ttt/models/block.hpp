@@ -153,13 +153,13 @@ class Block {
     nn::rms_norm_forward(parameters.seq_norm, h, config_.norm_epsilon, values.normed, context);
     layer_.forward(parameters.layer, values.normed, segments_of_part(segments, scratch, &State::layer), values.middle,
                    context, record ? &record->layer : nullptr);
-    nn::in_pieces(x.rows(), context, [&](Index first, Index rows) {
+    nn::in_pieces(x.rows(), context, [&](Index first, Index rows, Context& own) {
       const auto middle = values.middle.rows(first, rows), out = y.rows(first, rows);
       auto mlp = record ? values.mlp.rows(first, rows) : values.mlp;
-      nn::add(h.rows(first, rows), middle, context);
-      nn::rms_norm_forward(parameters.ffn_norm, middle, config_.norm_epsilon, out, context);
-      nn::swiglu_forward(parameters.mlp, out, out, context, record ? &mlp : nullptr);
-      nn::add<Scalar>(middle, out, context);
+      nn::add(h.rows(first, rows), middle, own);
+      nn::rms_norm_forward(parameters.ffn_norm, middle, config_.norm_epsilon, out, own);
+      nn::swiglu_forward(parameters.mlp, out, out, own, record ? &mlp : nullptr);
+      nn::add<Scalar>(middle, out, own);
     });
     advance_positions(segments);
     if (record) record->x = x, record->values = values;
@@ -234,11 +234,17 @@ class Block {
     Arena& scratch = context.scratch();
     const Arena::Frame frame(scratch);
     const nn::SwigluBackward mlp(parameters.mlp, gradients.mlp, context);
-    nn::in_pieces(d_y.rows(), context, [&](Index first, Index rows) {
+    nn::in_rounds(d_y.rows(), context, [&](Index first, Index rows) {
       const auto middle = values.middle.rows(first, rows), d = d_middle.rows(first, rows);
       const auto normed = scratch.matrix<Scalar>(rows, width()), d_normed = scratch.matrix<Scalar>(rows, width());
-      nn::rms_norm_forward(parameters.ffn_norm, middle, config_.norm_epsilon, normed, context);
-      mlp(values.mlp.rows(first, rows), normed, d_y.rows(first, rows), d_normed);
+      const nn::SwigluHidden<Scalar> hidden(scratch, rows, config_.hidden);
+      nn::in_pieces(rows, context, [&](Index row, Index size, Context& own) {
+        nn::rms_norm_forward(parameters.ffn_norm, middle.rows(row, size), config_.norm_epsilon, normed.rows(row, size),
+                             own);
+        mlp.input(values.mlp.rows(first + row, size), d_y.rows(first + row, size), hidden.rows(row, size),
+                  d_normed.rows(row, size), own);
+      });
+      mlp.weights(normed, d_y.rows(first, rows), hidden);
       if (d.data() != d_y.row(first)) copy(d_y.rows(first, rows), d);
       nn::rms_norm_backward(parameters.ffn_norm, middle, config_.norm_epsilon, d_normed, d, gradients.ffn_norm, context,
                             kernels::Output::accumulate);

@@ -26,10 +26,10 @@ inline void check_targets(std::span<const std::int64_t> targets, Index rows, Ind
                        "an id below the vocabulary of " + std::to_string(vocabulary), std::to_string(targets[t]));
 }
 
-/// Rows of logits held at a time: a piece of rows or some megabytes, and enough rows for the products to run at full
+/// Rows of logits held at a time: a round or some megabytes, and enough rows for the products to run at full
 /// speed.
 inline Index rows_of_logits(Index vocabulary, const Context& context) {
-  return std::max<Index>(256, std::min((Index{1} << 22) / vocabulary, nn::rows_of_piece(context)));
+  return std::max<Index>(256, std::min((Index{1} << 22) / vocabulary, nn::rows_of_round(context)));
 }
 
 /// The sum in the order of the rows; ignored ones are 0.
@@ -88,11 +88,16 @@ Loss head_loss(const Tensor<Scalar>& weight, MatrixView<const Scalar> features, 
     const Index count = std::min(block, features.rows() - first);
     const auto rows = features.rows(first, count);
     const auto logits = scratch.matrix<Scalar>(count, vocabulary);
-    nn::linear_forward(weight, rows, logits, context);
-    next_token_loss(logits, targets.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)), scale,
-                    VectorView<double>(row_losses.data() + first, count), backward ? logits : MatrixView<Scalar>(),
-                    context);
-    if (backward) (*backward)(rows, logits, d_features.rows(first, count));
+    nn::in_pieces(count, context, [&](Index row, Index size, Context& own) {
+      const auto piece = logits.rows(row, size);
+      const auto begin = static_cast<std::size_t>(first + row);
+      nn::linear_forward<Scalar>(weight, rows.rows(row, size), piece, own);
+      next_token_loss<Scalar>(piece, targets.subspan(begin, static_cast<std::size_t>(size)), scale,
+                              VectorView<double>(row_losses.data() + begin, size),
+                              backward ? piece : MatrixView<Scalar>(), own);
+      if (backward) backward->input(piece, d_features.rows(first + row, size), own);
+    });
+    if (backward) backward->weight(rows, logits);
   }
   return detail::total_loss(row_losses, targets);
 }

@@ -155,8 +155,8 @@ void linear_backward(const Tensor<Scalar>& weight, MatrixView<const std::type_id
   if (!d_weight.empty()) detail::weight_gradient<Scalar>(x, d_y, d_weight, context);
 }
 
-/// `linear_backward` for rows that come in pieces: the weight is transposed once, into scratch of the context. The bits
-/// are those of all rows at once, if their pieces come in order.
+/// `linear_backward` for rows that come in rounds and pieces (see row_pieces.hpp): the weight is transposed once, into
+/// scratch of the context. The bits are those of all rows at once, if their rounds come in order.
 template <class Scalar>
 class LinearBackward {
  public:
@@ -166,9 +166,14 @@ class LinearBackward {
       transposed_ = detail::transposed_panels<Scalar>(detail::scalar_panels(weight, context), context);
   }
 
-  void operator()(MatrixView<const Scalar> x, MatrixView<const Scalar> d_y, MatrixView<Scalar> d_x,
-                  kernels::Output output = kernels::Output::assign) const {
-    if (!d_x.empty()) detail::input_gradient<Scalar>(weight_, transposed_, d_y, d_x, output, context_);
+  /// d_x (+)= d_y · W for the rows of a piece; an empty d_x is not wanted.
+  void input(MatrixView<const Scalar> d_y, MatrixView<Scalar> d_x, Context& own,
+             kernels::Output output = kernels::Output::assign) const {
+    if (!d_x.empty()) detail::input_gradient<Scalar>(weight_, transposed_, d_y, d_x, output, own);
+  }
+
+  /// d_W += d_yᵀ · x for the rows of a round; an unbound gradient is not wanted.
+  void weight(MatrixView<const Scalar> x, MatrixView<const Scalar> d_y) const {
     if (!d_weight_.empty()) detail::weight_gradient<Scalar>(x, d_y, d_weight_, context_);
   }
 

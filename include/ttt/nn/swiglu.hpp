@@ -82,64 +82,83 @@ template <class Scalar>
 void swiglu_forward(const SwigluParameters<Scalar>& parameters, MatrixView<const std::type_identity_t<Scalar>> x,
                     MatrixView<std::type_identity_t<Scalar>> y, Context& context,
                     std::type_identity_t<SwigluRecord<Scalar>>* record = nullptr) {
-  Arena& scratch = context.scratch();
-  in_pieces(x.rows(), context, [&](Index first, Index count) {
+  in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
+    Arena& scratch = own.scratch();
     const auto piece = x.rows(first, count);
     const auto values = record ? record->rows(first, count) : SwigluRecord<Scalar>(scratch, count, parameters.hidden());
     const auto h = record ? scratch.matrix<Scalar>(count, parameters.hidden()) : values.gate;
-    linear_forward(parameters.gate_proj, piece, values.gate, context);
-    linear_forward(parameters.up_proj, piece, values.up, context);
-    detail::swiglu_hidden(values, h, context);
-    linear_forward(parameters.down_proj, h, y.rows(first, count), context);
+    linear_forward(parameters.gate_proj, piece, values.gate, own);
+    linear_forward(parameters.up_proj, piece, values.up, own);
+    detail::swiglu_hidden(values, h, own);
+    linear_forward(parameters.down_proj, h, y.rows(first, count), own);
   });
 }
 
-/// Backward of the `swiglu_forward` that filled a record, for rows that come in pieces (see LinearBackward).
+/// What hidden units and their gradients are in the backward of a round of N rows, in an arena of the caller.
+template <class Scalar>
+struct SwigluHidden {
+  MatrixView<Scalar> h, d_gate, d_up;  ///< [N × F]
+
+  SwigluHidden() = default;
+  SwigluHidden(Arena& arena, Index rows, Index hidden) {
+    for (auto* part : {&h, &d_gate, &d_up}) *part = arena.matrix<Scalar>(rows, hidden);
+  }
+
+  SwigluHidden rows(Index first, Index count) const {
+    SwigluHidden part;
+    part.h = h.rows(first, count), part.d_gate = d_gate.rows(first, count), part.d_up = d_up.rows(first, count);
+    return part;
+  }
+};
+
+/// Backward of the `swiglu_forward` that filled a record, for rows that come in rounds and pieces (see LinearBackward).
 template <class Scalar>
 class SwigluBackward {
  public:
   SwigluBackward(const SwigluParameters<Scalar>& parameters, SwigluParameters<Scalar>& gradients, Context& context)
       : gate_(parameters.gate_proj, gradients.gate_proj, context),
         up_(parameters.up_proj, gradients.up_proj, context),
-        down_(parameters.down_proj, gradients.down_proj, context),
-        hidden_(parameters.hidden()),
-        context_(context) {}
+        down_(parameters.down_proj, gradients.down_proj, context) {}
 
-  /// d_x is assigned and may equal d_y; `gradients` accumulate. An empty d_x and unbound gradients are not wanted.
-  void operator()(const SwigluRecord<Scalar>& record, MatrixView<const Scalar> x, MatrixView<const Scalar> d_y,
-                  MatrixView<Scalar> d_x) const {
-    in_pieces(x.rows(), context_, [&](Index first, Index count) {
-      piece(record.rows(first, count), x.rows(first, count), d_y.rows(first, count),
-            d_x.empty() ? d_x : d_x.rows(first, count));
-    });
+  /// For the rows of a piece: assigns `hidden` and d_x, which must not overlap d_y; an empty d_x is not wanted.
+  void input(const SwigluRecord<Scalar>& record, MatrixView<const Scalar> d_y, const SwigluHidden<Scalar>& hidden,
+             MatrixView<Scalar> d_x, Context& own) const {
+    detail::swiglu_hidden(record, hidden.h, own);
+    down_.input(d_y, hidden.d_gate, own);
+    detail::swiglu_hidden_backward(record, hidden.d_gate, hidden.d_up, own);
+    gate_.input(hidden.d_gate, d_x, own);
+    up_.input(hidden.d_up, d_x, own, kernels::Output::accumulate);
+  }
+
+  /// For the rows of a round: adds to the gradients of the weights; unbound ones are not wanted.
+  void weights(MatrixView<const Scalar> x, MatrixView<const Scalar> d_y, const SwigluHidden<Scalar>& hidden) const {
+    down_.weight(hidden.h, d_y);
+    gate_.weight(x, hidden.d_gate);
+    up_.weight(x, hidden.d_up);
   }
 
  private:
-  void piece(const SwigluRecord<Scalar>& record, MatrixView<const Scalar> x, MatrixView<const Scalar> d_y,
-             MatrixView<Scalar> d_x) const {
-    Arena& scratch = context_.scratch();
-    const auto h = scratch.matrix<Scalar>(x.rows(), hidden_), d_up = scratch.matrix<Scalar>(x.rows(), hidden_);
-    const auto d_gate = scratch.matrix<Scalar>(x.rows(), hidden_);
-    detail::swiglu_hidden(record, h, context_);
-    down_(h, d_y, d_gate);
-    detail::swiglu_hidden_backward(record, d_gate, d_up, context_);
-    gate_(x, d_gate, d_x);
-    up_(x, d_up, d_x, kernels::Output::accumulate);
-  }
-
   LinearBackward<Scalar> gate_, up_, down_;
-  Index hidden_;
-  Context& context_;
 };
 
-/// The same for all rows at once.
+/// The same for all rows of a call: d_x [N × C] is assigned and must not overlap d_y, `gradients` accumulate; an empty
+/// d_x and unbound gradients are not wanted.
 template <class Scalar>
 void swiglu_backward(const SwigluParameters<Scalar>& parameters, const SwigluRecord<Scalar>& record,
                      MatrixView<const std::type_identity_t<Scalar>> x,
                      MatrixView<const std::type_identity_t<Scalar>> d_y, MatrixView<std::type_identity_t<Scalar>> d_x,
                      SwigluParameters<Scalar>& gradients, Context& context) {
   const Arena::Frame frame(context.scratch());
-  SwigluBackward<Scalar>(parameters, gradients, context)(record, x, d_y, d_x);
+  const SwigluBackward<Scalar> backward(parameters, gradients, context);
+  in_rounds(x.rows(), context, [&](Index first, Index count) {
+    const auto d = d_y.rows(first, count);
+    const SwigluHidden<Scalar> hidden(context.scratch(), count, parameters.hidden());
+    in_pieces(count, context, [&](Index row, Index size, Context& own) {
+      backward.input(record.rows(first + row, size), d.rows(row, size), hidden.rows(row, size),
+                     d_x.empty() ? d_x : d_x.rows(first + row, size), own);
+    });
+    backward.weights(x.rows(first, count), d, hidden);
+  });
 }
 
 }  // namespace nn

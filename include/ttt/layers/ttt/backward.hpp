@@ -33,26 +33,31 @@ void TttLayer<Rule, Arch>::backward_output(const Parameters& parameters, const A
   const nn::LinearBackward output(parameters.output, gradients.output, context);
   std::optional<nn::LinearBackward<Scalar>> gate;
   if (config_.gate) gate.emplace(parameters.gate, gradients.gate, context);
-  nn::in_pieces(all.x.rows(), context, [&](Index first, Index count) {
+  nn::in_rounds(all.x.rows(), context, [&](Index first, Index count) {
     const Activations a = all.piece(first, count);
     const auto normed = scratch.matrix<Scalar>(count, width()), d_normed = scratch.matrix<Scalar>(count, width());
-    gated_norm(parameters, a, normed, context);
-    output(normed, d_y.rows(first, count), d_normed);
-    if (gate) {
-      const auto d_gate = scratch.matrix<Scalar>(count, width());
-      backward_gate(parameters, a, normed, d_normed, d_gate, context);
-      (*gate)(a.x, d_gate, d_x.rows(first, count));
-    }
+    const auto d_gate = gate ? scratch.matrix<Scalar>(count, width()) : MatrixView<Scalar>();
+    nn::in_pieces(count, context, [&](Index row, Index size, Context& own) {
+      const Activations piece = a.piece(row, size);
+      gated_norm(parameters, piece, normed.rows(row, size), own);
+      output.input(d_y.rows(first + row, size), d_normed.rows(row, size), own);
+      if (!gate) return;
+      backward_gate(parameters, piece, d_normed.rows(row, size), d_gate.rows(row, size), own);
+      gate->input(d_gate.rows(row, size), d_x.rows(first + row, size), own);
+    });
+    output.weight(normed, d_y.rows(first, count));
+    if (gate) gate->weight(a.x, d_gate);
     nn::layer_norm_backward(parameters.post_weight, a.inner, config_.norm_epsilon, d_normed, d_inner.rows(first, count),
                             gradients.post_weight, gradients.post_bias, context);
   });
 }
 
-/// LN(z) ∘ gelu(gate): d_normed goes from the gradient of the product to that of LN(z), which is put into `normed`.
+/// LN(z) ∘ gelu(gate): d_normed goes from the gradient of the product to that of LN(z).
 template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::backward_gate(const Parameters& parameters, const Activations& a, MatrixView<Scalar> normed,
+void TttLayer<Rule, Arch>::backward_gate(const Parameters& parameters, const Activations& a,
                                          MatrixView<Scalar> d_normed, MatrixView<Scalar> d_gate,
                                          Context& context) const {
+  const auto normed = context.scratch().template matrix<Scalar>(d_normed.rows(), width());
   nn::layer_norm_forward(parameters.post_weight, parameters.post_bias, a.inner, config_.norm_epsilon, normed, context);
   context.parallel_ranges(normed.rows(), 64, [&](Index first, Index count, Arena&) {
     context.call<KernelId::gelu_gate_backward, Scalar, &kernels::gelu_gate_backward<Arch, Scalar>>(
@@ -133,15 +138,12 @@ void TttLayer<Rule, Arch>::sum_inner_gradients(const Activations& a, MatrixView<
 /// η = base / D · sigmoid(x w_hᵀ + b_h): assigns what its linear map gets.
 template <class Rule, class Arch>
 void TttLayer<Rule, Arch>::backward_learning_rates(const Activations& a, const Activations& d,
-                                                   MatrixView<Scalar> d_logits, Parameters& gradients,
-                                                   Context& context) const {
+                                                   MatrixView<Scalar> d_logits, Context& context) const {
   const auto base = static_cast<Scalar>(base_rate());
   context.parallel(config_.heads, steps_per_rate * d_logits.rows() * config_.heads, [&](Index h, Arena&) {
-    for (Index n = 0; n < d_logits.rows(); ++n) {
+    for (Index n = 0; n < d_logits.rows(); ++n)
       d_logits(n, h) =
           base == Scalar(0) ? Scalar(0) : d.rates(h, n) * a.rates(h, n) * (Scalar(1) - a.rates(h, n) / base);
-      if (!gradients.rate_bias.empty()) gradients.rate_bias[h] += d_logits(n, h);
-    }
   });
 }
 
@@ -160,21 +162,32 @@ void TttLayer<Rule, Arch>::backward_projections(const Parameters& parameters, co
   const nn::LinearBackward query(parameters.query, gradients.query, context);
   std::optional<nn::LinearBackward<Scalar>> key;
   if (!shared) key.emplace(parameters.key, gradients.key, context);
-  nn::in_pieces(d_x.rows(), context, [&](Index first, Index count) {
-    const Activations a = record.activations.piece(first, count), d = d_all.piece(first, count);
-    const auto d_piece = d_x.rows(first, count), d_logits = scratch.matrix<Scalar>(count, config_.heads);
-    backward_learning_rates(a, d, d_logits, gradients, context);
-    rates(a.x, d_logits, d_piece, config_.gate ? Output::accumulate : Output::assign);
-    value(a.x, d.values, d_piece, Output::accumulate);
-    rotate(d, true, context);
+  nn::in_rounds(d_x.rows(), context, [&](Index first, Index count) {
+    const Activations a_round = record.activations.piece(first, count), d_round = d_all.piece(first, count);
+    const auto d_logits = scratch.matrix<Scalar>(count, config_.heads);
+    nn::in_pieces(count, context, [&](Index row, Index size, Context& own) {
+      const Activations a = a_round.piece(row, size), d = d_round.piece(row, size);
+      const auto d_piece = d_x.rows(first + row, size);
+      backward_learning_rates(a, d, d_logits.rows(row, size), own);
+      rates.input(d_logits.rows(row, size), d_piece, own, config_.gate ? Output::accumulate : Output::assign);
+      value.input(d.values, d_piece, own, Output::accumulate);
+      rotate(d, true, own);
+      if (shared) return;
+      query.input(d.queries, d_piece, own, Output::accumulate);
+      key->input(d.keys, d_piece, own, Output::accumulate);
+    });
+    if (!gradients.rate_bias.empty()) nn::add_rows_to<Scalar>(gradients.rate_bias.vector(), d_logits);
+    rates.weight(a_round.x, d_logits);
+    value.weight(a_round.x, d_round.values);
     if (shared) return;
-    query(a.x, d.queries, d_piece, Output::accumulate);
-    (*key)(a.x, d.keys, d_piece, Output::accumulate);
+    query.weight(a_round.x, d_round.queries);
+    key->weight(a_round.x, d_round.keys);
   });
   if (!shared) return;
   const auto d_shared = scratch.matrix<Scalar>(d_x.rows(), width());
   backward_convolutions(parameters, record, d_all, d_shared, gradients, d_states, context);
-  query(record.activations.x, d_shared, d_x, Output::accumulate);
+  query.weight(record.activations.x, d_shared);
+  query.input(d_shared, d_x, context, Output::accumulate);
 }
 
 /// q and k = two temporal convolutions of x W_qᵀ: assigns the gradient of that, turns the tails of d_states.

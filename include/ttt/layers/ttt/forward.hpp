@@ -12,7 +12,7 @@ template <class Rule, class Arch>
 void TttLayer<Rule, Arch>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
                                    MatrixView<Scalar> y, Context& context, Record* record) const {
   TTT_ASSERT(x.columns() == width() && x.rows() == total_rows(segments), "x must hold the rows of all segments");
-  const Index most = std::max(nn::rows_of_piece(context), rule_.mini_batch());
+  const Index most = std::max(nn::rows_of_round(context), rule_.mini_batch());
   if (x.rows() > most && !record && !context.statistics)
     return forward_in_pieces(parameters, x, segments, most, y, context);
 
@@ -36,10 +36,10 @@ void TttLayer<Rule, Arch>::forward(const Parameters& parameters, MatrixView<cons
 
   project(parameters, segments, tails, a, context);
   inner_loop(parameters, segments, a, checkpoint_memory, context);
-  nn::in_pieces(x.rows(), context, [&](Index first, Index count) {
-    const auto normed = context.scratch().template matrix<Scalar>(count, width());
-    gated_norm(parameters, a.piece(first, count), normed, context);
-    nn::linear_forward<Scalar>(parameters.output, normed, y.rows(first, count), context);
+  nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
+    const auto normed = own.scratch().template matrix<Scalar>(count, width());
+    gated_norm(parameters, a.piece(first, count), normed, own);
+    nn::linear_forward<Scalar>(parameters.output, normed, y.rows(first, count), own);
   });
   for (std::size_t i = 0; i < segments.size(); ++i)
     segments[i].state->position = a.segments[i].position + a.segments[i].length;
@@ -106,14 +106,14 @@ void TttLayer<Rule, Arch>::project(const Parameters& parameters, Segments segmen
                                    const Activations& all, Context& context) const {
   for (Index r = 0; r < rule_.mini_batch(); ++r)
     all.factors[r] = std::max(Scalar(0), Scalar(1) / static_cast<Scalar>(r + 1) + parameters.position[r]);
-  nn::in_pieces(all.x.rows(), context, [&](Index first, Index count) {
+  nn::in_pieces(all.x.rows(), context, [&](Index first, Index count, Context& own) {
     const Activations a = all.piece(first, count);
-    nn::linear_forward<Scalar>(parameters.query, a.x, config_.share_query_key ? a.shared : a.queries, context);
-    if (!config_.share_query_key) nn::linear_forward<Scalar>(parameters.key, a.x, a.keys, context);
-    nn::linear_forward<Scalar>(parameters.value, a.x, a.values, context);
-    if (config_.gate) nn::linear_forward<Scalar>(parameters.gate, a.x, a.gate, context);
-    learning_rates(parameters, a, context);
-    if (!config_.share_query_key) rotate(a, false, context);
+    nn::linear_forward<Scalar>(parameters.query, a.x, config_.share_query_key ? a.shared : a.queries, own);
+    if (!config_.share_query_key) nn::linear_forward<Scalar>(parameters.key, a.x, a.keys, own);
+    nn::linear_forward<Scalar>(parameters.value, a.x, a.values, own);
+    if (config_.gate) nn::linear_forward<Scalar>(parameters.gate, a.x, a.gate, own);
+    learning_rates(parameters, a, own);
+    if (!config_.share_query_key) rotate(a, false, own);
   });
   if (!config_.share_query_key) return;
   const auto conv = conv_segments(all.segments, segments, context.scratch());

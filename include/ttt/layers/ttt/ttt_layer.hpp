@@ -108,14 +108,14 @@ class TttLayer {
   void backward_output(const Parameters& parameters, const Activations& all, MatrixView<const Scalar> d_y,
                        MatrixView<Scalar> d_x, MatrixView<Scalar> d_inner, Parameters& gradients,
                        Context& context) const;
-  void backward_gate(const Parameters& parameters, const Activations& a, MatrixView<Scalar> normed,
-                     MatrixView<Scalar> d_normed, MatrixView<Scalar> d_gate, Context& context) const;
+  void backward_gate(const Parameters& parameters, const Activations& a, MatrixView<Scalar> d_normed,
+                     MatrixView<Scalar> d_gate, Context& context) const;
   void backward_inner_loop(const Parameters& parameters, const Record& record, const Activations& d,
                            Parameters& gradients, std::span<State* const> d_states, Context& context) const;
   void sum_inner_gradients(const Activations& a, MatrixView<const Scalar> sums, Parameters& gradients,
                            Context& context) const;
   void backward_learning_rates(const Activations& a, const Activations& d, MatrixView<Scalar> d_logits,
-                               Parameters& gradients, Context& context) const;
+                               Context& context) const;
   void backward_projections(const Parameters& parameters, const Record& record, const Activations& d_all,
                             MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
                             Context& context) const;
