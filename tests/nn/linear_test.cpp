@@ -123,15 +123,19 @@ TEMPLATE_TEST_CASE("backward of a linear map in rounds and pieces of rows has th
       const nn::LinearBackward backward(*weight, *d_pieces, context);
       for (const auto& [first, count] : {std::pair{Index{0}, cut}, {cut, rows - cut}}) {
         backward.input(d_y.view().rows(first, count), pieces.view().rows(first, count), context, output);
-        backward.weight(x.view().rows(first, count), d_y.view().rows(first, count));
+        nn::WeightSums<TestType> sums(context);
+        backward.weight(x.view().rows(first, count), d_y.view().rows(first, count), sums);
+        sums.add_up();
       }
       CHECK(numbers::same_bits(pieces, whole));
       CHECK(d_pieces.values() == d_whole.values());
     }
     Tensor<TestType> unwanted((*weight).shape(), Layout::panels);
     const nn::LinearBackward neither(*weight, unwanted, context);
-    neither.weight(x.view(), d_y.view());
+    nn::WeightSums<TestType> sums(context);
+    neither.weight(x.view(), d_y.view(), sums);
     neither.input(d_y.view(), {}, context);
+    sums.add_up();
   });
 }
 

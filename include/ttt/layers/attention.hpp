@@ -279,9 +279,11 @@ void BasicAttention<Element, memory>::backward(const Parameters& parameters, con
     });
     const auto x = record.x.rows(first, count);
     const Rows d = d_rows.rows(first, count);
-    query.weight(x, d.queries);
-    key.weight(x, d.keys);
-    value.weight(x, d.values);
+    nn::WeightSums<Scalar> sums(context);
+    query.weight(x, d.queries, sums);
+    key.weight(x, d.keys, sums);
+    value.weight(x, d.values, sums);
+    sums.add_up();
   });
 }
 

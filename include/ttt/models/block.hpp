@@ -244,7 +244,7 @@ class Block {
         mlp.input(values.mlp.rows(first + row, size), d_y.rows(first + row, size), hidden.rows(row, size),
                   d_normed.rows(row, size), own);
       });
-      mlp.weights(normed, d_y.rows(first, rows), hidden);
+      mlp.weights(normed, d_y.rows(first, rows), hidden, context);
       if (d.data() != d_y.row(first)) copy(d_y.rows(first, rows), d);
       nn::rms_norm_backward(parameters.ffn_norm, middle, config_.norm_epsilon, d_normed, d, gradients.ffn_norm, context,
                             kernels::Output::accumulate);

@@ -8,6 +8,7 @@
 #include "ttt/kernels/matmul.hpp"
 #include "ttt/kernels/matmul_bfloat16.hpp"
 #include "ttt/nn/linear/large_products.hpp"
+#include "ttt/nn/linear/weight_sums.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -113,24 +114,6 @@ void input_gradient(const Tensor<Scalar>& weight, PanelView<const Scalar> transp
   product<Scalar>(d_y, transposed, d_x, output, context);
 }
 
-/// d_W += d_yᵀ · x.
-template <class Scalar>
-void weight_gradient(MatrixView<const Scalar> x, MatrixView<const Scalar> d_y, Tensor<Scalar>& d_weight,
-                     Context& context) {
-  const PanelView<Scalar> gradient = d_weight.panels();
-  if (hand_over_gradient<Scalar>(x, d_y, gradient, context)) return;
-  const Arena::Frame frame(context.scratch());
-  const Index in = gradient.rows(), out = gradient.columns();
-  const auto packed = panels_of<Scalar>(d_y.rows(), out, context, [&](auto panels, Index first, Index count) {
-    kernels::pack_panels(d_y, panels, first, count);
-  });
-  const Index each = share(in, rows_per_task, d_y.rows(), out, context);
-  context.parallel_ranges(in, each, [&](Index first, Index count, Arena&) {
-    context.call<KernelId::matmul_to_panels, Scalar, &kernels::matmul_to_panels<simd::Native, Scalar>>(
-        kernels::transposed(x), packed, gradient, first, count);
-  });
-}
-
 }  // namespace detail
 
 /// y = x · Wᵀ: x [N × in], W [out × in] in panels, y [N × out]. Assigns or accumulates; y must not overlap x. A weight
@@ -152,7 +135,9 @@ void linear_backward(const Tensor<Scalar>& weight, MatrixView<const std::type_id
                      MatrixView<const std::type_identity_t<Scalar>> d_y, MatrixView<std::type_identity_t<Scalar>> d_x,
                      Tensor<Scalar>& d_weight, Context& context, kernels::Output output = kernels::Output::assign) {
   if (!d_x.empty()) detail::input_gradient<Scalar>(weight, {}, d_y, d_x, output, context);
-  if (!d_weight.empty()) detail::weight_gradient<Scalar>(x, d_y, d_weight, context);
+  WeightSums<Scalar> sums(context);
+  sums.add(x, d_y, d_weight);
+  sums.add_up();
 }
 
 /// `linear_backward` for rows that come in rounds and pieces (see row_pieces.hpp): the weight is transposed once, into
@@ -161,7 +146,7 @@ template <class Scalar>
 class LinearBackward {
  public:
   LinearBackward(const Tensor<Scalar>& weight, Tensor<Scalar>& d_weight, Context& context)
-      : weight_(weight), d_weight_(d_weight), context_(context) {
+      : weight_(weight), d_weight_(d_weight) {
     if (!context.large_products)
       transposed_ = detail::transposed_panels<Scalar>(detail::scalar_panels(weight, context), context);
   }
@@ -172,15 +157,14 @@ class LinearBackward {
     if (!d_x.empty()) detail::input_gradient<Scalar>(weight_, transposed_, d_y, d_x, output, own);
   }
 
-  /// d_W += d_yᵀ · x for the rows of a round; an unbound gradient is not wanted.
-  void weight(MatrixView<const Scalar> x, MatrixView<const Scalar> d_y) const {
-    if (!d_weight_.empty()) detail::weight_gradient<Scalar>(x, d_y, d_weight_, context_);
+  /// d_W += d_yᵀ · x for the rows of a round, when `sums` are added up; an unbound gradient is not wanted.
+  void weight(MatrixView<const Scalar> x, MatrixView<const Scalar> d_y, WeightSums<Scalar>& sums) const {
+    sums.add(x, d_y, d_weight_);
   }
 
  private:
   const Tensor<Scalar>& weight_;
   Tensor<Scalar>& d_weight_;
-  Context& context_;
   PanelView<const Scalar> transposed_;  // empty: each call transposes, or hands over
 };
 

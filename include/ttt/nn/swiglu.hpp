@@ -131,10 +131,13 @@ class SwigluBackward {
   }
 
   /// For the rows of a round: adds to the gradients of the weights; unbound ones are not wanted.
-  void weights(MatrixView<const Scalar> x, MatrixView<const Scalar> d_y, const SwigluHidden<Scalar>& hidden) const {
-    down_.weight(hidden.h, d_y);
-    gate_.weight(x, hidden.d_gate);
-    up_.weight(x, hidden.d_up);
+  void weights(MatrixView<const Scalar> x, MatrixView<const Scalar> d_y, const SwigluHidden<Scalar>& hidden,
+               Context& context) const {
+    WeightSums<Scalar> sums(context);
+    down_.weight(hidden.h, d_y, sums);
+    gate_.weight(x, hidden.d_gate, sums);
+    up_.weight(x, hidden.d_up, sums);
+    sums.add_up();
   }
 
  private:
@@ -157,7 +160,7 @@ void swiglu_backward(const SwigluParameters<Scalar>& parameters, const SwigluRec
       backward.input(record.rows(first + row, size), d.rows(row, size), hidden.rows(row, size),
                      d_x.empty() ? d_x : d_x.rows(first + row, size), own);
     });
-    backward.weights(x.rows(first, count), d, hidden);
+    backward.weights(x.rows(first, count), d, hidden, context);
   });
 }
 

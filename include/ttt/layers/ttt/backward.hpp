@@ -45,8 +45,10 @@ void TttLayer<Rule, Arch>::backward_output(const Parameters& parameters, const A
       backward_gate(parameters, piece, d_normed.rows(row, size), d_gate.rows(row, size), own);
       gate->input(d_gate.rows(row, size), d_x.rows(first + row, size), own);
     });
-    output.weight(normed, d_y.rows(first, count));
-    if (gate) gate->weight(a.x, d_gate);
+    nn::WeightSums<Scalar> sums(context);
+    output.weight(normed, d_y.rows(first, count), sums);
+    if (gate) gate->weight(a.x, d_gate, sums);
+    sums.add_up();
     nn::layer_norm_backward(parameters.post_weight, a.inner, config_.norm_epsilon, d_normed, d_inner.rows(first, count),
                             gradients.post_weight, gradients.post_bias, context);
   });
@@ -177,16 +179,21 @@ void TttLayer<Rule, Arch>::backward_projections(const Parameters& parameters, co
       key->input(d.keys, d_piece, own, Output::accumulate);
     });
     if (!gradients.rate_bias.empty()) nn::add_rows_to<Scalar>(gradients.rate_bias.vector(), d_logits);
-    rates.weight(a_round.x, d_logits);
-    value.weight(a_round.x, d_round.values);
-    if (shared) return;
-    query.weight(a_round.x, d_round.queries);
-    key->weight(a_round.x, d_round.keys);
+    nn::WeightSums<Scalar> sums(context);
+    rates.weight(a_round.x, d_logits, sums);
+    value.weight(a_round.x, d_round.values, sums);
+    if (!shared) {
+      query.weight(a_round.x, d_round.queries, sums);
+      key->weight(a_round.x, d_round.keys, sums);
+    }
+    sums.add_up();
   });
   if (!shared) return;
   const auto d_shared = scratch.matrix<Scalar>(d_x.rows(), width());
   backward_convolutions(parameters, record, d_all, d_shared, gradients, d_states, context);
-  query.weight(record.activations.x, d_shared);
+  nn::WeightSums<Scalar> sums(context);
+  query.weight(record.activations.x, d_shared, sums);
+  sums.add_up();
   query.input(d_shared, d_x, context, Output::accumulate);
 }
 
