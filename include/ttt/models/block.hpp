@@ -9,12 +9,12 @@
 
 #include "ttt/core/error.hpp"
 #include "ttt/layers/sequence_layer.hpp"
+#include "ttt/models/block/convolution.hpp"
 #include "ttt/models/block/part.hpp"
 #include "ttt/nn/residual.hpp"
 #include "ttt/nn/rms_norm.hpp"
 #include "ttt/nn/row_pieces.hpp"
 #include "ttt/nn/swiglu.hpp"
-#include "ttt/nn/temporal_conv.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -44,21 +44,13 @@ class Block {
 
   struct Parameters {
     using Scalar = typename Layer::Scalar;
-    struct Convolution {
-      Tensor<Scalar> norm;  ///< [C]
-      nn::TemporalConvParameters<Scalar> conv;
-    };
-
-    std::optional<Convolution> conv;
+    std::optional<BlockConvolution<Scalar>> conv;
     Tensor<Scalar> seq_norm, ffn_norm;  ///< [C]
     typename Layer::Parameters layer;
     nn::SwigluParameters<Scalar> mlp;
 
     void visit(ParameterVisitor<Scalar> visitor) {
-      if (conv) {
-        visitor("conv.norm.weight", conv->norm, parameter::one);
-        visit_nested(visitor, "conv.conv.", conv->conv);
-      }
+      if (conv) visit_nested(visitor, "conv.", *conv);
       visitor("seq_norm.weight", seq_norm, parameter::one);
       visit_nested(visitor, "seq_modeling_block.", layer);
       visitor("ffn_norm.weight", ffn_norm, parameter::one);
@@ -178,8 +170,7 @@ class Block {
                     states_of_part(d_states, scratch, &State::layer), context);
     nn::rms_norm_backward(parameters.seq_norm, mixed(record.x, values), config_.norm_epsilon, d_branch, d_x,
                           gradients.seq_norm, context, kernels::Output::accumulate);
-    if (config_.temporal_conv)
-      convolve_backward(parameters, record, d_branch, d_x, gradients, d_states, context);
+    convolve_backward(parameters, record, d_x, gradients, d_states, context);
   }
 
  private:
@@ -220,12 +211,8 @@ class Block {
                                  : continues       ? nn::ConvStart::previous
                                                    : nn::ConvStart::tail};
     }
-    const std::span<const nn::ConvSegment<Scalar>> pieces = values.conv_segments;
-    nn::rms_norm_forward(parameters.conv->norm, x, config_.norm_epsilon, values.normed, context);
-    nn::temporal_conv_tails(values.normed, pieces, values.initial_tails, context);
-    nn::temporal_conv_forward(parameters.conv->conv, values.normed, pieces, values.initial_tails, values.mixed,
-                              context);
-    nn::add(x, values.mixed, context);
+    parameters.conv->forward(x, config_.norm_epsilon, values.conv_segments, values.initial_tails, values.normed,
+                             values.mixed, context);
   }
 
   /// y = m + swiglu(norm(m)): assigns d_m, which may be d_y.
@@ -251,25 +238,18 @@ class Block {
     });
   }
 
-  /// Adds to d_x, which holds d_h, what comes back through the convolution; `d_normed` is room [N × C].
-  void convolve_backward(const Parameters& parameters, const Record& record, MatrixView<Scalar> d_normed,
-                         MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
-                         Context& context) const {
+  /// d_x goes from the gradient of h to that of x.
+  void convolve_backward(const Parameters& parameters, const Record& record, MatrixView<Scalar> d_x,
+                         Parameters& gradients, std::span<State* const> d_states, Context& context) const {
+    if (!config_.temporal_conv) return;
     const Values& values = record.values;
-    const auto normed = context.scratch().template matrix<Scalar>(d_x.rows(), width());
-    const auto d_tails = context.scratch().template matrix<Scalar>(values.initial_tails.rows(), width());
     const auto pieces = detail::make_span<nn::ConvSegment<Scalar>>(context.scratch(), values.conv_segments.size());
     for (std::size_t i = 0; i < pieces.size(); ++i) {
       pieces[i] = values.conv_segments[i];
       pieces[i].tail = !d_states.empty() && d_states[i] ? tail_of(*d_states[i]) : MatrixView<Scalar>();
     }
-    const std::span<const nn::ConvSegment<Scalar>> segments = pieces;
-    nn::rms_norm_forward(parameters.conv->norm, record.x, config_.norm_epsilon, normed, context);
-    nn::temporal_conv_backward(parameters.conv->conv, normed, segments, values.initial_tails, d_x, d_normed, d_tails,
-                               gradients.conv->conv, context);
-    nn::temporal_conv_tails_backward(segments, d_tails, d_normed, context);
-    nn::rms_norm_backward(parameters.conv->norm, record.x, config_.norm_epsilon, d_normed, d_x, gradients.conv->norm,
-                          context, kernels::Output::accumulate);
+    parameters.conv->backward(record.x, config_.norm_epsilon, pieces, values.initial_tails, d_x, *gradients.conv,
+                              context);
   }
 
   Config config_;

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "ttt/layers/attention/basic_attention.hpp"
+#include "ttt/nn/row_pieces.hpp"
+#include "ttt/rules/attention/call_backward.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+template <class Element, AttentionMemory memory>
+void BasicAttention<Element, memory>::backward(const Parameters& parameters, const Record& record,
+                                               MatrixView<const Scalar> d_y, MatrixView<Scalar> d_x,
+                                               Parameters& gradients, std::span<State* const> d_states,
+                                               Context& context) const {
+  const Arena::Frame frame(context.scratch());
+  const std::span<const Piece> plan(record.pieces);
+  const Rows& rows = record.rows;
+  const Rows d_rows = allocate(rows.queries.rows(), false, context.scratch());
+  nn::linear_backward(parameters.output, rows.heads, d_y, d_rows.heads, gradients.output, context);
+  rules::attend_backward(layout_, plan, rows, d_rows, d_states, context);
+
+  const nn::LinearBackward query(parameters.query, gradients.query, context);
+  const nn::LinearBackward key(parameters.key, gradients.key, context);
+  const nn::LinearBackward value(parameters.value, gradients.value, context);
+  nn::in_rounds(d_y.rows(), context, [&](Index first, Index count) {
+    nn::in_pieces(count, context, [&](Index row, Index size, Context& own) {
+      const Index start = first + row;
+      const auto d_piece = d_x.empty() ? d_x : d_x.rows(start, size);
+      const Rows d = d_rows.rows(start, size);
+      rotate(plan, start, d, true, own);
+      query.input(d.queries, d_piece, own);
+      key.input(d.keys, d_piece, own, kernels::Output::accumulate);
+      value.input(d.values, d_piece, own, kernels::Output::accumulate);
+    });
+    const auto x = record.x.rows(first, count);
+    const Rows d = d_rows.rows(first, count);
+    nn::WeightSums<Scalar> sums(context);
+    query.weight(x, d.queries, sums);
+    key.weight(x, d.keys, sums);
+    value.weight(x, d.values, sums);
+    sums.add_up();
+  });
+}
+
+TTT_NAMESPACE_END

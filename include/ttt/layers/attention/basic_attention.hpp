@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include "ttt/layers/attention/parameters.hpp"
+#include "ttt/layers/sequence_layer.hpp"
+#include "ttt/nn/linear.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+/// y = concat_h(softmax(R(x W_qᵀ)_h R(x W_kᵀ)_gᵀ / √D + mask) (x W_vᵀ)_g) W_oᵀ, R being the rotary embedding and g = h · H_kv
+/// / H the key/value head of query head h (Vaswani et al. 2017, equation 1; Ainslie et al. 2023, "GQA"; window as in Jiang
+/// et al. 2023, "Mistral 7B": query i sees keys j with i − W < j ≤ i).
+///
+/// The bits of a row of y depend on its own sequence and not on how that is cut into calls.
+template <class Element, AttentionMemory memory>
+class BasicAttention {
+ public:
+  using Scalar = Element;
+  using Config = AttentionConfig;
+  using Parameters = AttentionParameters<Scalar>;
+  using State = BufferState<Scalar>;
+  using Record = AttentionRecord<Scalar>;
+  using Segments = std::span<const Segment<State>>;
+
+  /// Throws Error for a configuration that makes no layer.
+  explicit BasicAttention(const Config& config)
+      : config_((check(config), config)),
+        layout_{{config.head_width(), config.heads / config.key_value_count(),
+                 memory == AttentionMemory::ring ? config.window : rules::unlimited_window},
+                config.key_value_count()},
+        rotary_(std::make_shared<const kernels::RotaryTable<Scalar>>(config.head_width(), table_positions,
+                                                                     config.rope_theta)) {}
+
+  const Config& config() const { return config_; }
+  Index width() const { return config_.width; }
+  Parameters make_parameters() const {
+    const Index narrow = config_.key_value_width();
+    return {nn::make_weight<Scalar>(width(), width()), nn::make_weight<Scalar>(narrow, width()),
+            nn::make_weight<Scalar>(narrow, width()), nn::make_weight<Scalar>(width(), width())};
+  }
+
+  /// An empty cache: for `capacity` tokens, more are refused with an Error; a ring has `window` rows, in
+  /// whole panels, whatever `capacity`.
+  State initial_state(const Parameters&, Index capacity) const {
+    return {0, Buffer<Scalar>(state_size(capacity))};
+  }
+  /// Bytes of the keys and values of a State.
+  std::size_t state_bytes(Index capacity) const {
+    return static_cast<std::size_t>(state_size(capacity)) * sizeof(Scalar);
+  }
+  /// Bytes a Record takes for one sequence of `tokens` from its beginning; one that continues also keeps the keys and
+  /// values it still sees of the time before.
+  std::size_t record_bytes(Index tokens) const { return record_bytes(tokens, 1); }
+
+  void forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, MatrixView<Scalar> y,
+               Context& context, Record* record = nullptr) const;
+  void backward(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_y,
+                MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
+                Context& context) const;
+
+ private:
+  using Rows = rules::AttentionRows<Scalar>;
+  using Piece = rules::AttentionPiece<Scalar>;
+
+  /// Positions whose angles are looked up; further ones are computed, a few percent of what their attention costs.
+  static constexpr Index table_positions = 4096;
+
+  static void check(const Config& config);
+  void check_capacity(std::span<const Piece> pieces) const;
+  Index state_size(Index capacity) const {
+    const Index rows = memory == AttentionMemory::ring ? rules::panel_end(config_.window) : capacity;
+    return rules::KeyValueCache<Scalar>::size(rows, config_.key_value_count(), config_.head_width());
+  }
+  std::size_t record_bytes(Index rows, Index segments) const;
+  Rows allocate(Index rows, bool recorded, Arena& arena) const;
+  void rotate(std::span<const Piece> pieces, Index start, const Rows& rows, bool back, Context& context) const;
+
+  Config config_;
+  rules::AttentionHeads layout_;
+  std::shared_ptr<const kernels::RotaryTable<Scalar>> rotary_;  // never changes, so copies of the layer share it
+};
+
+TTT_NAMESPACE_END
+
+#include "ttt/layers/attention/backward.hpp"
+#include "ttt/layers/attention/forward.hpp"

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <string>
+
+#include "ttt/core/error.hpp"
+#include "ttt/layers/attention/basic_attention.hpp"
+#include "ttt/nn/row_pieces.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+template <class Element, AttentionMemory memory>
+void BasicAttention<Element, memory>::check(const Config& config) {
+  const auto refuse = [](const std::string& option, const std::string& expected, Index found) {
+    throw_unexpected("attention option " + option, expected, std::to_string(found));
+  };
+  if (config.width < 1) refuse("width", "at least 1", config.width);
+  if (config.heads < 1 || config.width % config.heads != 0)
+    refuse("heads", "a divisor of the width " + std::to_string(config.width), config.heads);
+  if (config.key_value_heads < 0 || config.heads % config.key_value_count() != 0)
+    refuse("key_value_heads", "0 or a divisor of the " + std::to_string(config.heads) + " heads", config.key_value_heads);
+  if (config.head_width() % 2 != 0)
+    refuse("heads", "an even head width for the rotary embedding, width " + std::to_string(config.width) + " over heads",
+           config.heads);
+  if (memory == AttentionMemory::ring && config.window < 1) refuse("window", "at least 1", config.window);
+}
+
+template <class Element, AttentionMemory memory>
+void BasicAttention<Element, memory>::check_capacity(std::span<const Piece> pieces) const {
+  if (memory == AttentionMemory::ring) return;
+  for (const Piece& piece : pieces)
+    if (const Index capacity = layout_.cache(*piece.state).rows(); piece.end() > capacity)
+      throw_unexpected("attention state, which keeps every token",
+                       "at most " + std::to_string(capacity) + " tokens, the capacity given to initial_state",
+                       std::to_string(piece.end()));
+}
+
+template <class Element, AttentionMemory memory>
+std::size_t BasicAttention<Element, memory>::record_bytes(Index rows, Index segments) const {
+  const Index scalars = 2 * aligned_size<Scalar>(rows * width()) +
+                        2 * aligned_size<Scalar>(rows * config_.key_value_width()) +
+                        aligned_size<Scalar>(rows * config_.heads);
+  const Index plan = aligned_size<std::byte>(segments * static_cast<Index>(sizeof(Piece)));
+  return static_cast<std::size_t>(scalars) * sizeof(Scalar) + static_cast<std::size_t>(plan);
+}
+
+template <class Element, AttentionMemory memory>
+auto BasicAttention<Element, memory>::allocate(Index rows, bool recorded, Arena& arena) const -> Rows {
+  Rows all;
+  all.queries = arena.matrix<Scalar>(rows, width());
+  all.keys = arena.matrix<Scalar>(rows, config_.key_value_width());
+  all.values = arena.matrix<Scalar>(rows, config_.key_value_width());
+  all.heads = arena.matrix<Scalar>(rows, width());
+  if (recorded) all.log_sums = arena.matrix<Scalar>(rows, config_.heads);
+  return all;
+}
+
+/// Turns queries and keys by the angles of their positions, or their gradients back; row `start` of the call is the
+/// first of `rows`.
+template <class Element, AttentionMemory memory>
+void BasicAttention<Element, memory>::rotate(std::span<const Piece> pieces, Index start, const Rows& rows, bool back,
+                                             Context& context) const {
+  constexpr Index rows_per_task = 64;
+  const Index head_width = config_.head_width();
+  const auto turn = [&](const Scalar* cosines, const Scalar* sines, MatrixView<Scalar> x, Index row) {
+    for (Scalar* head = x.row(row); head < x.row(row) + x.columns(); head += head_width)
+      if (back)
+        kernels::rotate_back(cosines, sines, config_.rotary_pairs, head_width, head, head);
+      else
+        kernels::rotate(cosines, sines, config_.rotary_pairs, head_width, head, head);
+  };
+  context.parallel_ranges(rows.queries.rows(), rows_per_task, [&](Index first, Index count, Arena& arena) {
+    Scalar* const far_cosines = arena.allocate<Scalar>(head_width / 2);
+    Scalar* const far_sines = arena.allocate<Scalar>(head_width / 2);
+    auto piece = std::upper_bound(pieces.begin(), pieces.end(), start + first,
+                                  [](Index row, const Piece& next) { return row < next.row; }) - 1;
+    for (Index row = first; row < first + count; ++row) {
+      while (start + row >= piece->row + piece->rows) ++piece;
+      const Index position = piece->position + start + row - piece->row;
+      const bool near = position < rotary_->positions();
+      if (!near) rotary_->row(position, far_cosines, far_sines);
+      const Scalar* const cosines = near ? rotary_->cosines(position) : far_cosines;
+      const Scalar* const sines = near ? rotary_->sines(position) : far_sines;
+      turn(cosines, sines, rows.queries, row);
+      turn(cosines, sines, rows.keys, row);
+    }
+  });
+}
+
+template <class Element, AttentionMemory memory>
+void BasicAttention<Element, memory>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
+                                              MatrixView<Scalar> y, Context& context, Record* record) const {
+  TTT_ASSERT(x.columns() == width() && x.rows() == total_rows(segments), "x must hold the rows of all segments");
+  const Arena::Frame frame(context.scratch());
+  if (record) {
+    record->arena.reset();
+    record->arena.reserve(static_cast<Index>(record_bytes(x.rows(), static_cast<Index>(segments.size()))));
+  }
+  Arena& arena = record ? record->arena : context.scratch();
+  const auto pieces = rules::plan_pieces<Scalar>(segments, layout_.shape, arena);
+  const std::span<const Piece> plan(pieces);
+  check_capacity(plan);
+
+  const Rows rows = allocate(x.rows(), record != nullptr, arena);
+  nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
+    const auto from = x.rows(first, count);
+    const Rows to = rows.rows(first, count);
+    nn::linear_forward(parameters.query, from, to.queries, own);
+    nn::linear_forward(parameters.key, from, to.keys, own);
+    nn::linear_forward(parameters.value, from, to.values, own);
+    rotate(plan, first, to, false, own);
+  });
+  if (record) rules::keep_prior(layout_, pieces, arena);
+  rules::store_rows(layout_, pieces, rows, context);
+  rules::attend(layout_, plan, rows, context);
+  nn::linear_forward(parameters.output, rows.heads, y, context);
+  if (record) {
+    record->x = x;
+    record->rows = rows;
+    record->pieces = pieces;
+  }
+  rules::update_states(layout_, plan, rows, context);
+}
+
+TTT_NAMESPACE_END

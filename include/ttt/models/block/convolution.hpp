@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <span>
+
+#include "ttt/nn/residual.hpp"
+#include "ttt/nn/rms_norm.hpp"
+#include "ttt/nn/temporal_conv.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+/// What the mamba backbone has in front of a block's layer: h = x + conv(norm(x)) over the tokens of a sequence.
+template <class Element>
+struct BlockConvolution {
+  using Scalar = Element;
+  using Segments = std::span<const nn::ConvSegment<Scalar>>;
+
+  Tensor<Scalar> norm;  ///< [C]
+  nn::TemporalConvParameters<Scalar> conv;
+
+  void visit(ParameterVisitor<Scalar> visitor) {
+    visitor("norm.weight", norm, parameter::one);
+    visit_nested(visitor, "conv.", conv);
+  }
+
+  /// h, normed [N × C] and tails [segments · (taps − 1) × C], the inputs before each segment, are assigned; none may
+  /// overlap x [N × C]. The segments' own tails advance.
+  void forward(MatrixView<const Scalar> x, double epsilon, Segments segments, MatrixView<Scalar> tails,
+               MatrixView<Scalar> normed, MatrixView<Scalar> h, Context& context) const {
+    nn::rms_norm_forward(norm, x, epsilon, normed, context);
+    nn::temporal_conv_tails<Scalar>(normed, segments, tails, context);
+    nn::temporal_conv_forward<Scalar>(conv, normed, segments, tails, h, context);
+    nn::add(x, h, context);
+  }
+
+  /// d_x [N × C], which holds the gradient of h, becomes that of x; `gradients` accumulate, the tails of the segments,
+  /// where there are some, go from the gradient of the inputs after them to that of those before.
+  void backward(MatrixView<const Scalar> x, double epsilon, Segments segments, MatrixView<const Scalar> tails,
+                MatrixView<Scalar> d_x, BlockConvolution& gradients, Context& context) const {
+    Arena& scratch = context.scratch();
+    const Arena::Frame frame(scratch);
+    const auto normed = scratch.matrix<Scalar>(x.rows(), x.columns());
+    const auto d_normed = scratch.matrix<Scalar>(x.rows(), x.columns());
+    const auto d_tails = scratch.matrix<Scalar>(tails.rows(), x.columns());
+    nn::rms_norm_forward(norm, x, epsilon, normed, context);
+    nn::temporal_conv_backward<Scalar>(conv, normed, segments, tails, d_x, d_normed, d_tails, gradients.conv, context);
+    nn::temporal_conv_tails_backward<Scalar>(segments, d_tails, d_normed, context);
+    nn::rms_norm_backward(norm, x, epsilon, d_normed, d_x, gradients.norm, context, kernels::Output::accumulate);
+  }
+};
+
+TTT_NAMESPACE_END
