@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "ttt/nn/linear/weight_sums.hpp"
 
+#include <array>
 #include <deque>
+#include <string>
 
 #include "nn/blocks.hpp"
 
@@ -18,7 +20,7 @@ struct Sizes {
 /// Maps of several shapes over the same rows, some with more tasks than others.
 template <class Scalar>
 struct Maps {
-  static constexpr Sizes sizes[] = {{37, 71}, {1, 3}, {150, 16}, {20, 130}};
+  static constexpr std::array<Sizes, 4> sizes{{{37, 71}, {1, 3}, {150, 16}, {20, 130}}};
 
   explicit Maps(Index rows) {
     for (const auto& [in, out] : sizes) {
@@ -27,9 +29,7 @@ struct Maps {
       gradients.emplace_back(Shape{out, in}, Layout::panels, "gradient");
     }
   }
-  void add_to(nn::WeightSums<Scalar>& sums, std::size_t i) {
-    sums.add(x[i].view(), d_y[i].view(), *gradients[i]);
-  }
+  void add_to(nn::WeightSums<Scalar>& sums, std::size_t i) { sums.add(x[i].view(), d_y[i].view(), *gradients[i]); }
 
   std::deque<Matrix<Scalar>> x, d_y;
   std::deque<Owned<Scalar>> gradients;
@@ -55,7 +55,7 @@ TEMPLATE_TEST_CASE("gradients of several weights are added up together, each as 
   for (const Index rows : {0, 1, 50, 700}) {
     Maps<TestType> alone(rows);
     Context serial;
-    for (std::size_t i = 0; i < std::size(alone.sizes); ++i) {
+    for (std::size_t i = 0; i < alone.sizes.size(); ++i) {
       const Matrix<TestType> before = alone.gradients[i].matrix();
       nn::WeightSums<TestType> sums(serial);
       alone.add_to(sums, i);
@@ -69,12 +69,12 @@ TEMPLATE_TEST_CASE("gradients of several weights are added up together, each as 
       Maps<TestType> together(rows);
       Tensor<TestType> unwanted(Shape{71, 37}, Layout::panels);
       nn::WeightSums<TestType> sums(context);
-      for (std::size_t i = 0; i < std::size(together.sizes); ++i) {
+      for (std::size_t i = 0; i < together.sizes.size(); ++i) {
         together.add_to(sums, i);
         sums.add(together.x[0].view(), together.d_y[0].view(), unwanted);
       }
       sums.add_up();
-      for (std::size_t i = 0; i < std::size(together.sizes); ++i)
+      for (std::size_t i = 0; i < together.sizes.size(); ++i)
         CHECK(together.gradients[i].values() == alone.gradients[i].values());
     });
   }

@@ -36,16 +36,23 @@ class WeightSums {
     Index packing = 0, products = 0;
     for (Sum& sum : std::span(sums_.data(), count_)) {
       const Index rows = sum.d_y.rows(), out = sum.d_y.columns();
-      sum.packed = {context_.scratch().template allocate<Scalar>(PanelView<Scalar>::storage_size(rows, out)), rows, out};
+      sum.packed = {context_.scratch().template allocate<Scalar>(PanelView<Scalar>::storage_size(rows, out)), rows,
+                    out};
       packing += rows * out;
       products += rows * out * sum.x.columns();
     }
     const Index workers = context_.workers();
     share_out(
-        packing, [&](const Sum& sum) { return Range{sum.packed.count(), (sum.packed.count() + workers - 1) / workers}; },
+        packing,
+        [&](const Sum& sum) {
+          return Range{sum.packed.count(), (sum.packed.count() + workers - 1) / workers};
+        },
         [](const Sum& sum, Index first, Index count) { kernels::pack_panels(sum.d_y, sum.packed, first, count); });
     share_out(
-        products, [](const Sum& sum) { return Range{sum.x.columns(), rows_per_task}; },
+        products,
+        [](const Sum& sum) {
+          return Range{sum.x.columns(), rows_per_task};
+        },
         [&](const Sum& sum, Index first, Index count) {
           context_.call<KernelId::matmul_to_panels, Scalar, &kernels::matmul_to_panels<simd::Native, Scalar>>(
               kernels::transposed(sum.x), sum.packed, sum.gradient, first, count);
