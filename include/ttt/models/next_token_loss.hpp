@@ -97,8 +97,9 @@ Loss head_loss(const Tensor<Scalar>& weight, MatrixView<const Scalar> features, 
                               backward ? piece : MatrixView<Scalar>(), own);
       if (backward) backward->input(piece, d_features.rows(first + row, size), own);
     });
+    if (!backward) continue;
     nn::WeightSums<Scalar> sums(context);
-    if (backward) backward->weight(rows, logits, sums);
+    backward->weight(rows, logits, sums);
     sums.add_up();
   }
   return detail::total_loss(row_losses, targets);

@@ -28,7 +28,7 @@ inline constexpr Index rows_per_piece = 192;
 /// Length of equal parts of [0, rows), their number a multiple of `shares`, each a multiple of `grain` rows and none
 /// longer than `most`, which is one.
 inline Index equal_parts(Index rows, Index shares, Index most, Index grain) {
-  const Index parts = std::max<Index>(1, (rows + most * shares - 1) / (most * shares)) * shares;
+  const Index parts = ((rows - 1) / (most * shares) + 1) * shares;
   return ((rows + parts - 1) / parts + grain - 1) / grain * grain;
 }
 
@@ -53,8 +53,7 @@ inline Index rows_of_round(const Context& context) {
 template <class Body>
 void in_rounds(Index rows, Context& context, Body&& body) {
   static_assert(detail::rows_per_piece % detail::rows_per_range == 0, "sums over rows must not depend on the rounds");
-  const Index most = rows_of_round(context);
-  const Index each = context.large_products ? rows : detail::equal_parts(rows, 1, most, detail::rows_per_range);
+  const Index each = detail::equal_parts(rows, 1, rows_of_round(context), detail::rows_per_range);
   for (Index first = 0; first < rows; first += each) {
     const Arena::Frame frame(context.scratch());
     body(first, std::min(each, rows - first));

@@ -5,16 +5,7 @@
 
 TTT_NAMESPACE_BEGIN
 
-namespace nn {
-
-/// total += Σ x over its rows, one after another: total [C], x [N × C].
-template <class Scalar>
-void add_rows_to(VectorView<Scalar> total, MatrixView<const Scalar> x) {
-  for (Index r = 0; r < x.rows(); ++r)
-    for (Index c = 0; c < x.columns(); ++c) total[c] += x(r, c);
-}
-
-namespace detail {
+namespace nn::detail {
 
 /// Rows per task of row-wise work, the same for any number of workers.
 inline constexpr Index rows_per_range = 64;
@@ -45,8 +36,6 @@ void write_rows(Index first, Index count, MatrixView<Scalar> d_x, bool accumulat
   }
 }
 
-}  // namespace detail
-
-}  // namespace nn
+}  // namespace nn::detail
 
 TTT_NAMESPACE_END

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "models/loaders/tiny_model.hpp"
 #include "support/catch.hpp"
 #include "support/compiled_loaders.hpp"
 #include "support/error_message.hpp"
@@ -17,9 +18,11 @@
 
 using namespace ttt;
 using ttt::testing::error_message;
+using ttt::testing::parameters_of;
 using ttt::testing::read_bytes;
 using ttt::testing::TemporaryFolder;
 using ttt::testing::Tensors;
+using ttt::testing::tiny;
 using ttt::testing::write_bytes;
 namespace fs = std::filesystem;
 using Status = TensorInspection::Status;
@@ -27,26 +30,6 @@ using Status = TensorInspection::Status;
 namespace {
 
 nlohmann::json config_of(const fs::path& folder) { return nlohmann::json::parse(read_bytes(folder / "config.json")); }
-
-ModelConfig tiny(const std::string& layer, Backbone backbone = Backbone::transformer) {
-  ModelConfig config;
-  config.layer = layer;
-  config.backbone = backbone;
-  config.vocabulary = 11;
-  config.width = 12;
-  config.hidden = 10;
-  config.depth = 2;
-  config.heads = 3;
-  config.mini_batch = is_ttt(config) ? 5 : config.mini_batch;
-  config.window = layer == "sliding-window" ? 7 : 0;
-  return is_ttt(config) ? published(config) : config;
-}
-
-auto parameters_of(const ModelConfig& config) {
-  ParameterStore parameters(make_model<float>(config).make_parameters());
-  initialize(parameters.views(), 1);
-  return parameters;
-}
 
 /// A saved tiny model.
 struct Saved {

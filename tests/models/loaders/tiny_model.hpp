@@ -22,8 +22,9 @@ inline ModelConfig tiny(const std::string& layer = "ttt-linear", Backbone backbo
   config.hidden = 10;
   config.depth = 2;
   config.heads = 3;
-  config.mini_batch = 5;
   if (layer == "sliding-window") config.window = 7;
+  if (!is_ttt(config)) return config;
+  config.mini_batch = 5;
   return published(config);
 }
 

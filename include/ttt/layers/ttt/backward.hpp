@@ -178,7 +178,8 @@ void TttLayer<Rule, Arch>::backward_projections(const Parameters& parameters, co
       query.input(d.queries, d_piece, own, Output::accumulate);
       key->input(d.keys, d_piece, own, Output::accumulate);
     });
-    if (!gradients.rate_bias.empty()) nn::add_rows_to<Scalar>(gradients.rate_bias.vector(), d_logits);
+    if (!gradients.rate_bias.empty())
+      rules::detail::add_column_sums<Arch, Scalar>(d_logits, {gradients.rate_bias.data(), 1, config_.heads});
     nn::WeightSums<Scalar> sums(context);
     rates.weight(a_round.x, d_logits, sums);
     value.weight(a_round.x, d_round.values, sums);
