@@ -84,6 +84,11 @@ TEST_CASE("an arena hands out aligned memory that does not overlap and survives 
   CHECK((zeros.rows() == 3 && zeros.columns() == 7 && zeros(2, 6) == 0));
   CHECK(arena.vector<double>(9).size() == 9);
   CHECK(arena.matrix<float>(2, 3).stride() == 3);
+  const auto rows = arena.aligned_rows<float>(3, 33);
+  CHECK((rows.rows() == 3 && rows.columns() == 33 && rows.stride() == 64));
+  fill(rows, 1.0F);
+  CHECK((aligned(rows.row(1)) && aligned(rows.row(2)) && aligned(arena.allocate<float>(1))));
+  CHECK(arena.allocate<float>(1) >= rows.row(2) + 64);
 }
 
 TEST_CASE("a frame gives back what was taken in it, and the same work allocates once") {

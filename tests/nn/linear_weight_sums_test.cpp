@@ -50,6 +50,30 @@ void check_sum(const Owned<Scalar>& gradient, const Matrix<Scalar>& before, cons
 
 }  // namespace
 
+TEMPLATE_TEST_CASE("maps that read one x, part of it or another of its shape have sums of their own", "", float,
+                   double) {
+  const Index rows = 50;
+  const Matrix<TestType> x(rows, 40, "x"), other(rows, 40, "other"), d_a(rows, 7, "a"), d_b(rows, 33, "b");
+  Matrix<TestType> part(rows, 20);
+  copy(MatrixView<const TestType>(x.view().columns(0, 20)), part.view());
+  Owned<TestType> a(Shape{7, 40}, Layout::panels, "a"), b(Shape{33, 40}, Layout::panels, "b"),
+      c(Shape{33, 20}, Layout::panels, "c"), d(Shape{33, 40}, Layout::panels, "d");
+  Context context;
+  nn::WeightSums<TestType> sums(context);
+  for (int round = 0; round < 4; ++round) {  // more inputs in all than one round has room for
+    const Matrix<TestType> before_a = a.matrix(), before_b = b.matrix(), before_c = c.matrix(), before_d = d.matrix();
+    sums.add(x.view(), d_a.view(), *a);
+    sums.add(x.view(), d_b.view(), *b);
+    sums.add(x.view().columns(0, 20), d_b.view(), *c);
+    sums.add(other.view(), d_b.view(), *d);
+    sums.add_up();
+    check_sum(a, before_a, x, d_a);
+    check_sum(b, before_b, x, d_b);
+    check_sum(c, before_c, part, d_b);
+    check_sum(d, before_d, other, d_b);
+  }
+}
+
 TEMPLATE_TEST_CASE("gradients of several weights are added up together, each as alone, whatever the threads", "", float,
                    double) {
   for (const Index rows : {0, 1, 50, 700}) {

@@ -104,12 +104,17 @@ class Arena {
   template <class Scalar>
   Scalar* allocate(Index count) {
     static_assert(std::is_trivially_destructible_v<Scalar>);
-    return static_cast<Scalar*>(
-        allocate_bytes(aligned_size<std::byte>(count * static_cast<Index>(sizeof(Scalar)))));
+    return static_cast<Scalar*>(allocate_bytes(aligned_size<std::byte>(count * static_cast<Index>(sizeof(Scalar)))));
   }
   template <class Scalar>
   MatrixView<Scalar> matrix(Index rows, Index columns) {
     return {allocate<Scalar>(rows * columns), rows, columns};
+  }
+  /// The same, each row aligned, for columns that fill no cache lines: `rows * aligned_size(columns)` scalars.
+  template <class Scalar>
+  MatrixView<Scalar> aligned_rows(Index rows, Index columns) {
+    const Index stride = aligned_size<Scalar>(columns);
+    return {allocate<Scalar>(rows * stride), rows, columns, stride};
   }
   template <class Scalar>
   MatrixView<Scalar> zeros(Index rows, Index columns) {

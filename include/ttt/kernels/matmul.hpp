@@ -25,7 +25,7 @@ inline constexpr Index inner_block = 192;
 template <class Scalar>
 inline constexpr Index row_block = 384 / static_cast<Index>(sizeof(Scalar));
 /// Fewer rows, or fewer panels, are not worth a copy of the left factor.
-inline constexpr Index packed_rows = 13, packed_panels = 3;
+inline constexpr Index packed_rows = 13, packed_panels = 5;
 
 /// Length of equal blocks of [0, total), at most `most`, in multiples of `unit`.
 inline Index block_length(Index total, Index most, Index unit) {
@@ -181,7 +181,7 @@ void matmul_to_panels(Left<Scalar> a_transposed, PanelView<const std::type_ident
              "shapes of a product disagree");
   const Left<Scalar> part = a_transposed.block(first, count < 0 ? c.rows() : count, 0, a_transposed.columns);
   const auto target = detail::Panels<Scalar>(c).rows(first);
-  if (part.has_unit_stride())
+  if (c.count() >= detail::packed_panels && part.has_unit_stride())
     detail::panel_product<Arch, true>(part, b, target, Output::accumulate, 0, c.count());
   else
     detail::panel_product<Arch, false>(part, b, target, Output::accumulate, 0, c.count());

@@ -157,9 +157,8 @@ class Block {
     if (record) record->x = x, record->values = values;
   }
 
-  void backward(const Parameters& parameters, Record& record, MatrixView<const Scalar> d_y,
-                MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
-                Context& context) const {
+  void backward(const Parameters& parameters, Record& record, MatrixView<const Scalar> d_y, MatrixView<Scalar> d_x,
+                Parameters& gradients, std::span<State* const> d_states, Context& context) const {
     Arena& scratch = context.scratch();
     const Arena::Frame frame(scratch);
     const Values& values = record.values;
@@ -182,7 +181,7 @@ class Block {
 
   Index values_bytes(Index rows, Index segments) const {
     const auto bytes = [](Index scalars) { return aligned_size<Scalar>(scalars) * static_cast<Index>(sizeof(Scalar)); };
-    const Index wide = bytes(rows * width()), hidden = bytes(rows * config_.hidden);
+    const Index wide = bytes(rows * width()), hidden = bytes(rows * aligned_size<Scalar>(config_.hidden));
     const Index conv = wide + bytes(segments * tail_rows() * width()) +
                        aligned_size<std::byte>(segments * static_cast<Index>(sizeof(nn::ConvSegment<Scalar>)));
     return 2 * wide + 2 * hidden + (config_.temporal_conv ? conv : 0);

@@ -40,7 +40,7 @@ struct SwigluRecord {
 
   SwigluRecord() = default;
   SwigluRecord(Arena& arena, Index rows, Index hidden)
-      : gate(arena.matrix<Scalar>(rows, hidden)), up(arena.matrix<Scalar>(rows, hidden)) {}
+      : gate(arena.aligned_rows<Scalar>(rows, hidden)), up(arena.aligned_rows<Scalar>(rows, hidden)) {}
 
   SwigluRecord rows(Index first, Index count) const {
     SwigluRecord part;
@@ -86,7 +86,7 @@ void swiglu_forward(const SwigluParameters<Scalar>& parameters, MatrixView<const
     Arena& scratch = own.scratch();
     const auto piece = x.rows(first, count);
     const auto values = record ? record->rows(first, count) : SwigluRecord<Scalar>(scratch, count, parameters.hidden());
-    const auto h = record ? scratch.matrix<Scalar>(count, parameters.hidden()) : values.gate;
+    const auto h = record ? scratch.aligned_rows<Scalar>(count, parameters.hidden()) : values.gate;
     linear_forward(parameters.gate_proj, piece, values.gate, own);
     linear_forward(parameters.up_proj, piece, values.up, own);
     detail::swiglu_hidden(values, h, own);
@@ -101,7 +101,7 @@ struct SwigluHidden {
 
   SwigluHidden() = default;
   SwigluHidden(Arena& arena, Index rows, Index hidden) {
-    for (auto* part : {&h, &d_gate, &d_up}) *part = arena.matrix<Scalar>(rows, hidden);
+    for (auto* part : {&h, &d_gate, &d_up}) *part = arena.aligned_rows<Scalar>(rows, hidden);
   }
 
   SwigluHidden rows(Index first, Index count) const {

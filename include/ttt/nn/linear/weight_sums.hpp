@@ -15,7 +15,8 @@ TTT_NAMESPACE_BEGIN
 namespace nn {
 
 /// The products dW += d_yᵀ · x of several linear maps, shared out together: the more tasks at once, the less workers
-/// wait for one another. What is added must stay until `add_up`, which does the work.
+/// wait for one another, and an x that several maps read is transposed once. What is added must stay until `add_up`,
+/// which does the work.
 template <class Scalar>
 class WeightSums {
  public:
@@ -28,44 +29,47 @@ class WeightSums {
     const PanelView<Scalar> gradient = d_weight.panels();
     if (detail::hand_over_gradient<Scalar>(x, d_y, gradient, context_)) return;
     TTT_ASSERT(count_ < most, "more linear maps than one round has room for");
-    sums_[count_++] = {x, d_y, gradient, {}};
+    sums_[count_++] = {input_of(x), d_y, gradient, {}};
   }
 
   void add_up() {
     const Arena::Frame frame(context_.scratch());
-    Index packing = 0, products = 0;
-    for (Sum& sum : std::span(sums_.data(), count_)) {
-      const Index rows = sum.d_y.rows(), out = sum.d_y.columns();
-      sum.packed = {context_.scratch().template allocate<Scalar>(PanelView<Scalar>::storage_size(rows, out)), rows,
-                    out};
-      packing += rows * out;
-      products += rows * out * sum.x.columns();
-    }
-    const Index workers = context_.workers();
+    const Index elements = allocate_factors(), products = multiply_adds(), workers = context_.workers();
     share_out(
-        packing,
-        [&](const Sum& sum) {
-          return Range{sum.packed.count(), (sum.packed.count() + workers - 1) / workers};
+        count_ + inputs_count_, elements,
+        [&](std::size_t i) {
+          const Index length = i < count_ ? sums_[i].packed.count() : inputs_[i - count_].transposed.rows();
+          return Range{length, (length + workers - 1) / workers};
         },
-        [](const Sum& sum, Index first, Index count) { kernels::pack_panels(sum.d_y, sum.packed, first, count); });
-    share_out(
-        products,
-        [](const Sum& sum) {
-          return Range{sum.x.columns(), rows_per_task};
-        },
-        [&](const Sum& sum, Index first, Index count) {
-          context_.call<KernelId::matmul_to_panels, Scalar, &kernels::matmul_to_panels<simd::Native, Scalar>>(
-              kernels::transposed(sum.x), sum.packed, sum.gradient, first, count);
+        [&](std::size_t i, Index first, Index count) {
+          if (i < count_) return kernels::pack_panels(sums_[i].d_y, sums_[i].packed, first, count);
+          const Input& input = inputs_[i - count_];
+          kernels::transpose(input.x.columns(first, count), input.transposed.rows(first, count));
         });
-    count_ = 0;
+    share_out(
+        count_, products,
+        [&](std::size_t i) {
+          return Range{sums_[i].gradient.rows(), rows_per_task};
+        },
+        [&](std::size_t i, Index first, Index count) {
+          const Sum& sum = sums_[i];
+          context_.call<KernelId::matmul_to_panels, Scalar, &kernels::matmul_to_panels<simd::Native, Scalar>>(
+              inputs_[sum.input].transposed, sum.packed, sum.gradient, first, count);
+        });
+    count_ = inputs_count_ = 0;
   }
 
  private:
   static constexpr std::size_t most = 8;
   static constexpr Index rows_per_task = 48;  // of a gradient
 
+  struct Input {
+    MatrixView<const Scalar> x;
+    MatrixView<Scalar> transposed;  // [in × N]
+  };
   struct Sum {
-    MatrixView<const Scalar> x, d_y;
+    std::size_t input = 0;
+    MatrixView<const Scalar> d_y;
     PanelView<Scalar> gradient, packed;
   };
   struct Range {
@@ -73,23 +77,57 @@ class WeightSums {
     Index tasks() const { return length == 0 ? 0 : (length + grain - 1) / grain; }
   };
 
-  /// Runs `task(sum, first, count)` over `range(sum)` of every sum, in all about `work` multiply-adds or loads.
+  /// Index of x among the inputs, which it joins unless another map reads it too.
+  std::size_t input_of(MatrixView<const Scalar> x) {
+    for (std::size_t i = 0; i < inputs_count_; ++i)
+      if (const auto& other = inputs_[i].x; other.data() == x.data() && other.rows() == x.rows() &&
+                                            other.columns() == x.columns() && other.stride() == x.stride())
+        return i;
+    inputs_[inputs_count_] = {x, {}};
+    return inputs_count_++;
+  }
+
+  /// Scratch for xᵀ and for d_y in panels; returns the elements of all.
+  Index allocate_factors() {
+    Arena& scratch = context_.scratch();
+    Index elements = 0;
+    for (Input& input : std::span(inputs_.data(), inputs_count_)) {
+      input.transposed = scratch.matrix<Scalar>(input.x.columns(), input.x.rows());
+      elements += input.x.columns() * input.x.rows();
+    }
+    for (Sum& sum : std::span(sums_.data(), count_)) {
+      const Index rows = sum.d_y.rows(), out = sum.d_y.columns();
+      sum.packed = {scratch.allocate<Scalar>(PanelView<Scalar>::storage_size(rows, out)), rows, out};
+      elements += rows * out;
+    }
+    return elements;
+  }
+
+  Index multiply_adds() const {
+    Index sum = 0;
+    for (const Sum& each : std::span(sums_.data(), count_))
+      sum += each.d_y.rows() * each.gradient.rows() * each.gradient.columns();
+    return sum;
+  }
+
+  /// Runs `task(i, first, count)` over `range(i)` for every i < items, in all about `work` multiply-adds or loads.
   template <class RangeOf, class Task>
-  void share_out(Index work, RangeOf&& range, Task&& task) {
-    std::array<Index, most + 1> begin{};
-    for (std::size_t i = 0; i < count_; ++i) begin[i + 1] = begin[i] + range(sums_[i]).tasks();
-    context_.parallel(begin[count_], work, [&](Index index, Arena&) {
-      const auto after = std::upper_bound(begin.begin(), begin.begin() + static_cast<Index>(count_), index);
+  void share_out(std::size_t items, Index work, RangeOf&& range, Task&& task) {
+    std::array<Index, 2 * most + 1> begin{};
+    for (std::size_t i = 0; i < items; ++i) begin[i + 1] = begin[i] + range(i).tasks();
+    context_.parallel(begin[items], work, [&](Index index, Arena&) {
+      const auto after = std::upper_bound(begin.begin(), begin.begin() + static_cast<Index>(items), index);
       const auto i = static_cast<std::size_t>(after - begin.begin()) - 1;
-      const auto [length, grain] = range(sums_[i]);
+      const auto [length, grain] = range(i);
       const Index first = (index - begin[i]) * grain;
-      task(sums_[i], first, std::min(grain, length - first));
+      task(i, first, std::min(grain, length - first));
     });
   }
 
   Context& context_;
   std::array<Sum, most> sums_;
-  std::size_t count_ = 0;
+  std::array<Input, most> inputs_;
+  std::size_t count_ = 0, inputs_count_ = 0;
 };
 
 }  // namespace nn
