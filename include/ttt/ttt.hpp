@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// @file
-/// The whole library but what reads and writes files, which is included by name: io, models/loaders, and of training and
-/// serving what has data, checkpoints or saved states.
+/// The whole library but what reads and writes files, which is included by name: io, models/loaders, and of training
+/// and serving what has data, checkpoints or saved states.
 #pragma once
 
 #include "ttt/version.hpp"
@@ -59,6 +59,7 @@
 #include "ttt/models/model_config.hpp"
 
 #include "ttt/training/adamw.hpp"
+#include "ttt/training/batch_gradient.hpp"
 #include "ttt/training/clip.hpp"
 #include "ttt/training/parameter_groups.hpp"
 #include "ttt/training/schedule.hpp"

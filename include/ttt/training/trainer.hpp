@@ -13,6 +13,7 @@
 
 #include "ttt/models/language_model.hpp"
 #include "ttt/training/adamw.hpp"
+#include "ttt/training/batch_gradient.hpp"
 #include "ttt/training/checkpoint.hpp"
 #include "ttt/training/clip.hpp"
 #include "ttt/training/data.hpp"
@@ -43,6 +44,7 @@ class Trainer {
         config_(checked(std::move(config), model_.vocabulary(), corpus)),
         parameters_(model_.make_parameters()),
         gradients_(model_.make_parameters()),
+        batch_gradient_(model_, config_.batch, corpus.context(), config_.groups),
         optimizer_(config_.optimizer, ParameterGroups(parameters_, config_.groups), parameters_.arena().size()) {
     initialize(parameters_.views(), config_.seed);
     unbind_frozen<Parameters>(gradients_.views(), config_.groups);
@@ -127,10 +129,8 @@ class Trainer {
     Loss loss;
     for (Index call = 0; call < config_.accumulation; ++call) {
       read_batch(call);
-      const Loss part =
-          model_.loss_and_backward(parameters_.views(), std::span<const std::int64_t>(ids_),
-                                   std::span<const std::int64_t>(targets_), std::span<const Segment<State>>(segments_),
-                                   scale, gradients_.views(), std::span<State* const>(), record_, context);
+      const Loss part = batch_gradient_.add(model_, parameters_.views(), ids_, targets_,
+                                            std::span<const Segment<State>>(segments_), scale, gradients_, context);
       loss.sum += part.sum;
       loss.rows += part.rows;
     }
@@ -217,9 +217,9 @@ class Trainer {
   const Corpus* corpus_;
   TrainerConfig config_;
   ParameterStore<Parameters> parameters_, gradients_;
+  BatchGradient<Model> batch_gradient_;
   AdamW<Scalar> optimizer_;
   std::vector<State> states_, working_states_;
-  typename Model::Record record_;
   std::vector<std::int64_t> ids_, targets_;
   std::vector<Segment<State>> segments_;
   std::vector<std::int64_t> positions_;  ///< of states_, while a checkpoint is written or read
