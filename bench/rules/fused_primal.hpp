@@ -8,8 +8,8 @@
 namespace ttt::bench {
 
 /// The rule of TTT-Linear whose primal form goes over the running sum S = Σ_s η_s k_sᵀ g_s once per token: the same
-/// pass adds the token's gradient and applies it, z_r = q_r W + b − τ_r q_r S, and what all tokens of a mini-batch share
-/// (gradients, q W) is computed for all of them at once.
+/// pass adds the token's gradient and applies it, z_r = q_r W + b − τ_r q_r S, and what all tokens of a mini-batch
+/// share (gradients, q W) is computed for all of them at once.
 template <class Scalar, Index D, Index K>
 class FusedPrimal : public rules::TttLinear<Scalar, D, K> {
  public:
@@ -18,17 +18,18 @@ class FusedPrimal : public rules::TttLinear<Scalar, D, K> {
 
   template <class Arch>
   void primal(const rules::TttHead<Scalar>& head, const typename Rule::State& state, rules::MiniBatchPart part,
-              const rules::TttRows<const Scalar>& rows, MatrixView<Scalar> out, Arena& scratch) const {
+              const rules::TttRows<const Scalar>& rows, const rules::TttPreNorm<Scalar>& kept, MatrixView<Scalar> out,
+              Arena& scratch) const {
     const Arena::Frame frame(scratch);
     const auto sum = scratch.template zeros<Scalar>(D, D), bias = scratch.template zeros<Scalar>(1, D);
-    const auto z = scratch.template matrix<Scalar>(part.count, D);
-    rules::ttt_linear_learn<Arch>(head, state, part, rows, {}, scratch);
+    const auto z = kept.queries;
+    rules::ttt_linear_learn<Arch>(head, state, part, rows, kept.keys);
     rules::fast_apply_start<Arch>(state.map, rows.queries, z);
     for (Index r = 0; r < part.end(); ++r) {
       const Index i = r - part.first;
       const bool answers = i >= 0;
-      add_and_apply<Arch>(state, r, answers ? rows.queries.row(i) : state.map.keys.row(r), answers ? head.factors[r] : 0,
-                          sum, bias, answers ? z.row(i) : z.row(0));
+      add_and_apply<Arch>(state, r, answers ? rows.queries.row(i) : state.map.keys.row(r),
+                          answers ? head.factors[r] : 0, sum, bias, answers ? z.row(i) : z.row(0));
     }
     rules::inner_output<Arch, Scalar>(head.norm, rows.queries, z, out);
     if (part.end() != K) return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One head of a TTT rule over T tokens. FLOP/s counts the products of the paper's dual form, twice as many backward. The
-// backward is that of the dual form, whichever form went forward: the gradients are the same.
+// One head of a TTT rule over T tokens. FLOP/s counts the products of the paper's dual form, twice as many backward.
+// The backward is that of the dual form, whichever form went forward: the gradients are the same.
 #pragma once
 
 #include <benchmark/benchmark.h>
@@ -33,10 +33,10 @@ void rule_sequence(benchmark::State& bench, Flops flops, rules::TttForm form = r
   const bool backward = bench.range(3) != 0;
   const Rule rule(width, mini_batch);
   const rules::PartList parts(0, tokens, mini_batch);
-  rules::TttCheckpoints<Scalar> checkpoints{nullptr, 4, rule.state_size(), rule.weight_size()};
+  rules::TttCheckpoints<Scalar> checkpoints{nullptr, 4, rule.state_size(), rule.weight_size(), rule.kept_width()};
   Buffer<Scalar> start(rule.state_size()), state(rule.state_size()), d_state(rule.state_size());
   Buffer<Scalar> x(4 * tokens * width), y(4 * tokens * width), rates(tokens), d_rates(tokens), factors(mini_batch);
-  Buffer<Scalar> d_factors(mini_batch), norm(2 * width), d_norm(2 * width), held(checkpoints.size(parts.size()));
+  Buffer<Scalar> d_factors(mini_batch), norm(2 * width), d_norm(2 * width), held(checkpoints.size(parts));
   const RandomStream random(1, "rule");
   for (Index i = 0; i < x.size(); ++i) x[i] = static_cast<Scalar>(random.normal(static_cast<std::uint64_t>(i)));
   for (Index i = 0; i < rule.weight_size(); ++i) start[i] = Scalar(0.02) * x[i % x.size()];

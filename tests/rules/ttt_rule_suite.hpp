@@ -28,7 +28,8 @@ struct Bench {
     for (std::size_t i = 0; i < static_cast<std::size_t>(rule.weight_size()); ++i)
       state[i] = static_cast<Scalar>(0.3 * random.normal(i));
     for (std::size_t i = 0; i < rates.size(); ++i) rates[i] = static_cast<Scalar>(0.3 * random.uniform(1000000 + i));
-    for (std::size_t i = 0; i < factors.size(); ++i) factors[i] = static_cast<Scalar>(0.5 + random.uniform(2000000 + i));
+    for (std::size_t i = 0; i < factors.size(); ++i)
+      factors[i] = static_cast<Scalar>(0.5 + random.uniform(2000000 + i));
   }
 
   rules::TttHead<Scalar> head() const {
@@ -37,7 +38,9 @@ struct Bench {
   }
   rules::TttRows<const Scalar> rows() const {
     const Index tokens = rows_.view().rows() / 3;
-    return {rows_.view().rows(0, tokens), rows_.view().rows(tokens, tokens), rows_.view().rows(2 * tokens, tokens),
+    return {rows_.view().rows(0, tokens),
+            rows_.view().rows(tokens, tokens),
+            rows_.view().rows(2 * tokens, tokens),
             {rates.data(), tokens}};
   }
   /// Output of the whole sequence in pieces of the given lengths, and the state it leaves.
@@ -124,8 +127,9 @@ void checkpoints_change_nothing(Index head_width, Index mini_batch) {
   std::vector<std::vector<Scalar>> results;
   for (const Index interval : {1, 3, 100}) {
     const auto size = [](Index count) { return static_cast<std::size_t>(count); };
-    rules::TttCheckpoints<Scalar> checkpoints{nullptr, interval, bench.rule.state_size(), bench.rule.weight_size()};
-    std::vector<Scalar> memory(size(checkpoints.size(parts.size()))), state = bench.state, out(size(tokens * head_width));
+    rules::TttCheckpoints<Scalar> checkpoints{nullptr, interval, bench.rule.state_size(), bench.rule.weight_size(),
+                                              bench.rule.kept_width()};
+    std::vector<Scalar> memory(size(checkpoints.size(parts))), state = bench.state, out(size(tokens * head_width));
     checkpoints.data = memory.data();
     Arena scratch;
     rules::forward_sequence<simd::Native>(bench.rule, rules::TttForm::dual, bench.head(), state.data(), parts,

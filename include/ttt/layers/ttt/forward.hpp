@@ -28,7 +28,7 @@ void TttLayer<Rule, Arch>::forward(const Parameters& parameters, MatrixView<cons
     checkpoint_memory = {memory.allocate<Scalar*>(count), static_cast<std::size_t>(count)};
     for (Index i = 0; i < count; ++i)
       checkpoint_memory[static_cast<std::size_t>(i)] = memory.allocate<Scalar>(
-          checkpoints(nullptr).size(parts(a.segments[static_cast<std::size_t>(i / config_.heads)]).size()));
+          checkpoints(nullptr).size(parts(a.segments[static_cast<std::size_t>(i / config_.heads)])));
     record->activations = a;
     record->checkpoints = checkpoint_memory;
     record->tails = tails;
@@ -229,7 +229,7 @@ void TttLayer<Rule, Arch>::gated_norm(const Parameters& parameters, const Activa
 template <class Rule, class Arch>
 std::size_t TttLayer<Rule, Arch>::record_bytes(Index tokens) const {
   const Index activations = 4 + (config_.share_query_key ? 1 : 0) + (config_.gate ? 1 : 0);
-  const Index parts = (tokens + rule_.mini_batch() - 1) / rule_.mini_batch();
+  const rules::PartList parts(0, tokens, rule_.mini_batch());
   const Index scalars = activations * aligned_size<Scalar>(tokens * width()) +
                         aligned_size<Scalar>(config_.heads * tokens) + aligned_size<Scalar>(rule_.mini_batch()) +
                         aligned_size<Scalar>(tail_rows() * width()) +

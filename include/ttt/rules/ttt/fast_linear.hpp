@@ -107,30 +107,35 @@ void fast_apply_start(const FastLinear<Scalar>& map, MatrixView<const Scalar> x,
   kernels::block_product_from_row<Arch, Scalar>(map.bias.data(), x, map.weight, z);
 }
 
-/// What applying a map to a part computes on the way and its backward uses again, in scratch.
+/// What the tokens of a part take over from one another when a map is applied to them; its backward uses it again.
 template <class Scalar>
-struct FastApplied {
+struct FastMixing {
   MatrixView<Scalar> affinity, coefficients;  ///< [n × end]
-
-  FastApplied(MiniBatchPart part, Arena& scratch)
-      : affinity(scratch.matrix<Scalar>(part.count, part.end())),
-        coefficients(scratch.matrix<Scalar>(part.count, part.end())) {}
 };
+
+/// The mixing of x [n × I], in scratch; keys are in `map` already.
+template <class Arch, class Scalar>
+FastMixing<Scalar> fast_mixing(const FastLinear<Scalar>& map, const InnerRates<Scalar>& rates, MiniBatchPart part,
+                               MatrixView<const Scalar> x, Arena& scratch) {
+  const FastMixing<Scalar> mixing{scratch.matrix<Scalar>(part.count, part.end()),
+                                  scratch.matrix<Scalar>(part.count, part.end())};
+  fast_affinity<Arch>(map, part, x, mixing.affinity, scratch);
+  fast_coefficients<Arch, Scalar>(rates, part, mixing.affinity, mixing.coefficients);
+  return mixing;
+}
 
 /// z_r = x_r W(r) + b(r) for the tokens of `part`, whose keys and gradients are in `map` already: x [n × I], z [n × O].
 template <class Arch, class Scalar>
-void fast_apply(const FastLinear<Scalar>& map, const InnerRates<Scalar>& rates, MiniBatchPart part,
-                MatrixView<const Scalar> x, MatrixView<Scalar> z, const FastApplied<Scalar>& applied, Arena& scratch) {
-  fast_affinity<Arch>(map, part, x, applied.affinity, scratch);
-  fast_coefficients<Arch, Scalar>(rates, part, applied.affinity, applied.coefficients);
+void fast_apply(const FastLinear<Scalar>& map, const FastMixing<Scalar>& mixing, MiniBatchPart part,
+                MatrixView<const Scalar> x, MatrixView<Scalar> z) {
   fast_apply_start<Arch>(map, x, z);
-  kernels::block_product_causal<Arch, Scalar>(applied.coefficients, part.first, map.gradients.rows(0, part.end()), z);
+  kernels::block_product_causal<Arch, Scalar>(mixing.coefficients, part.first, map.gradients.rows(0, part.end()), z);
 }
 template <class Arch, class Scalar>
 void fast_apply(const FastLinear<Scalar>& map, const InnerRates<Scalar>& rates, MiniBatchPart part,
                 MatrixView<const Scalar> x, MatrixView<Scalar> z, Arena& scratch) {
   const Arena::Frame frame(scratch);
-  fast_apply<Arch>(map, rates, part, x, z, FastApplied<Scalar>(part, scratch), scratch);
+  fast_apply<Arch, Scalar>(map, fast_mixing<Arch>(map, rates, part, x, scratch), part, x, z);
 }
 
 /// W′ = W(last), b′ = b(last) from rows [0, count), the end of a mini-batch, into `folded`, which may be `map`.
@@ -197,7 +202,7 @@ void fast_weight_backward(const FastOuter<Scalar>& outer, Index biased, const Fa
 /// keys, gradients (in `d_map`, rows [0, end)) and rates, and assigns d_x = d_z Wᵀ + …; d_x must not overlap d_z.
 template <class Arch, class Scalar>
 void fast_apply_backward(const FastLinear<Scalar>& map, const InnerRates<Scalar>& rates, MiniBatchPart part,
-                         const FastApplied<Scalar>& applied, MatrixView<const Scalar> x, MatrixView<const Scalar> d_z,
+                         const FastMixing<Scalar>& mixing, MatrixView<const Scalar> x, MatrixView<const Scalar> d_z,
                          MatrixView<Scalar> d_x, const FastLinear<Scalar>& d_map,
                          const InnerRatesGradient<Scalar>& d_rates, Arena& scratch) {
   using kernels::Output;
@@ -206,12 +211,12 @@ void fast_apply_backward(const FastLinear<Scalar>& map, const InnerRates<Scalar>
   const Index end = part.end();
   const auto d_affinity = scratch.matrix<Scalar>(part.count, end);
   kernels::block_product_transposed<Arch, Scalar>(d_z, map.gradients.rows(0, end), d_affinity, scratch);
-  fast_coefficients_backward<Arch, Scalar>(rates, part, applied.affinity, d_affinity, d_rates);
+  fast_coefficients_backward<Arch, Scalar>(rates, part, mixing.affinity, d_affinity, d_rates);
 
   kernels::block_product_transposed<Arch, Scalar>(d_z, map.weight, d_x, scratch);
   kernels::block_product_causal<Arch, Scalar>(d_affinity, part.first, map.keys.rows(0, end), d_x);
   kernels::block_product<Arch>(transposed(d_affinity), x, d_map.keys.rows(0, end), Output::accumulate);
-  kernels::block_product<Arch>(transposed(applied.coefficients), d_z, d_map.gradients.rows(0, end), Output::accumulate);
+  kernels::block_product<Arch>(transposed(mixing.coefficients), d_z, d_map.gradients.rows(0, end), Output::accumulate);
 }
 
 /// Backward of `fast_apply_start` but for W and b: d_x += d_z Wᵀ.

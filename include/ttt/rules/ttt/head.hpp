@@ -34,9 +34,18 @@ struct TttRows {
   VectorView<Scalar> rates;    ///< η [n]
 
   TttRows part(Index first, Index count) const {
-    return {queries.rows(first, count), keys.rows(first, count), values.rows(first, count),
-            {rates.data() + first, count}};
+    return {
+        queries.rows(first, count), keys.rows(first, count), values.rows(first, count), {rates.data() + first, count}};
   }
+};
+
+/// What the inner norm got: z of one head's keys and queries, [n × D] each. A forward leaves it for its backward.
+template <class Scalar>
+struct TttPreNorm {
+  MatrixView<Scalar> keys;     ///< with the weights of their mini-batch's start
+  MatrixView<Scalar> queries;  ///< with the weights after their own tokens
+
+  TttPreNorm part(Index first, Index count) const { return {keys.rows(first, count), queries.rows(first, count)}; }
 };
 
 /// One learned tensor W₀ of a rule: its published name and shape for H heads.

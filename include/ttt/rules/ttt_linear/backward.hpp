@@ -21,20 +21,20 @@ void ttt_linear_backward(const TttHead<Scalar>& head, const TttLinearState<Scala
   const Index count = part.count, width = rows.keys.columns();
   const InnerRates<Scalar> rates{state.rates, head.factors};
   const InnerRatesGradient<Scalar> d_rates{d_state.rates, d_head.factors};
-  const FastOuter<Scalar> outer(2 * count, width, width, scratch);  // of the queries, then of the keys
   const auto z = scratch.matrix<Scalar>(count, width);
+  const FastOuter<Scalar> outer(2 * count, width, width, scratch);  // of the queries, then of the keys
   detail::copy_rows<Arch, Scalar>(rows.queries, outer.left.rows(0, count));
   detail::copy_rows<Arch, Scalar>(rows.keys, outer.left.rows(count, count));
 
   // W(last) of the mini-batch
   if (part.end() == state.map.keys.rows()) fast_fold_backward<Arch>(state.map, rates, d_state.map, d_rates, scratch);
 
-  // out = q + LN(q W(r) + b(r))
-  const FastApplied<Scalar> applied(part, scratch);
+  // out = q + LN(z), z = q W(r) + b(r)
+  const auto mixing = fast_mixing<Arch>(state.map, rates, part, rows.queries, scratch);
   const auto d_applied = outer.right.rows(0, count);
-  fast_apply<Arch, Scalar>(state.map, rates, part, rows.queries, z, applied, scratch);
+  fast_apply<Arch, Scalar>(state.map, mixing, part, rows.queries, z);
   inner_output_backward<Arch, Scalar>(head.norm, z, d_out, d_applied, d_head.norm);
-  fast_apply_backward<Arch, Scalar>(state.map, rates, part, applied, rows.queries, d_applied, d_rows.queries,
+  fast_apply_backward<Arch, Scalar>(state.map, rates, part, mixing, rows.queries, d_applied, d_rows.queries,
                                     d_state.map, d_rates, scratch);
   detail::add_rows<Arch, Scalar>(d_out, d_rows.queries);
 

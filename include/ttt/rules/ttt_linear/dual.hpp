@@ -10,24 +10,20 @@ TTT_NAMESPACE_BEGIN
 namespace rules {
 
 /// Takes the keys of `part` into the state and computes their inner gradients at the weights of the mini-batch's start:
-/// g = ∂/∂z ½‖LN(z) − (v − k)‖², z = k W + b. `kept` gets what a backward needs, unless it is empty.
+/// g = ∂/∂z ½‖LN(z) − (v − k)‖², z = k W + b [n × D], which is assigned.
 template <class Arch, class Scalar>
 void ttt_linear_learn(const TttHead<Scalar>& head, const TttLinearState<Scalar>& state, MiniBatchPart part,
-                      const TttRows<const Scalar>& rows, const TttLinearKept<Scalar>& kept, Arena& scratch) {
-  const Arena::Frame frame(scratch);
-  const auto z = kept.z.empty() ? scratch.matrix<Scalar>(part.count, rows.keys.columns()) : kept.z.rows(0, part.count);
+                      const TttRows<const Scalar>& rows, MatrixView<Scalar> z) {
   detail::copy_rows<Arch, Scalar>(rows.keys, state.map.keys.rows(part.first, part.count));
   std::copy(rows.rates.begin(), rows.rates.end(), state.rates.data() + part.first);
   fast_apply_start<Arch>(state.map, rows.keys, z);
   inner_gradient<Arch, Scalar>(head.norm, z, rows.keys, rows.values, state.map.gradients.rows(part.first, part.count));
 }
 
-/// out = q + LN(q W(r) + b(r)) for the tokens of `part`, which have been learned.
+/// out = q + LN(z), z = q W(r) + b(r) for the tokens of `part`, which have been learned; assigns both.
 template <class Arch, class Scalar>
 void ttt_linear_apply(const TttHead<Scalar>& head, const TttLinearState<Scalar>& state, MiniBatchPart part,
-                      MatrixView<const Scalar> queries, MatrixView<Scalar> out, Arena& scratch) {
-  const Arena::Frame frame(scratch);
-  const auto z = scratch.matrix<Scalar>(part.count, queries.columns());
+                      MatrixView<const Scalar> queries, MatrixView<Scalar> z, MatrixView<Scalar> out, Arena& scratch) {
   fast_apply<Arch>(state.map, {state.rates, head.factors}, part, queries, z, scratch);
   inner_output<Arch, Scalar>(head.norm, queries, z, out);
 }

@@ -11,23 +11,23 @@ TTT_NAMESPACE_BEGIN
 namespace rules {
 
 /// For each token r of `part`: the gradient at the mini-batch's start joins the sum, W(r) = W − τ_r Σ, and
-/// out_r = q_r + LN(q_r W(r) + b(r)). Same state, before and after, as the dual form.
+/// out_r = q_r + LN(q_r W(r) + b(r)). Same state, before and after, and same z as the dual form.
 template <class Arch, class Scalar>
 void ttt_linear_primal(const TttHead<Scalar>& head, const TttLinearState<Scalar>& state, MiniBatchPart part,
-                       const TttRows<const Scalar>& rows, MatrixView<Scalar> out, Arena& scratch) {
+                       const TttRows<const Scalar>& rows, const TttPreNorm<Scalar>& z, MatrixView<Scalar> out,
+                       Arena& scratch) {
   const Arena::Frame frame(scratch);
   FastPrimal<Scalar> map(state.map, scratch);
-  const auto z = scratch.matrix<Scalar>(1, rows.keys.columns());
 
   for (Index r = 0; r < part.end(); ++r) {
     const Index i = r - part.first;
-    if (i >= 0) ttt_linear_learn<Arch>(head, state, MiniBatchPart{r, 1}, rows.part(i, 1), {}, scratch);
+    if (i >= 0) ttt_linear_learn<Arch>(head, state, MiniBatchPart{r, 1}, rows.part(i, 1), z.keys.rows(i, 1));
     map.template add_gradient<Arch>(r, state.rates[r]);
     if (i < 0) continue;
     map.template update<Arch>(head.factors[r]);
     const MatrixView<const Scalar> query = rows.queries.rows(i, 1);
-    fast_apply_start<Arch>(map.now, query, z);
-    inner_output<Arch, Scalar>(head.norm, query, z, out.rows(i, 1));
+    fast_apply_start<Arch>(map.now, query, z.queries.rows(i, 1));
+    inner_output<Arch, Scalar>(head.norm, query, z.queries.rows(i, 1), out.rows(i, 1));
   }
   if (part.end() == state.map.keys.rows()) map.keep();
 }

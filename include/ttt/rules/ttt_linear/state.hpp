@@ -38,7 +38,7 @@ struct TttLinearState {
   }
 };
 
-/// What `learn` leaves for a backward: z = k W + b [K × D] of a part's keys; empty when it is not wanted.
+/// What `learn_again` leaves for a backward: z = k W + b [K × D] of a part's keys.
 template <class Scalar>
 struct TttLinearKept {
   MatrixView<Scalar> z;

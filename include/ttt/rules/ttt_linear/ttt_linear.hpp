@@ -36,8 +36,11 @@ class TttLinear {
   Index weight_size() const { return State::weight_size(head_width_); }
   Index state_size() const { return State::size(head_width_, mini_batch_); }
   State state(Scalar* data) const { return State::at(data, head_width_, mini_batch_); }
-  /// Memory for what `learn` leaves for `backward`.
+  /// Memory for what `learn_again` leaves for `backward`.
   Kept keep(Arena& scratch) const { return {scratch.matrix<Scalar>(mini_batch_, head_width_)}; }
+
+  /// A forward leaves no z for `backward`, which computes it again sooner than it would read it.
+  Index kept_width() const { return 0; }
 
   /// W₀ and b₀ in the order in which a state holds them.
   std::array<FastWeight, 2> fast_weights(Index heads) const {
@@ -47,13 +50,18 @@ class TttLinear {
 
   template <class Arch>
   void learn(const Head& head, const State& state, MiniBatchPart part, const TttRows<const Scalar>& rows,
-             const Kept& kept, Arena& scratch) const {
-    ttt_linear_learn<Arch>(head, state, part, rows, kept, scratch);
+             MatrixView<Scalar> z, Arena&) const {
+    ttt_linear_learn<Arch>(head, state, part, rows, z);
+  }
+  template <class Arch>
+  void learn_again(const Head& head, const State& state, MiniBatchPart part, const TttRows<const Scalar>& rows,
+                   MatrixView<const Scalar>, const Kept& kept, Arena&) const {
+    ttt_linear_learn<Arch>(head, state, part, rows, kept.z.rows(0, part.count));
   }
   template <class Arch>
   void apply(const Head& head, const State& state, MiniBatchPart part, MatrixView<const Scalar> queries,
-             MatrixView<Scalar> out, Arena& scratch) const {
-    ttt_linear_apply<Arch>(head, state, part, queries, out, scratch);
+             MatrixView<Scalar> z, MatrixView<Scalar> out, Arena& scratch) const {
+    ttt_linear_apply<Arch>(head, state, part, queries, z, out, scratch);
   }
   template <class Arch>
   void fold(const Head& head, const State& state, Index count, const State& folded, Arena& scratch) const {
@@ -65,13 +73,14 @@ class TttLinear {
   }
   template <class Arch>
   void primal(const Head& head, const State& state, MiniBatchPart part, const TttRows<const Scalar>& rows,
-              MatrixView<Scalar> out, Arena& scratch) const {
-    ttt_linear_primal<Arch>(head, state, part, rows, out, scratch);
+              const TttPreNorm<Scalar>& z, MatrixView<Scalar> out, Arena& scratch) const {
+    ttt_linear_primal<Arch>(head, state, part, rows, z, out, scratch);
   }
   template <class Arch>
   void backward(const Head& head, const State& state, const Kept& kept, MiniBatchPart part,
-                const TttRows<const Scalar>& rows, MatrixView<const Scalar> d_out, const State& d_state,
-                const TttRows<Scalar>& d_rows, const TttHeadGradient<Scalar>& d_head, Arena& scratch) const {
+                const TttRows<const Scalar>& rows, const TttPreNorm<Scalar>&, MatrixView<const Scalar> d_out,
+                const State& d_state, const TttRows<Scalar>& d_rows, const TttHeadGradient<Scalar>& d_head,
+                Arena& scratch) const {
     ttt_linear_backward<Arch>(head, state, kept, part, rows, d_out, d_state, d_rows, d_head, scratch);
   }
 

@@ -31,16 +31,15 @@ struct TttMlpBackward {
 /// Backward of `ttt_mlp_apply`: assigns d_queries.
 template <class Arch, class Scalar>
 void ttt_mlp_apply_backward(const TttMlpBackward<Scalar>& b, MatrixView<const Scalar> queries,
-                            MatrixView<const Scalar> d_out, MatrixView<Scalar> d_queries) {
+                            MatrixView<const Scalar> z2, MatrixView<const Scalar> d_out, MatrixView<Scalar> d_queries) {
   const Arena::Frame frame(b.scratch);
-  const FastApplied<Scalar> first(b.part, b.scratch), second(b.part, b.scratch);
   const auto z1 = b.scratch.template matrix<Scalar>(b.part.count, b.state.first.weight.columns()), slope = z1;
-  const auto z2 = b.scratch.template matrix<Scalar>(b.part.count, queries.columns());
   const auto x2 = b.of(0, b.second.left), d_z2 = b.of(0, b.second.right), d_z1 = b.of(0, b.first.right);
   copy_rows<Arch, Scalar>(queries, b.of(0, b.first.left));
-  fast_apply<Arch>(b.state.first, b.rates(), b.part, queries, z1, first, b.scratch);
+  const auto first = fast_mixing<Arch>(b.state.first, b.rates(), b.part, queries, b.scratch);
+  fast_apply<Arch, Scalar>(b.state.first, first, b.part, queries, z1);
   gelu_rows_with_slope<Arch, Scalar>(z1, x2, slope, {});
-  fast_apply<Arch, Scalar>(b.state.second, b.rates(), b.part, x2, z2, second, b.scratch);
+  const auto second = fast_mixing<Arch, Scalar>(b.state.second, b.rates(), b.part, x2, b.scratch);
 
   inner_output_backward<Arch, Scalar>(b.head.norm, z2, d_out, d_z2, b.d_head.norm);
   fast_apply_backward<Arch, Scalar>(b.state.second, b.rates(), b.part, second, x2, d_z2, d_z1, b.d_state.second,
@@ -68,7 +67,7 @@ void ttt_mlp_first_gradient_backward(const TttMlpBackward<Scalar>& b) {
 /// Backward of `ttt_mlp_learn`: from the gradients of the part's rows in d_state to d_keys (there) and d_values.
 template <class Arch, class Scalar>
 void ttt_mlp_learn_backward(const TttMlpBackward<Scalar>& b, const TttRows<const Scalar>& rows,
-                            MatrixView<Scalar> d_values) {
+                            MatrixView<const Scalar> z2, MatrixView<Scalar> d_values) {
   const Index count = b.part.count;
   const auto d_keys = b.d_state.first.keys.rows(b.part.first, count);
   const auto d_x2 = b.d_state.second.keys.rows(b.part.first, count);
@@ -78,8 +77,8 @@ void ttt_mlp_learn_backward(const TttMlpBackward<Scalar>& b, const TttRows<const
   copy_rows<Arch, Scalar>(b.state.second.keys.rows(b.part.first, count), b.of(1, b.second.left));
 
   ttt_mlp_first_gradient_backward<Arch, Scalar>(b);
-  inner_gradient_backward<Arch, Scalar>(b.head.norm, b.kept.z2.rows(0, count), rows.keys, rows.values, d_g2, d_z2,
-                                        d_keys, d_values, b.d_head.norm);
+  inner_gradient_backward<Arch, Scalar>(b.head.norm, z2, rows.keys, rows.values, d_g2, d_z2, d_keys, d_values,
+                                        b.d_head.norm);
   fast_apply_start_backward<Arch, Scalar>(b.state.second, d_z2, d_x2, b.scratch);
   multiply_rows<Arch, Scalar>(d_x2, b.kept.slope, d_x2);
   add_rows<Arch, Scalar>(d_x2, d_z1);
@@ -90,13 +89,13 @@ void ttt_mlp_learn_backward(const TttMlpBackward<Scalar>& b, const TttRows<const
 
 /// Backward of learn, apply and (when the part ends the mini-batch) fold.
 ///
-/// `state` is what the part started from, with its own rows learned again, and `kept` what that learning left;
-/// `d_state` goes from the gradient of the state after the part to that of the state before. Assigns `d_rows`, adds to
-/// `d_head`.
+/// `state` is what the part started from, with its own rows learned again, `kept` what that learning left and `z` what
+/// the forward left; `d_state` goes from the gradient of the state after the part to that of the state before. Assigns
+/// `d_rows`, adds to `d_head`.
 template <class Arch, class Scalar>
 void ttt_mlp_backward(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state, const TttMlpKept<Scalar>& kept,
-                      MiniBatchPart part, const TttRows<const Scalar>& rows, MatrixView<const Scalar> d_out,
-                      const TttMlpState<Scalar>& d_state, const TttRows<Scalar>& d_rows,
+                      MiniBatchPart part, const TttRows<const Scalar>& rows, const TttPreNorm<Scalar>& z,
+                      MatrixView<const Scalar> d_out, const TttMlpState<Scalar>& d_state, const TttRows<Scalar>& d_rows,
                       const TttHeadGradient<Scalar>& d_head, Arena& scratch) {
   const Arena::Frame frame(scratch);
   const Index count = part.count, width = rows.keys.columns(), hidden = state.first.weight.columns();
@@ -113,8 +112,8 @@ void ttt_mlp_backward(const TttHead<Scalar>& head, const TttMlpState<Scalar>& st
     fast_fold_backward<Arch>(state.first, shared.rates(), d_state.first, shared.d_rates(), scratch);
     fast_fold_backward<Arch>(state.second, shared.rates(), d_state.second, shared.d_rates(), scratch);
   }
-  detail::ttt_mlp_apply_backward<Arch, Scalar>(shared, rows.queries, d_out, d_rows.queries);
-  detail::ttt_mlp_learn_backward<Arch, Scalar>(shared, rows, d_rows.values);
+  detail::ttt_mlp_apply_backward<Arch, Scalar>(shared, rows.queries, z.queries, d_out, d_rows.queries);
+  detail::ttt_mlp_learn_backward<Arch, Scalar>(shared, rows, z.keys, d_rows.values);
   fast_weight_backward<Arch, Scalar>(shared.first, 2 * count, d_state.first);
   fast_weight_backward<Arch, Scalar>(shared.second, 2 * count, d_state.second);
 

@@ -45,43 +45,61 @@ void multiply_rows(MatrixView<const Scalar> a, MatrixView<const Scalar> b, Matri
     });
 }
 
+/// Takes the keys of `part` into the state, with x2 = gelu(z1); assigns gelu′(z1), and gelu″(z1) if it is wanted.
+template <class Arch, class Scalar>
+void ttt_mlp_take_keys(const TttMlpState<Scalar>& state, MiniBatchPart part, const TttRows<const Scalar>& rows,
+                       const TttMlpKept<Scalar>& kept) {
+  copy_rows<Arch, Scalar>(rows.keys, state.first.keys.rows(part.first, part.count));
+  std::copy(rows.rates.begin(), rows.rates.end(), state.rates.data() + part.first);
+  const auto z1 = kept.slope;
+  fast_apply_start<Arch>(state.first, rows.keys, z1);
+  gelu_rows_with_slope<Arch, Scalar>(z1, state.second.keys.rows(part.first, part.count), kept.slope, kept.curvature);
+}
+
+/// The inner gradients of `part`, into the state: g2 = ∂/∂z2 ½‖LN(z2) − (v − k)‖², g1 = e ∘ gelu′(z1); assigns e.
+template <class Arch, class Scalar>
+void ttt_mlp_take_gradients(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state, MiniBatchPart part,
+                            const TttRows<const Scalar>& rows, MatrixView<const Scalar> z2,
+                            const TttMlpKept<Scalar>& kept, Arena& scratch) {
+  const auto g2 = state.second.gradients.rows(part.first, part.count);
+  inner_gradient<Arch, Scalar>(head.norm, z2, rows.keys, rows.values, g2);
+  kernels::block_product_transposed<Arch, Scalar>(g2, state.second.weight, kept.errors, scratch);
+  multiply_rows<Arch, Scalar>(kept.errors, kept.slope, state.first.gradients.rows(part.first, part.count));
+}
+
 }  // namespace detail
 
 /// Takes the keys of `part` into the state and computes both maps' inner gradients at the mini-batch's start:
-/// x2 = gelu(z1), g2 = ∂/∂z2 ½‖LN(z2) − (v − k)‖², g1 = (g2 W2ᵀ) ∘ gelu′(z1). `kept` gets what a backward needs, unless
-/// it is empty.
+/// x2 = gelu(z1), z2 = x2 W2 + b2 [n × D], which is assigned, g2 = ∂/∂z2 ½‖LN(z2) − (v − k)‖²,
+/// g1 = (g2 W2ᵀ) ∘ gelu′(z1).
 template <class Arch, class Scalar>
 void ttt_mlp_learn(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state, MiniBatchPart part,
-                   const TttRows<const Scalar>& rows, const TttMlpKept<Scalar>& kept, Arena& scratch) {
+                   const TttRows<const Scalar>& rows, MatrixView<Scalar> z2, Arena& scratch) {
   const Arena::Frame frame(scratch);
-  const auto place = [&](MatrixView<Scalar> wanted, Index columns) {
-    return wanted.empty() ? scratch.matrix<Scalar>(part.count, columns) : wanted.rows(0, part.count);
-  };
-  const auto slope = place(kept.slope, state.first.weight.columns()), z1 = slope;
-  const auto errors = place(kept.errors, slope.columns()), z2 = place(kept.z2, rows.keys.columns());
-  const auto curvature = kept.curvature.empty() ? kept.curvature : kept.curvature.rows(0, part.count);
-  const auto x2 = state.second.keys.rows(part.first, part.count);
-  const auto g2 = state.second.gradients.rows(part.first, part.count);
-  const auto g1 = state.first.gradients.rows(part.first, part.count);
-  detail::copy_rows<Arch, Scalar>(rows.keys, state.first.keys.rows(part.first, part.count));
-  std::copy(rows.rates.begin(), rows.rates.end(), state.rates.data() + part.first);
-
-  fast_apply_start<Arch>(state.first, rows.keys, z1);
-  detail::gelu_rows_with_slope<Arch, Scalar>(z1, x2, slope, curvature);
-  fast_apply_start<Arch, Scalar>(state.second, x2, z2);
-  inner_gradient<Arch, Scalar>(head.norm, z2, rows.keys, rows.values, g2);
-  kernels::block_product_transposed<Arch, Scalar>(g2, state.second.weight, errors, scratch);
-  detail::multiply_rows<Arch, Scalar>(errors, slope, g1);
+  const auto hidden = [&] { return scratch.matrix<Scalar>(part.count, state.first.weight.columns()); };
+  const TttMlpKept<Scalar> passing{hidden(), {}, hidden()};
+  detail::ttt_mlp_take_keys<Arch>(state, part, rows, passing);
+  fast_apply_start<Arch, Scalar>(state.second, state.second.keys.rows(part.first, part.count), z2);
+  detail::ttt_mlp_take_gradients<Arch, Scalar>(head, state, part, rows, z2, passing, scratch);
 }
 
-/// out = q + LN(gelu(q W1(r) + b1(r)) W2(r) + b2(r)) for the tokens of `part`, which have been learned.
+/// What `ttt_mlp_learn` did, from the z2 it left; assigns `kept`.
+template <class Arch, class Scalar>
+void ttt_mlp_learn_again(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state, MiniBatchPart part,
+                         const TttRows<const Scalar>& rows, MatrixView<const Scalar> z2, const TttMlpKept<Scalar>& kept,
+                         Arena& scratch) {
+  detail::ttt_mlp_take_keys<Arch>(state, part, rows, kept.first(part.count));
+  detail::ttt_mlp_take_gradients<Arch, Scalar>(head, state, part, rows, z2, kept.first(part.count), scratch);
+}
+
+/// out = q + LN(z2), z2 = gelu(q W1(r) + b1(r)) W2(r) + b2(r) for the tokens of `part`, which have been learned;
+/// assigns both.
 template <class Arch, class Scalar>
 void ttt_mlp_apply(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state, MiniBatchPart part,
-                   MatrixView<const Scalar> queries, MatrixView<Scalar> out, Arena& scratch) {
+                   MatrixView<const Scalar> queries, MatrixView<Scalar> z2, MatrixView<Scalar> out, Arena& scratch) {
   const Arena::Frame frame(scratch);
   const InnerRates<Scalar> rates{state.rates, head.factors};
   const auto x2 = scratch.matrix<Scalar>(part.count, state.first.weight.columns());
-  const auto z2 = scratch.matrix<Scalar>(part.count, queries.columns());
   fast_apply<Arch>(state.first, rates, part, queries, x2, scratch);
   detail::gelu_rows<Arch, Scalar>(x2, x2);
   fast_apply<Arch, Scalar>(state.second, rates, part, x2, z2, scratch);

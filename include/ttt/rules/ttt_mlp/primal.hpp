@@ -11,18 +11,19 @@ TTT_NAMESPACE_BEGIN
 namespace rules {
 
 /// For each token r of `part`: the gradients at the mini-batch's start join the sums, W(r) = W − τ_r Σ, and
-/// out_r = q_r + LN(gelu(q_r W1(r) + b1(r)) W2(r) + b2(r)). Same state, before and after, as the dual form.
+/// out_r = q_r + LN(gelu(q_r W1(r) + b1(r)) W2(r) + b2(r)). Same state, before and after, and same z as
+/// the dual form.
 template <class Arch, class Scalar>
 void ttt_mlp_primal(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state, MiniBatchPart part,
-                    const TttRows<const Scalar>& rows, MatrixView<Scalar> out, Arena& scratch) {
+                    const TttRows<const Scalar>& rows, const TttPreNorm<Scalar>& z, MatrixView<Scalar> out,
+                    Arena& scratch) {
   const Arena::Frame frame(scratch);
   FastPrimal<Scalar> first(state.first, scratch), second(state.second, scratch);
   const auto x2 = scratch.matrix<Scalar>(1, state.first.weight.columns());
-  const auto z2 = scratch.matrix<Scalar>(1, rows.keys.columns());
 
   for (Index r = 0; r < part.end(); ++r) {
     const Index i = r - part.first;
-    if (i >= 0) ttt_mlp_learn<Arch>(head, state, MiniBatchPart{r, 1}, rows.part(i, 1), {}, scratch);
+    if (i >= 0) ttt_mlp_learn<Arch>(head, state, MiniBatchPart{r, 1}, rows.part(i, 1), z.keys.rows(i, 1), scratch);
     first.template add_gradient<Arch>(r, state.rates[r]);
     second.template add_gradient<Arch>(r, state.rates[r]);
     if (i < 0) continue;
@@ -31,8 +32,8 @@ void ttt_mlp_primal(const TttHead<Scalar>& head, const TttMlpState<Scalar>& stat
     const MatrixView<const Scalar> query = rows.queries.rows(i, 1);
     fast_apply_start<Arch>(first.now, query, x2);
     detail::gelu_rows<Arch, Scalar>(x2, x2);
-    fast_apply_start<Arch, Scalar>(second.now, x2, z2);
-    inner_output<Arch, Scalar>(head.norm, query, z2, out.rows(i, 1));
+    fast_apply_start<Arch, Scalar>(second.now, x2, z.queries.rows(i, 1));
+    inner_output<Arch, Scalar>(head.norm, query, z.queries.rows(i, 1), out.rows(i, 1));
   }
   if (part.end() == state.first.keys.rows()) {
     first.keep();

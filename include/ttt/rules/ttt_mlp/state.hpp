@@ -46,12 +46,16 @@ struct TttMlpState {
   }
 };
 
-/// What `learn` leaves for a backward, of a part's keys; empty when it is not wanted.
+/// What `learn_again` leaves for a backward, of a part's keys.
 template <class Scalar>
 struct TttMlpKept {
-  MatrixView<Scalar> z2;                ///< x2 W2 + b2 [K × D]
-  MatrixView<Scalar> slope, curvature;  ///< gelu′(z1) and gelu″(z1) [K × F]
+  MatrixView<Scalar> slope, curvature;  ///< gelu′(z1) and gelu″(z1) [K × F], the latter if it is wanted
   MatrixView<Scalar> errors;            ///< e = g2 W2ᵀ [K × F]
+
+  /// Those of the first `count` rows.
+  TttMlpKept first(Index count) const {
+    return {slope.rows(0, count), curvature.empty() ? curvature : curvature.rows(0, count), errors.rows(0, count)};
+  }
 };
 
 }  // namespace rules

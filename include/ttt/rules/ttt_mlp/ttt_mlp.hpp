@@ -37,11 +37,14 @@ class TttMlp {
   Index weight_size() const { return State::weight_size(head_width_, hidden()); }
   Index state_size() const { return State::size(head_width_, hidden(), mini_batch_); }
   State state(Scalar* data) const { return State::at(data, head_width_, hidden(), mini_batch_); }
-  /// Memory for what `learn` leaves for `backward`.
+  /// Memory for what `learn_again` leaves for `backward`.
   Kept keep(Arena& scratch) const {
-    return {scratch.matrix<Scalar>(mini_batch_, head_width_), scratch.matrix<Scalar>(mini_batch_, hidden()),
-            scratch.matrix<Scalar>(mini_batch_, hidden()), scratch.matrix<Scalar>(mini_batch_, hidden())};
+    const auto rows = [&] { return scratch.matrix<Scalar>(mini_batch_, hidden()); };
+    return {rows(), rows(), rows()};
   }
+
+  /// A forward leaves z for `backward`: to read it takes less than the products of F columns it comes from.
+  Index kept_width() const { return head_width_; }
 
   /// The learned initial weights in the order in which a state holds them.
   std::array<FastWeight, 4> fast_weights(Index heads) const {
@@ -53,13 +56,18 @@ class TttMlp {
 
   template <class Arch>
   void learn(const Head& head, const State& state, MiniBatchPart part, const TttRows<const Scalar>& rows,
-             const Kept& kept, Arena& scratch) const {
-    ttt_mlp_learn<Arch>(head, state, part, rows, kept, scratch);
+             MatrixView<Scalar> z, Arena& scratch) const {
+    ttt_mlp_learn<Arch>(head, state, part, rows, z, scratch);
+  }
+  template <class Arch>
+  void learn_again(const Head& head, const State& state, MiniBatchPart part, const TttRows<const Scalar>& rows,
+                   MatrixView<const Scalar> z, const Kept& kept, Arena& scratch) const {
+    ttt_mlp_learn_again<Arch>(head, state, part, rows, z, kept, scratch);
   }
   template <class Arch>
   void apply(const Head& head, const State& state, MiniBatchPart part, MatrixView<const Scalar> queries,
-             MatrixView<Scalar> out, Arena& scratch) const {
-    ttt_mlp_apply<Arch>(head, state, part, queries, out, scratch);
+             MatrixView<Scalar> z, MatrixView<Scalar> out, Arena& scratch) const {
+    ttt_mlp_apply<Arch>(head, state, part, queries, z, out, scratch);
   }
   template <class Arch>
   void fold(const Head& head, const State& state, Index count, const State& folded, Arena& scratch) const {
@@ -71,14 +79,15 @@ class TttMlp {
   }
   template <class Arch>
   void primal(const Head& head, const State& state, MiniBatchPart part, const TttRows<const Scalar>& rows,
-              MatrixView<Scalar> out, Arena& scratch) const {
-    ttt_mlp_primal<Arch>(head, state, part, rows, out, scratch);
+              const TttPreNorm<Scalar>& z, MatrixView<Scalar> out, Arena& scratch) const {
+    ttt_mlp_primal<Arch>(head, state, part, rows, z, out, scratch);
   }
   template <class Arch>
   void backward(const Head& head, const State& state, const Kept& kept, MiniBatchPart part,
-                const TttRows<const Scalar>& rows, MatrixView<const Scalar> d_out, const State& d_state,
-                const TttRows<Scalar>& d_rows, const TttHeadGradient<Scalar>& d_head, Arena& scratch) const {
-    ttt_mlp_backward<Arch>(head, state, kept, part, rows, d_out, d_state, d_rows, d_head, scratch);
+                const TttRows<const Scalar>& rows, const TttPreNorm<Scalar>& z, MatrixView<const Scalar> d_out,
+                const State& d_state, const TttRows<Scalar>& d_rows, const TttHeadGradient<Scalar>& d_head,
+                Arena& scratch) const {
+    ttt_mlp_backward<Arch>(head, state, kept.first(part.count), part, rows, z, d_out, d_state, d_rows, d_head, scratch);
   }
 
  private:
