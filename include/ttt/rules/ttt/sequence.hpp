@@ -123,9 +123,51 @@ void forward_sequence(Rule rule, TttForm form, const TttHead<Scalar>& head, Scal
   }
 }
 
+/// The parts between two checkpoints on the way back: their states, rows learned, and what a rule keeps of that.
+template <class Rule>
+class TttGroup {
+ public:
+  using Scalar = typename Rule::Scalar;
+
+  TttGroup(const Rule& rule, Index most, Arena& scratch)
+      : rule_(rule),
+        states_(scratch.allocate<typename Rule::State>(most)),
+        kept_(scratch.allocate<typename Rule::Kept>(most)),
+        first_rows_(scratch.allocate<Scalar>(row_size())) {
+    for (Index i = 0; i < most; ++i) {
+      if (i > 0) states_[i] = rule.state(scratch.allocate<Scalar>(rule.state_size()));
+      kept_[i] = rule.keep(scratch);
+    }
+  }
+
+  const typename Rule::State& state(Index i) const { return states_[i]; }
+  const typename Rule::Kept& kept(Index i) const { return kept_[i]; }
+
+  /// The first state has its weights in the checkpoint, which before all other parts has the open rows as well.
+  void start_from(Scalar* checkpoint, bool has_rows) {
+    states_[0] = rule_.state(checkpoint, first_rows_);
+    if (has_rows) std::copy_n(checkpoint + rule_.weight_size(), row_size(), first_rows_);
+  }
+  /// Learns part i again; unless it is the last, the next state begins with what it leads to.
+  template <class Arch>
+  void bring_back(Index i, const TttHead<Scalar>& head, MiniBatchPart part, const TttRows<const Scalar>& rows,
+                  MatrixView<const Scalar> z, bool last, Arena& scratch) const {
+    rule_.template learn_again<Arch>(head, states_[i], part, rows, z, kept_[i], scratch);
+    if (!last) rule_.template fold<Arch>(head, states_[i], rule_.mini_batch(), states_[i + 1], scratch);
+  }
+
+ private:
+  Index row_size() const { return rule_.state_size() - rule_.weight_size(); }
+
+  const Rule& rule_;
+  typename Rule::State* states_;
+  typename Rule::Kept* kept_;
+  Scalar* first_rows_;
+};
+
 /// Backward of `forward_sequence`, from the checkpoints it left. `d_state_data` goes from the gradient of the final
 /// state to that of the initial one; `d_rows` [T × D] are assigned, `d_head` accumulates. What lies between checkpoints
-/// is brought back once: the states of their parts, rows learned again, and what that leaves are held for the way back.
+/// is brought back once and held for the way back.
 template <class Arch, class Rule, class Scalar = typename Rule::Scalar>
 void backward_sequence(Rule rule, const TttHead<Scalar>& head, const PartList& parts, const TttRows<const Scalar>& rows,
                        MatrixView<const Scalar> d_out, TttCheckpoints<Scalar> checkpoints, Scalar* d_state_data,
@@ -133,34 +175,21 @@ void backward_sequence(Rule rule, const TttHead<Scalar>& head, const PartList& p
   const Arena::Frame frame(scratch);
   const auto d_state = rule.state(d_state_data);
   const TttPreNorm<Scalar> z = checkpoints.z(parts);
-  const Index most = std::min(checkpoints.interval, parts.size());
-  auto* states = scratch.allocate<typename Rule::State>(most);
-  auto* kept = scratch.allocate<typename Rule::Kept>(most);
-  auto* memory = scratch.allocate<Scalar*>(most);
-  for (Index i = 0; i < most; ++i) {
-    memory[i] = scratch.allocate<Scalar>(rule.state_size());
-    states[i] = rule.state(memory[i]);
-    kept[i] = rule.keep(scratch);
-  }
-  const auto rows_of = [&](Index i) { return rows.part(parts.row(i), parts[i].count); };
-  const auto z_of = [&](Index i) { return z.part(parts.row(i), parts[i].count); };
+  TttGroup<Rule> states(rule, std::min(checkpoints.interval, parts.size()), scratch);
+  const auto part_of = [&](const auto& all, Index i) { return all.part(parts.row(i), parts[i].count); };
 
   for (Index group = checkpoints.count(parts) - 1; group >= 0; --group) {
-    const Index first = group * checkpoints.interval, last = std::min(first + checkpoints.interval, parts.size());
-    // Before the first part the checkpoint also has the rows that were open already.
-    std::copy_n(checkpoints.at(group), group == 0 ? rule.state_size() : rule.weight_size(), memory[0]);
-    for (Index i = first; i < last; ++i) {
-      const Index place = i - first;
-      rule.template learn_again<Arch>(head, states[place], parts[i], rows_of(i), z_of(i).keys, kept[place], scratch);
-      if (i + 1 < last) rule.template fold<Arch>(head, states[place], rule.mini_batch(), states[place + 1], scratch);
-    }
-    for (Index i = last - 1; i >= first; --i) {
-      const MiniBatchPart part = parts[i];
+    const Index first = group * checkpoints.interval, last = std::min(first + checkpoints.interval, parts.size()) - 1;
+    states.start_from(checkpoints.at(group), group == 0);
+    for (Index i = first; i <= last; ++i)
+      states.template bring_back<Arch>(i - first, head, parts[i], part_of(rows, i), part_of(z, i).keys, i == last,
+                                       scratch);
+    for (Index i = last; i >= first; --i) {
       // A closed mini-batch's rows are constant zeros; the backward of a whole one leaves them so.
-      const bool ends = part.end() == rule.mini_batch();
+      const bool ends = parts[i].end() == rule.mini_batch();
       if (ends && (i + 1 == parts.size() || parts[i + 1].end() != rule.mini_batch())) d_state.close();
-      rule.template backward<Arch>(head, states[i - first], kept[i - first], part, rows_of(i), z_of(i),
-                                   d_out.rows(parts.row(i), part.count), d_state, d_rows.part(parts.row(i), part.count),
+      rule.template backward<Arch>(head, states.state(i - first), states.kept(i - first), parts[i], part_of(rows, i),
+                                   part_of(z, i), d_out.rows(parts.row(i), parts[i].count), d_state, part_of(d_rows, i),
                                    d_head, scratch);
     }
   }

@@ -19,13 +19,11 @@ struct TttLinearState {
   static Index size(Index head_width, Index mini_batch) {
     return weight_size(head_width) + mini_batch * (2 * head_width + 1);
   }
-  /// The state that lies at `data`.
-  static TttLinearState at(Scalar* data, Index head_width, Index mini_batch) {
-    Scalar* bias = data + head_width * head_width;
-    Scalar* keys = bias + head_width;
+  /// The state whose weights lie at `weights` and whose rows lie at `keys`, which may follow them or be elsewhere.
+  static TttLinearState at(Scalar* weights, Scalar* keys, Index head_width, Index mini_batch) {
     Scalar* gradients = keys + mini_batch * head_width;
-    return {{{data, head_width, head_width},
-             {bias, 1, head_width},
+    return {{{weights, head_width, head_width},
+             {weights + head_width * head_width, 1, head_width},
              {keys, mini_batch, head_width},
              {gradients, mini_batch, head_width}},
             {gradients + mini_batch * head_width, mini_batch}};

@@ -35,7 +35,8 @@ class TttLinear {
   Index mini_batch() const { return mini_batch_; }
   Index weight_size() const { return State::weight_size(head_width_); }
   Index state_size() const { return State::size(head_width_, mini_batch_); }
-  State state(Scalar* data) const { return State::at(data, head_width_, mini_batch_); }
+  State state(Scalar* data) const { return state(data, data + weight_size()); }
+  State state(Scalar* weights, Scalar* rows) const { return State::at(weights, rows, head_width_, mini_batch_); }
   /// Memory for what `learn_again` leaves for `backward`.
   Kept keep(Arena& scratch) const { return {scratch.matrix<Scalar>(mini_batch_, head_width_)}; }
 

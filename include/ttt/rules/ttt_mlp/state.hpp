@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <utility>
+
 #include "ttt/rules/ttt/head.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -20,23 +22,21 @@ struct TttMlpState {
   static Index size(Index head_width, Index hidden, Index mini_batch) {
     return weight_size(head_width, hidden) + mini_batch * (2 * head_width + 2 * hidden + 1);
   }
-  /// The state that lies at `data`.
-  static TttMlpState at(Scalar* data, Index head_width, Index hidden, Index mini_batch) {
-    const auto take = [&](Index rows, Index columns) {
-      const MatrixView<Scalar> view(data, rows, columns);
-      data += rows * columns;
-      return view;
+  /// The state whose weights lie at `weights` and whose rows lie at `keys`, which may follow them or be elsewhere.
+  static TttMlpState at(Scalar* weights, Scalar* keys, Index head_width, Index hidden, Index mini_batch) {
+    const auto take = [](Scalar*& data, Index rows, Index columns) {
+      return MatrixView<Scalar>(std::exchange(data, data + rows * columns), rows, columns);
     };
     TttMlpState state;
-    state.first.weight = take(head_width, hidden);
-    state.first.bias = take(1, hidden);
-    state.second.weight = take(hidden, head_width);
-    state.second.bias = take(1, head_width);
-    state.first.keys = take(mini_batch, head_width);
-    state.first.gradients = take(mini_batch, hidden);
-    state.second.keys = take(mini_batch, hidden);
-    state.second.gradients = take(mini_batch, head_width);
-    state.rates = {data, mini_batch};
+    state.first.weight = take(weights, head_width, hidden);
+    state.first.bias = take(weights, 1, hidden);
+    state.second.weight = take(weights, hidden, head_width);
+    state.second.bias = take(weights, 1, head_width);
+    state.first.keys = take(keys, mini_batch, head_width);
+    state.first.gradients = take(keys, mini_batch, hidden);
+    state.second.keys = take(keys, mini_batch, hidden);
+    state.second.gradients = take(keys, mini_batch, head_width);
+    state.rates = {keys, mini_batch};
     return state;
   }
   /// Zeros the rows of the mini-batch: none is open.

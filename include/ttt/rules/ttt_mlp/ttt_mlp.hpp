@@ -36,7 +36,10 @@ class TttMlp {
   Index hidden() const { return 4 * head_width_; }
   Index weight_size() const { return State::weight_size(head_width_, hidden()); }
   Index state_size() const { return State::size(head_width_, hidden(), mini_batch_); }
-  State state(Scalar* data) const { return State::at(data, head_width_, hidden(), mini_batch_); }
+  State state(Scalar* data) const { return state(data, data + weight_size()); }
+  State state(Scalar* weights, Scalar* rows) const {
+    return State::at(weights, rows, head_width_, hidden(), mini_batch_);
+  }
   /// Memory for what `learn_again` leaves for `backward`.
   Kept keep(Arena& scratch) const {
     const auto rows = [&] { return scratch.matrix<Scalar>(mini_batch_, hidden()); };
