@@ -178,6 +178,21 @@ TEMPLATE_TEST_CASE("a product into panels accumulates, has the bits of the plain
   }
 }
 
+TEMPLATE_TEST_CASE("a transpose has every element in its place, whatever the shape, and touches nothing else", "", float,
+                   double) {
+  for (const Index rows : {1, 2, 3, 4, 7, 8, 9, 13, 16, 23})
+    for (const Index columns : {1, 3, 4, 8, 11, 15, 64, 71, 140}) {
+      const Matrix<TestType> from(rows, columns, "from");
+      Matrix<TestType> to(columns, rows);
+      kernels::transpose(MatrixView<const TestType>(from.view()), to.view());
+      Index wrong = 0;
+      for (Index r = 0; r < rows; ++r)
+        for (Index c = 0; c < columns; ++c) wrong += to(c, r) != from(r, c);
+      CHECK(wrong == 0);
+      CHECK(to.gaps_untouched());
+    }
+}
+
 TEMPLATE_TEST_CASE("transposed and packed panels hold their matrix and zero padding, over stale memory too", "", float,
                    double) {
   for (const auto& [inner, columns] : {std::pair<Index, Index>{1, 1}, {5, 9}, {16, 32}, {33, 17}, {70, 41}}) {

@@ -146,24 +146,6 @@ TTT_INLINE Pack<Scalar, Arch> in_register(Pack<Scalar, Arch> a) {
   return a;
 }
 
-/// Writes the transpose of a square as wide as a pack; the rows are `from_row` and `to_row` scalars apart.
-template <class Scalar, class Arch>
-TTT_INLINE void transpose_square(const Scalar* from, Index from_row, Scalar* to, Index to_row) {
-  using P = Pack<Scalar, Arch>;
-  constexpr Index size = P::size;
-  P rows[size], mixed[size];
-  TTT_UNROLL for (Index i = 0; i < size; ++i) rows[i] = P::load(from + i * from_row);
-  if constexpr (size > 1)
-    TTT_UNROLL for (Index distance = 1; distance < size; distance *= 2) {
-      TTT_UNROLL for (Index i = 0; i < size / 2; ++i) {
-        mixed[2 * i] = xsimd::zip_lo(rows[i].value, rows[i + size / 2].value);
-        mixed[2 * i + 1] = xsimd::zip_hi(rows[i].value, rows[i + size / 2].value);
-      }
-      TTT_UNROLL for (Index i = 0; i < size; ++i) rows[i] = mixed[i];
-    }
-  TTT_UNROLL for (Index i = 0; i < size; ++i) rows[i].store(to + i * to_row);
-}
-
 /// Asks for the cache line at `from` (any address, even an invalid one), as far as the second-level cache.
 TTT_INLINE void prefetch([[maybe_unused]] const void* from) {
 #if defined(__GNUC__)

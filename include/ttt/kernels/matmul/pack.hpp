@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "ttt/core/tensor.hpp"
-#include "ttt/kernels/simd.hpp"
+#include "ttt/kernels/simd/squares.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -16,17 +16,21 @@ namespace kernels {
 /// Writes Bᵀ [N × K] of a view B [K × N] into `to`.
 template <class Scalar>
 void transpose(MatrixView<const Scalar> from, MatrixView<std::type_identity_t<Scalar>> to) {
-  constexpr Index size = simd::Pack<Scalar, simd::Short>::size, block = 64;
+  constexpr Index small = simd::Pack<Scalar, simd::Short>::size, block = 64;
   for (Index first = 0; first < from.columns(); first += block) {
     const Index last = std::min(first + block, from.columns());
     Index k = 0;
-    for (; k + size <= from.rows(); k += size) {
-      Index n = first;
-      for (; n + size <= last; n += size)
-        simd::transpose_square<Scalar, simd::Short>(&from(k, n), from.stride(), &to(n, k), to.stride());
-      for (; n < last; ++n)
-        for (Index i = k; i < k + size; ++i) to(n, i) = from(i, n);
-    }
+    // Rows [k, k + size) in squares, as long as there are so many.
+    const auto rows_of_squares = [&](Index size, auto&& square) TTT_INLINE_LAMBDA {
+      for (; k + size <= from.rows(); k += size) {
+        Index n = first;
+        for (; n + size <= last; n += size) square(&from(k, n), from.stride(), &to(n, k), to.stride());
+        for (; n < last; ++n)
+          for (Index i = k; i < k + size; ++i) to(n, i) = from(i, n);
+      }
+    };
+    if constexpr (simd::transposes_eight<Scalar>) rows_of_squares(8, simd::transpose_eight<Scalar>);
+    rows_of_squares(small, simd::transpose_square<Scalar>);
     for (; k < from.rows(); ++k)
       for (Index n = first; n < last; ++n) to(n, k) = from(k, n);
   }
@@ -62,7 +66,8 @@ void pack_panels(MatrixView<const Scalar> from, PanelView<std::type_identity_t<S
       const Index columns = std::min(width, from.columns() - p * width);
       Scalar* row = to.panel(p) + k * width;
       if (columns == width)
-        std::memcpy(row, from.row(k) + p * width, width * sizeof(Scalar));  // inline, which a copy that may overlap is not
+        std::memcpy(row, from.row(k) + p * width,
+                    width * sizeof(Scalar));  // inline, which a copy that may overlap is not
       else
         std::fill_n(std::copy_n(from.row(k) + p * width, columns, row), width - columns, Scalar(0));
     }
