@@ -18,12 +18,12 @@ class FusedPrimal : public rules::TttLinear<Scalar, D, K> {
 
   template <class Arch>
   void primal(const rules::TttHead<Scalar>& head, const typename Rule::State& state, rules::MiniBatchPart part,
-              const rules::TttRows<const Scalar>& rows, const rules::TttPreNorm<Scalar>& kept, MatrixView<Scalar> out,
-              Arena& scratch) const {
+              const rules::TttRows<const Scalar>& rows, const rules::TttPreNorm<Scalar>& of_part,
+              MatrixView<Scalar> out, Arena& scratch) const {
     const Arena::Frame frame(scratch);
     const auto sum = scratch.template zeros<Scalar>(D, D), bias = scratch.template zeros<Scalar>(1, D);
-    const auto z = kept.queries;
-    rules::ttt_linear_learn<Arch>(head, state, part, rows, kept.keys);
+    const auto z = of_part.queries;
+    rules::ttt_linear_learn<Arch>(head, state, part, rows, of_part.keys);
     rules::fast_apply_start<Arch>(state.map, rows.queries, z);
     for (Index r = 0; r < part.end(); ++r) {
       const Index i = r - part.first;

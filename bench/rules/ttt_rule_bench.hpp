@@ -33,7 +33,7 @@ void rule_sequence(benchmark::State& bench, Flops flops, rules::TttForm form = r
   const bool backward = bench.range(3) != 0;
   const Rule rule(width, mini_batch);
   const rules::PartList parts(0, tokens, mini_batch);
-  rules::TttCheckpoints<Scalar> checkpoints{nullptr, 4, rule.state_size(), rule.weight_size(), rule.kept_width()};
+  rules::TttCheckpoints<Scalar> checkpoints{nullptr, 4, rule.state_size(), rule.weight_size(), rule.z_width()};
   Buffer<Scalar> start(rule.state_size()), state(rule.state_size()), d_state(rule.state_size());
   Buffer<Scalar> x(4 * tokens * width), y(4 * tokens * width), rates(tokens), d_rates(tokens), factors(mini_batch);
   Buffer<Scalar> d_factors(mini_batch), norm(2 * width), d_norm(2 * width), held(checkpoints.size(parts));

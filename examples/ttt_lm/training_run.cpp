@@ -143,7 +143,7 @@ void check_run(const RunSettings& settings, Index context) {
     ttt::ModelConfig config = settings.model;
     config.depth = depth;
     const Model model = make_model(config);
-    constexpr double copies = 4;  // weights, their gradients and two moments
+    constexpr double copies = 4;  // weights, their gradients and two moments (what shares of a batch add is tens of MB)
     return copies * sizeof(float) * static_cast<double>(parameter_count(model)) +
            static_cast<double>(settings.trainer.batch) *
                static_cast<double>(model.record_bytes(context) + model.state_bytes(context));
@@ -200,8 +200,9 @@ double TrainingRun::progress() const {
 
 double TrainingRun::seconds_left() const {
   if (settings_.steps == 0) return settings_.seconds - seconds_;
-  return steps_done() > 0 ? seconds_ / static_cast<double>(steps_done()) * static_cast<double>(settings_.steps - steps_done())
-                          : 0;
+  return steps_done() > 0
+             ? seconds_ / static_cast<double>(steps_done()) * static_cast<double>(settings_.steps - steps_done())
+             : 0;
 }
 
 std::int64_t TrainingRun::steps_done() const { return trainer_->step(); }
@@ -241,7 +242,8 @@ bool run_to_end(TrainingRun& run, const RunRhythm& rhythm, Terminal& terminal, c
       const auto evaluation = evaluate_windows(run.model(), run.parameters(), run.corpus(), windows,
                                                run.settings().trainer.batch, run.context(), terminal, label);
       if (observer.validated)
-        observer.validated({run.steps_done(), run.tokens_done(), run.seconds(), loss_sum / loss_count, evaluation.nats()});
+        observer.validated(
+            {run.steps_done(), run.tokens_done(), run.seconds(), loss_sum / loss_count, evaluation.nats()});
       loss_sum = loss_count = 0;
     }
     const bool minute_over = rhythm.save_every == 0 && run.seconds() - last_saved >= 60;

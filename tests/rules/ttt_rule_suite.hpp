@@ -116,42 +116,60 @@ void zero_rate_is_static(Index head_width, Index mini_batch) {
   CHECK(bench.template read<simd::Native>(rules::TttForm::dual, {2 * mini_batch}).second == bench.state);
 }
 
-/// Same bits of every gradient with fast weights kept of every part, of every third, and only of the first.
-template <class Rule>
-void checkpoints_change_nothing(Index head_width, Index mini_batch) {
-  using Scalar = typename Rule::Scalar;
-  const Index tokens = 4 * mini_batch + 2;
-  const Bench<Rule> bench(head_width, mini_batch, tokens);
-  const rules::PartList parts(0, tokens, mini_batch);
-  const auto d_out = testing::random_matrix<Scalar>(tokens, head_width, 9);
-  std::vector<std::vector<Scalar>> results;
-  for (const Index interval : {1, 3, 100}) {
-    const auto size = [](Index count) { return static_cast<std::size_t>(count); };
-    rules::TttCheckpoints<Scalar> checkpoints{nullptr, interval, bench.rule.state_size(), bench.rule.weight_size(),
-                                              bench.rule.kept_width()};
-    std::vector<Scalar> memory(size(checkpoints.size(parts))), state = bench.state, out(size(tokens * head_width));
-    checkpoints.data = memory.data();
-    Arena scratch;
-    rules::forward_sequence<simd::Native>(bench.rule, rules::TttForm::dual, bench.head(), state.data(), parts,
-                                          bench.rows(), {out.data(), tokens, head_width}, checkpoints,
-                                          static_cast<const Scalar*>(nullptr), nullptr, scratch);
-    std::vector<Scalar> gradient(size(bench.rule.state_size() + (3 * tokens + 2) * head_width + tokens + mini_batch));
-    Scalar* place = gradient.data() + bench.rule.state_size();
+/// All gradients of the tokens from `phase` on, twice from one forward, which read `state` before; and whether the
+/// backward left what the forward kept as it was.
+template <class Rule, class Scalar = typename Rule::Scalar>
+std::array<std::vector<Scalar>, 2> gradients(const Bench<Rule>& bench, std::vector<Scalar> state, Index phase,
+                                             Index tokens, Index interval) {
+  const auto size = [](Index count) { return static_cast<std::size_t>(count); };
+  const Rule& rule = bench.rule;
+  const Index width = rule.head_width(), mini_batch = rule.mini_batch();
+  const rules::PartList parts(phase, tokens, mini_batch);
+  const auto rows = bench.rows().part(phase, tokens);
+  const auto d_out = testing::random_matrix<Scalar>(tokens, width, 9);
+  rules::TttCheckpoints<Scalar> checkpoints{nullptr, interval, rule.state_size(), rule.weight_size(), rule.z_width()};
+  std::vector<Scalar> memory(size(checkpoints.size(parts))), out(size(tokens * width));
+  checkpoints.data = memory.data();
+  Arena scratch;
+  rules::forward_sequence<simd::Native>(rule, rules::TttForm::dual, bench.head(), state.data(), parts, rows,
+                                        {out.data(), tokens, width}, checkpoints, static_cast<const Scalar*>(nullptr),
+                                        nullptr, scratch);
+  const std::vector<Scalar> left = memory;
+  std::array<std::vector<Scalar>, 2> results;
+  for (auto& gradient : results) {
+    gradient.resize(size(rule.state_size() + (3 * tokens + 2) * width + tokens + mini_batch));
+    Scalar* place = gradient.data() + rule.state_size();
     const auto take = [&](Index count) { return std::exchange(place, place + count); };
-    const auto matrix = [&] { return MatrixView<Scalar>(take(tokens * head_width), tokens, head_width); };
+    const auto matrix = [&] { return MatrixView<Scalar>(take(tokens * width), tokens, width); };
     rules::TttRows<Scalar> d_rows;
     d_rows.queries = matrix();
     d_rows.keys = matrix();
     d_rows.values = matrix();
     d_rows.rates = {take(tokens), tokens};
-    const rules::InnerNormGradient<Scalar> d_norm{take(head_width), take(head_width)};
-    rules::backward_sequence<simd::Native>(bench.rule, bench.head(), parts, bench.rows(), d_out.view(), checkpoints,
-                                           gradient.data(), d_rows, {d_norm, {take(mini_batch), mini_batch}}, scratch);
-    results.push_back(gradient);
+    const rules::InnerNormGradient<Scalar> d_norm{take(width), take(width)};
+    rules::backward_sequence<simd::Native>(rule, bench.head(), parts, rows, d_out.view(), checkpoints, gradient.data(),
+                                           d_rows, {d_norm, {take(mini_batch), mini_batch}}, scratch);
   }
-  CHECK(results[0] == results[1]);
-  CHECK(results[0] == results[2]);
-  CHECK(std::any_of(results[0].begin(), results[0].end(), [](Scalar value) { return value != 0; }));
+  CHECK(memory == left);
+  return results;
+}
+
+/// Same bits of every gradient with fast weights kept of every part, of every third, and only of the first, when the
+/// first mini-batch is read from its start or is open already; and of a second backward.
+template <class Rule>
+void checkpoints_change_nothing(Index head_width, Index mini_batch) {
+  using Scalar = typename Rule::Scalar;
+  const Index tokens = 4 * mini_batch + 2;
+  const Bench<Rule> bench(head_width, mini_batch, tokens);
+  for (const Index phase : {Index{0}, std::min<Index>(3, mini_batch - 1)}) {
+    const auto state = bench.template read<simd::Native>(rules::TttForm::dual, {phase}).second;
+    std::vector<std::vector<Scalar>> results;
+    for (const Index interval : {1, 3, 100})
+      for (auto& result : gradients(bench, state, phase, tokens - phase, interval))
+        results.push_back(std::move(result));
+    for (const auto& result : results) CHECK(result == results[0]);
+    CHECK(std::any_of(results[0].begin(), results[0].end(), [](Scalar value) { return value != 0; }));
+  }
 }
 
 }  // namespace ttt::rule_suite

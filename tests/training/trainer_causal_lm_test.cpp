@@ -36,10 +36,10 @@ Model make_model() {
   return Model(config, {TttLinear<float>(layer), TttLinear<float>(layer)});
 }
 
-Corpus make_corpus() {
+Corpus make_corpus(Index context = 17) {
   std::string text;
   for (int i = 0; i < 100; ++i) text += "a line of text, number " + std::to_string(i * i) + "\n";
-  return Corpus::from_documents({{"a", text}, {"b", text.substr(500, 900)}}, 17);
+  return Corpus::from_documents({{"a", text}, {"b", text.substr(500, 900)}}, context);
 }
 
 TrainerConfig make_config(Index carry_windows) {
@@ -85,6 +85,23 @@ TEST_CASE("A resumed run of a TTT model gives the bits of the run that was never
     train(resumed, 3, context);
     check_same_bits(resumed, whole);
   }
+}
+
+TEST_CASE(
+    "Batches of several shares give the same bits on any number of threads, carried states and frozen weights too") {
+  const Corpus corpus = make_corpus(128);
+  TrainerConfig config = make_config(GENERATE(1, 3));
+  config.batch = 8;
+  config.groups = {{"*.layers.0.*", 1, {}, true}};
+  const auto trained = [&](Index workers) {
+    ThreadPool pool(workers);
+    Context context(pool);
+    Trainer<Model> trainer(make_model(), corpus, config);
+    train(trainer, 3, context);
+    return trainer;
+  };
+  const Trainer<Model> serial = trained(1);
+  for (const Index workers : {2, 3}) check_same_bits(trained(workers), serial);
 }
 
 TEST_CASE("A TTT model learns, also with carried states, and its validation loss falls") {

@@ -22,6 +22,7 @@ enum class KernelId : int {
   panel_matmul,
   bfloat16_matmul,
   matmul_to_panels,
+  transpose,
   matmul_pairs,
   pair_panels,
   layer_norm,

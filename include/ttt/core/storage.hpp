@@ -110,7 +110,7 @@ class Arena {
   MatrixView<Scalar> matrix(Index rows, Index columns) {
     return {allocate<Scalar>(rows * columns), rows, columns};
   }
-  /// The same, each row aligned, for columns that fill no cache lines: `rows * aligned_size(columns)` scalars.
+  /// The same, each row aligned: where columns do not fill whole units, a gap follows each row.
   template <class Scalar>
   MatrixView<Scalar> aligned_rows(Index rows, Index columns) {
     const Index stride = aligned_size<Scalar>(columns);

@@ -37,6 +37,7 @@ class KernelTableBuilder {
     add<Scalar, KernelId::panel_matmul, kernels::panel_matmul<Arch, Scalar>>();
     add<Scalar, KernelId::bfloat16_matmul, kernels::bfloat16_matmul<Arch>>();
     add<Scalar, KernelId::matmul_to_panels, &kernels::matmul_to_panels<Arch, Scalar>>();
+    add<Scalar, KernelId::transpose, &kernels::transpose<Scalar>>();
     add<Scalar, KernelId::matmul_pairs, &kernels::matmul_pairs<Arch>>();
     add<Scalar, KernelId::pair_panels, &kernels::pair_panels<Arch>>();
     add<Scalar, KernelId::layer_norm, &kernels::layer_norm<Arch, Scalar>>();

@@ -9,6 +9,7 @@
 #include "ttt/kernels/matmul_bfloat16.hpp"
 #include "ttt/nn/linear/large_products.hpp"
 #include "ttt/nn/linear/weight_sums.hpp"
+#include "ttt/nn/row_pieces.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -135,9 +136,11 @@ void linear_backward(const Tensor<Scalar>& weight, MatrixView<const std::type_id
                      MatrixView<const std::type_identity_t<Scalar>> d_y, MatrixView<std::type_identity_t<Scalar>> d_x,
                      Tensor<Scalar>& d_weight, Context& context, kernels::Output output = kernels::Output::assign) {
   if (!d_x.empty()) detail::input_gradient<Scalar>(weight, {}, d_y, d_x, output, context);
-  WeightSums<Scalar> sums(context);
-  sums.add(x, d_y, d_weight);
-  sums.add_up();
+  in_rounds(x.rows(), context, [&](Index first, Index count) {
+    WeightSums<Scalar> sums(context);
+    sums.add(x.rows(first, count), d_y.rows(first, count), d_weight);
+    sums.add_up();
+  });
 }
 
 /// `linear_backward` for rows that come in rounds and pieces (see row_pieces.hpp): the weight is transposed once, into

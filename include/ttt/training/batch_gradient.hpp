@@ -2,8 +2,10 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -42,77 +44,97 @@ class SegmentsFrom final : public StatisticsSink {
 
 /// Loss and gradient of a batch of sequences, which falls into shares of whole sequences. Each share goes through the
 /// model, forward and backward, on one worker, which waits for no other before the gradients of all shares are added
-/// up, in their order.
+/// up, in their order; where that would leave workers without a share, all of them split the rows of one share after
+/// another.
 ///
 /// Into how many shares a batch falls depends on its size and the model alone, so that the bits of the gradient are
-/// those of any number of threads. A batch of few tokens is one share, and so is one for a model so large that a
-/// gradient for each share would be too much memory; workers then split the rows of every step.
+/// those of any number of threads. Few tokens are one share, and so is a batch for a model whose gradients would take
+/// too much memory more than once.
 template <TrainableLanguageModel Model>
 class BatchGradient {
  public:
   using Scalar = typename Model::Scalar;
   using State = typename Model::State;
   using Parameters = typename Model::Parameters;
+  using Store = ParameterStore<Parameters>;
 
   /// For batches of `sequences` with `tokens` each; gradients of what `rules` freeze are not wanted.
   BatchGradient(const Model& model, Index sequences, Index tokens, std::span<const GroupRule> rules) {
-    ParameterStore<Parameters> gradient(model.make_parameters());
-    const bool small = gradient.arena().size() <= largest_model;
-    const Index shares = small ? std::min({most_shares, sequences, sequences * tokens / fewest_tokens}) : 1;
-    for (Index share = 1; share < shares; ++share) {
-      gradients_.push_back(gradient);
-      unbind_frozen<Parameters>(gradients_.back().views(), rules);
-    }
-    records_.resize(gradients_.size() + 1);
+    const Parameters shapes = model.make_parameters();
+    const Index room = 1 + most_scalars / std::max<Index>(1, storage_size(shapes));
+    const Index shares =
+        std::max<Index>(1, std::min({most_shares, room, sequences, sequences * tokens / fewest_tokens}));
+    for (Index share = 1; share < shares; ++share)
+      unbind_frozen<Parameters>(gradients_.emplace_back(shapes).views(), rules);
+    records_.resize(static_cast<std::size_t>(shares));
     losses_.resize(records_.size());
   }
+  BatchGradient(const BatchGradient&) = delete;  // a copied store would bind what is frozen
+  BatchGradient& operator=(const BatchGradient&) = delete;
+  BatchGradient(BatchGradient&&) noexcept = default;
+  BatchGradient& operator=(BatchGradient&&) noexcept = default;
 
-  Index shares() const { return static_cast<Index>(records_.size()); }
+  Index shares() const { return static_cast<Index>(losses_.size()); }
 
-  /// Adds the gradient of `scale · Σ losses` to `gradients`: ids, targets and segments as loss_and_backward takes them,
-  /// but that every segment has a State of its own. Its memory is reused by the next call.
+  /// Adds the gradient of `scale · Σ losses` to `gradients`, where what is frozen is unbound: ids, targets and segments
+  /// as loss_and_backward takes them, but that every segment has a State of its own. After an Error, which counts rows
+  /// from the first of a share, gradients and States are of no use. Memory is reused by the next call.
   Loss add(const Model& model, const Parameters& parameters, std::span<const std::int64_t> ids,
            std::span<const std::int64_t> targets, std::span<const Segment<State>> segments, double scale,
-           ParameterStore<Parameters>& gradients, Context& context) {
-    const auto work = [&](Index index, Context& own) {
-      const auto share = static_cast<std::size_t>(index);
-      const std::size_t first = share * segments.size() / records_.size();
-      const auto part = segments.subspan(first, (share + 1) * segments.size() / records_.size() - first);
+           Store& gradients, Context& context) {
+    check_rows(ids, targets, total_rows(segments));
+    const auto begin_of = [&](Index share) {
+      return static_cast<std::size_t>(share) * segments.size() / losses_.size();
+    };
+    const auto work = [&](Index share, typename Model::Record& record, Context& own) {
+      Store& sum = share == 0 ? gradients : gradients_[static_cast<std::size_t>(share - 1)];
+      if (share > 0) sum.arena().clear();
+      const std::size_t first = begin_of(share);
+      const auto part = segments.subspan(first, begin_of(share + 1) - first);
       const auto row = static_cast<std::size_t>(total_rows(segments.first(first)));
       const auto rows = static_cast<std::size_t>(total_rows(part));
-      ParameterStore<Parameters>& sum = index == 0 ? gradients : gradients_[share - 1];
-      if (index > 0) sum.arena().clear();
       const detail::SegmentsFrom statistics(own, static_cast<Index>(first));
-      losses_[share] = model.loss_and_backward(parameters, ids.subspan(row, rows), targets.subspan(row, rows), part,
-                                               scale, sum.views(), std::span<State* const>(), records_[share], own);
+      losses_[static_cast<std::size_t>(share)] =
+          model.loss_and_backward(parameters, ids.subspan(row, rows), targets.subspan(row, rows), part, scale,
+                                  sum.views(), std::span<State* const>(), record, own);
     };
-    if (keeps_busy(context))
+    if (one_worker_each(total_rows(segments), context))
       context.parallel(shares(), [&](Index share, Arena& arena) {
         Context own = context.alone(arena);
-        work(share, own);
+        work(share, records_[static_cast<std::size_t>(share)], own);
       });
     else
-      for (Index share = 0; share < shares(); ++share) work(share, context);
+      for (Index share = 0; share < shares(); ++share) work(share, records_[0], context);
     add_up(gradients.arena(), context);
     return total();
   }
 
  private:
-  static constexpr Index most_shares = 8;
-  static constexpr Index fewest_tokens = 1024;            // of a share: adding up its gradient costs what ten tokens do
-  static constexpr Index largest_model = Index{1} << 22;  // in scalars; beyond, workers seldom wait for one another
+  static constexpr Index most_shares = 16;
+  static constexpr Index fewest_tokens = 512;            // of a share: adding up its gradient costs what ten tokens do
+  static constexpr Index most_scalars = Index{1} << 24;  // of the gradients of all shares
 
-  /// Whether shares keep all workers busy nearly all the time, and the context has nothing that serves one thread only.
-  bool keeps_busy(const Context& context) const {
-    const Index workers = context.workers(), rounds = (shares() + workers - 1) / workers;
-    return workers > 1 && 8 * shares() >= 7 * rounds * workers && !context.statistics && !context.large_products;
+  static void check_rows(std::span<const std::int64_t> ids, std::span<const std::int64_t> targets, Index rows) {
+    for (const auto& [name, size] : {std::pair("token ids", ids.size()), std::pair("targets", targets.size())})
+      if (static_cast<Index>(size) != rows)
+        throw_unexpected(name, std::to_string(rows) + " (the rows of all segments)", std::to_string(size));
+  }
+
+  /// Whether a worker for each share keeps them busier than all of them on the rows of one; not where the context has
+  /// what serves one thread only.
+  bool one_worker_each(Index rows, const Context& context) const {
+    constexpr double rows_worth_a_worker = 128, waiting = 0.875;
+    const auto workers = static_cast<double>(context.workers()), count = static_cast<double>(shares());
+    const double busy = count / (std::ceil(count / workers) * workers);
+    const double split = std::min(1.0, static_cast<double>(rows) / count / (rows_worth_a_worker * workers));
+    return workers > 1 && busy >= waiting * split && !context.statistics && !context.large_products;
   }
 
   void add_up(Buffer<Scalar>& sum, Context& context) const {
     constexpr Index grain = 16384;
     if (gradients_.empty()) return;
     context.parallel_ranges(sum.size(), grain, [&](Index first, Index count, Arena&) {
-      for (const auto& share : gradients_)
+      for (const Store& share : gradients_)
         for (Index i = first; i < first + count; ++i) sum[i] += share.arena()[i];
     });
   }
@@ -126,7 +148,7 @@ class BatchGradient {
     return loss;
   }
 
-  std::vector<ParameterStore<Parameters>> gradients_;  // of every share but the first, which has the caller's
+  std::vector<Store> gradients_;  // of every share but the first, which has the caller's
   std::vector<typename Model::Record> records_;
   std::vector<Loss> losses_;
 };

@@ -29,7 +29,7 @@ void transpose(MatrixView<const Scalar> from, MatrixView<std::type_identity_t<Sc
           for (Index i = k; i < k + size; ++i) to(n, i) = from(i, n);
       }
     };
-    if constexpr (simd::transposes_eight<Scalar>) rows_of_squares(8, simd::transpose_eight<Scalar>);
+    if constexpr (simd::transposes_eight<Scalar>) rows_of_squares(8, simd::transpose_eight);
     rows_of_squares(small, simd::transpose_square<Scalar>);
     for (; k < from.rows(); ++k)
       for (Index n = first; n < last; ++n) to(n, k) = from(k, n);
@@ -65,9 +65,8 @@ void pack_panels(MatrixView<const Scalar> from, PanelView<std::type_identity_t<S
     for (Index p = first; p < last; ++p) {
       const Index columns = std::min(width, from.columns() - p * width);
       Scalar* row = to.panel(p) + k * width;
-      if (columns == width)
-        std::memcpy(row, from.row(k) + p * width,
-                    width * sizeof(Scalar));  // inline, which a copy that may overlap is not
+      if (columns == width)  // memcpy is inline, which a copy that may overlap is not
+        std::memcpy(row, from.row(k) + p * width, width * sizeof(Scalar));
       else
         std::fill_n(std::copy_n(from.row(k) + p * width, columns, row), width - columns, Scalar(0));
     }

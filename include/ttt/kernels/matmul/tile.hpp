@@ -108,16 +108,14 @@ TTT_INLINE void tile_of_rows(const Left<Scalar>& a, Slice<Scalar> b, Scalar* c, 
 }
 
 /// The same where the output is narrower than the tile: through a buffer.
-template <class P, int Rows, int Packs, class Arch, class Scalar>
+template <class P, int Rows, int Packs, class Scalar>
 void edge_tile(const Left<Scalar>& a, Slice<Scalar> b, Index columns, Scalar* c, Index c_row, Output output) {
   constexpr Index width = Packs * P::size;
-  alignas(alignment) Scalar whole[Rows * width] = {};
+  Scalar whole[Rows * width] = {};
   const MatrixView<Scalar> buffer(whole, a.rows, columns, width), target(c, a.rows, columns, c_row);
   if (output == Output::accumulate) copy(target, buffer);
   tile_of_rows<P, Rows, Packs>(a, b, whole, width, output);
-  for (Index r = 0; r < a.rows; ++r)
-    simd::for_each_pack<Scalar, Arch>(
-        columns, [&]<class Q>(Q, Index n) TTT_INLINE_LAMBDA { Q::load(buffer.row(r) + n).store(target.row(r) + n); });
+  copy(buffer, target);
 }
 
 /// Rows of the next tile when `rows` are left: whole tiles, the last two of equal height, because a low tile is no
@@ -140,7 +138,7 @@ void strip(const Left<Scalar>& a, Slice<Scalar> b, Index columns, Scalar* c, Ind
     if (columns == Packs * P::size)
       tile_of_rows<P, most, Packs>(part, b, c + r * c_row, c_row, output);
     else
-      edge_tile<P, most, Packs, Arch>(part, b, columns, c + r * c_row, c_row, output);
+      edge_tile<P, most, Packs>(part, b, columns, c + r * c_row, c_row, output);
   }
 }
 

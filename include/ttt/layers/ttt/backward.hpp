@@ -192,9 +192,11 @@ void TttLayer<Rule, Arch>::backward_projections(const Parameters& parameters, co
   if (!shared) return;
   const auto d_shared = scratch.matrix<Scalar>(d_x.rows(), width());
   backward_convolutions(parameters, record, d_all, d_shared, gradients, d_states, context);
-  nn::WeightSums<Scalar> sums(context);
-  query.weight(record.activations.x, d_shared, sums);
-  sums.add_up();
+  nn::in_rounds(d_x.rows(), context, [&](Index first, Index count) {
+    nn::WeightSums<Scalar> sums(context);
+    query.weight(record.activations.x.rows(first, count), d_shared.rows(first, count), sums);
+    sums.add_up();
+  });
   query.input(d_shared, d_x, context, Output::accumulate);
 }
 

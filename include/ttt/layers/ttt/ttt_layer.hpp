@@ -79,7 +79,7 @@ class TttLayer {
     return config_.base_learning_rate.value_or(Rule::base_learning_rate) / static_cast<double>(rule_.head_width());
   }
   rules::TttCheckpoints<Scalar> checkpoints(Scalar* data) const {
-    return {data, config_.checkpoint_interval, rule_.state_size(), rule_.weight_size(), rule_.kept_width()};
+    return {data, config_.checkpoint_interval, rule_.state_size(), rule_.weight_size(), rule_.z_width()};
   }
   rules::PartList parts(const TttSegment& segment) const {
     return {segment.phase(rule_.mini_batch()), segment.length, rule_.mini_batch()};

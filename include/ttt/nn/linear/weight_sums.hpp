@@ -16,7 +16,7 @@ namespace nn {
 
 /// The products dW += d_yᵀ · x of several linear maps, shared out together: the more tasks at once, the less workers
 /// wait for one another, and an x that several maps read is transposed once. What is added must stay until `add_up`,
-/// which does the work.
+/// which does the work in scratch of the size of all factors: rows come in rounds.
 template <class Scalar>
 class WeightSums {
  public:
@@ -28,26 +28,27 @@ class WeightSums {
     if (d_weight.empty()) return;
     const PanelView<Scalar> gradient = d_weight.panels();
     if (detail::hand_over_gradient<Scalar>(x, d_y, gradient, context_)) return;
-    TTT_ASSERT(count_ < most, "more linear maps than one round has room for");
-    sums_[count_++] = {input_of(x), d_y, gradient, {}};
+    TTT_ASSERT(sum_count_ < most, "more linear maps than one round has room for");
+    sums_[sum_count_++] = {input_of(x), d_y, gradient, {}};
   }
 
   void add_up() {
     const Arena::Frame frame(context_.scratch());
     const Index elements = allocate_factors(), products = multiply_adds(), workers = context_.workers();
     share_out(
-        count_ + inputs_count_, elements,
+        sum_count_ + input_count_, elements,
         [&](std::size_t i) {
-          const Index length = i < count_ ? sums_[i].packed.count() : inputs_[i - count_].transposed.rows();
+          const Index length = i < sum_count_ ? sums_[i].packed.count() : inputs_[i - sum_count_].transposed.rows();
           return Range{length, (length + workers - 1) / workers};
         },
         [&](std::size_t i, Index first, Index count) {
-          if (i < count_) return kernels::pack_panels(sums_[i].d_y, sums_[i].packed, first, count);
-          const Input& input = inputs_[i - count_];
-          kernels::transpose(input.x.columns(first, count), input.transposed.rows(first, count));
+          if (i < sum_count_) return kernels::pack_panels(sums_[i].d_y, sums_[i].packed, first, count);
+          const Input& input = inputs_[i - sum_count_];
+          context_.call<KernelId::transpose, Scalar, &kernels::transpose<Scalar>>(input.x.columns(first, count),
+                                                                                  input.transposed.rows(first, count));
         });
     share_out(
-        count_, products,
+        sum_count_, products,
         [&](std::size_t i) {
           return Range{sums_[i].gradient.rows(), rows_per_task};
         },
@@ -56,7 +57,7 @@ class WeightSums {
           context_.call<KernelId::matmul_to_panels, Scalar, &kernels::matmul_to_panels<simd::Native, Scalar>>(
               inputs_[sum.input].transposed, sum.packed, sum.gradient, first, count);
         });
-    count_ = inputs_count_ = 0;
+    sum_count_ = input_count_ = 0;
   }
 
  private:
@@ -79,23 +80,23 @@ class WeightSums {
 
   /// Index of x among the inputs, which it joins unless another map reads it too.
   std::size_t input_of(MatrixView<const Scalar> x) {
-    for (std::size_t i = 0; i < inputs_count_; ++i)
+    for (std::size_t i = 0; i < input_count_; ++i)
       if (const auto& other = inputs_[i].x; other.data() == x.data() && other.rows() == x.rows() &&
                                             other.columns() == x.columns() && other.stride() == x.stride())
         return i;
-    inputs_[inputs_count_] = {x, {}};
-    return inputs_count_++;
+    inputs_[input_count_] = {x, {}};
+    return input_count_++;
   }
 
   /// Scratch for xᵀ and for d_y in panels; returns the elements of all.
   Index allocate_factors() {
     Arena& scratch = context_.scratch();
     Index elements = 0;
-    for (Input& input : std::span(inputs_.data(), inputs_count_)) {
+    for (Input& input : std::span(inputs_.data(), input_count_)) {
       input.transposed = scratch.matrix<Scalar>(input.x.columns(), input.x.rows());
       elements += input.x.columns() * input.x.rows();
     }
-    for (Sum& sum : std::span(sums_.data(), count_)) {
+    for (Sum& sum : std::span(sums_.data(), sum_count_)) {
       const Index rows = sum.d_y.rows(), out = sum.d_y.columns();
       sum.packed = {scratch.allocate<Scalar>(PanelView<Scalar>::storage_size(rows, out)), rows, out};
       elements += rows * out;
@@ -105,7 +106,7 @@ class WeightSums {
 
   Index multiply_adds() const {
     Index sum = 0;
-    for (const Sum& each : std::span(sums_.data(), count_))
+    for (const Sum& each : std::span(sums_.data(), sum_count_))
       sum += each.d_y.rows() * each.gradient.rows() * each.gradient.columns();
     return sum;
   }
@@ -127,7 +128,7 @@ class WeightSums {
   Context& context_;
   std::array<Sum, most> sums_;
   std::array<Input, most> inputs_;
-  std::size_t count_ = 0, inputs_count_ = 0;
+  std::size_t sum_count_ = 0, input_count_ = 0;
 };
 
 }  // namespace nn

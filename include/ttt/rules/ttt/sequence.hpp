@@ -2,10 +2,17 @@
 /// @file
 /// One head of one sequence through any TTT rule: mini-batch after mini-batch, forward and backward.
 ///
-/// A **TttRule** knows one mini-batch: `learn` takes the keys of a part of it into the state and computes their inner
-/// gradients, `apply` answers the queries, `fold` moves the weights at its end, `primal` does all three token by token,
-/// `learn_again` brings back what `learn` did from the z it left, `backward` is the adjoint of a part. Its models:
-/// rules::TttLinear, rules::TttMlp.
+/// A **TttRule** knows one mini-batch, or a part of one:
+///
+/// - `state(weights, rows)` views a State, whose weights come first where it lies in one piece; `weight_size()` and
+///   `state_size()` tell its Scalars, `fast_weights(heads)` the learned tensors W₀ it starts from.
+/// - `learn` takes the keys of a part into the state and computes their inner gradients, `apply` answers the queries,
+///   `fold` moves the weights at the mini-batch's end; `primal` does all three token by token, as a reference. Both
+///   leave z, what the inner norm got; `model` is z with the weights as they are.
+/// - `backward` is the adjoint of a part, after `learn_again` has brought back what `learn` did: from z if the rule has
+///   it kept (`z_width()` columns of it), and with what `keep` gives memory for.
+///
+/// Its models: rules::TttLinear, rules::TttMlp.
 #pragma once
 
 #include "ttt/rules/ttt/head.hpp"
@@ -50,13 +57,13 @@ struct TttCheckpoints {
   Scalar* data = nullptr;  ///< null: nothing is kept
   Index interval = 1;
   Index state_size = 0, weight_size = 0;
-  Index kept_width = 0;  ///< columns of z: D, or 0
+  Index z_width = 0;  ///< columns of z: D, or 0
 
   Index count(const PartList& parts) const { return (parts.size() + interval - 1) / interval; }
-  Index size(const PartList& parts) const { return offset(count(parts)) + 2 * parts.rows() * kept_width; }
+  Index size(const PartList& parts) const { return offset(count(parts)) + 2 * parts.rows() * z_width; }
   Scalar* at(Index group) const { return data + offset(group); }
   TttPreNorm<Scalar> z(const PartList& parts) const {
-    const MatrixView<Scalar> both(at(count(parts)), 2 * parts.rows(), kept_width);
+    const MatrixView<Scalar> both(at(count(parts)), 2 * parts.rows(), z_width);
     return {both.rows(0, parts.rows()), both.rows(parts.rows(), parts.rows())};
   }
 
@@ -106,7 +113,7 @@ void forward_sequence(Rule rule, TttForm form, const TttHead<Scalar>& head, Scal
                       const Scalar* initial, PartLoss* losses, Arena& scratch) {
   const Arena::Frame frame(scratch);
   const auto state = rule.state(state_data);
-  const bool keeps = checkpoints.data != nullptr, keeps_z = keeps && checkpoints.kept_width > 0;
+  const bool keeps = checkpoints.data != nullptr, keeps_z = keeps && checkpoints.z_width > 0;
   const auto room = [&] { return scratch.matrix<Scalar>(rule.mini_batch(), rule.head_width()); };
   const TttPreNorm<Scalar> z = keeps_z ? checkpoints.z(parts) : TttPreNorm<Scalar>{room(), room()};
   for (Index i = 0; i < parts.size(); ++i) {
@@ -123,12 +130,15 @@ void forward_sequence(Rule rule, TttForm form, const TttHead<Scalar>& head, Scal
   }
 }
 
-/// The parts between two checkpoints on the way back: their states, rows learned, and what a rule keeps of that.
+/// The parts from one checkpoint to the next on the way back: their states, rows learned, and what a rule keeps of
+/// that.
 template <class Rule>
 class TttGroup {
  public:
   using Scalar = typename Rule::Scalar;
+  using Rows = TttRows<const Scalar>;
 
+  /// Room for `most` parts.
   TttGroup(const Rule& rule, Index most, Arena& scratch)
       : rule_(rule),
         states_(scratch.allocate<typename Rule::State>(most)),
@@ -143,17 +153,20 @@ class TttGroup {
   const typename Rule::State& state(Index i) const { return states_[i]; }
   const typename Rule::Kept& kept(Index i) const { return kept_[i]; }
 
-  /// The first state has its weights in the checkpoint, which before all other parts has the open rows as well.
-  void start_from(Scalar* checkpoint, bool has_rows) {
-    states_[0] = rule_.state(checkpoint, first_rows_);
-    if (has_rows) std::copy_n(checkpoint + rule_.weight_size(), row_size(), first_rows_);
-  }
-  /// Learns part i again; unless it is the last, the next state begins with what it leads to.
+  /// Learns parts [first, last] again. The weights of the first stay where they are in the checkpoint, which is only
+  /// read; the checkpoint of part 0 has the rows of the mini-batch that was open as well.
   template <class Arch>
-  void bring_back(Index i, const TttHead<Scalar>& head, MiniBatchPart part, const TttRows<const Scalar>& rows,
-                  MatrixView<const Scalar> z, bool last, Arena& scratch) const {
-    rule_.template learn_again<Arch>(head, states_[i], part, rows, z, kept_[i], scratch);
-    if (!last) rule_.template fold<Arch>(head, states_[i], rule_.mini_batch(), states_[i + 1], scratch);
+  void bring_back(const TttHead<Scalar>& head, const PartList& parts, Index first, Index last, Scalar* checkpoint,
+                  const Rows& rows, const TttPreNorm<Scalar>& z, Arena& scratch) {
+    states_[0] = rule_.state(checkpoint, first_rows_);
+    if (first == 0) std::copy_n(checkpoint + rule_.weight_size(), row_size(), first_rows_);
+    for (Index i = 0; i <= last - first; ++i) {
+      const MiniBatchPart part = parts[first + i];
+      const Index row = parts.row(first + i);
+      rule_.template learn_again<Arch>(head, states_[i], part, rows.part(row, part.count), z.part(row, part.count).keys,
+                                       kept_[i], scratch);
+      if (first + i < last) rule_.template fold<Arch>(head, states_[i], rule_.mini_batch(), states_[i + 1], scratch);
+    }
   }
 
  private:
@@ -167,7 +180,7 @@ class TttGroup {
 
 /// Backward of `forward_sequence`, from the checkpoints it left. `d_state_data` goes from the gradient of the final
 /// state to that of the initial one; `d_rows` [T × D] are assigned, `d_head` accumulates. What lies between checkpoints
-/// is brought back once and held for the way back.
+/// is brought back once.
 template <class Arch, class Rule, class Scalar = typename Rule::Scalar>
 void backward_sequence(Rule rule, const TttHead<Scalar>& head, const PartList& parts, const TttRows<const Scalar>& rows,
                        MatrixView<const Scalar> d_out, TttCheckpoints<Scalar> checkpoints, Scalar* d_state_data,
@@ -175,22 +188,20 @@ void backward_sequence(Rule rule, const TttHead<Scalar>& head, const PartList& p
   const Arena::Frame frame(scratch);
   const auto d_state = rule.state(d_state_data);
   const TttPreNorm<Scalar> z = checkpoints.z(parts);
-  TttGroup<Rule> states(rule, std::min(checkpoints.interval, parts.size()), scratch);
-  const auto part_of = [&](const auto& all, Index i) { return all.part(parts.row(i), parts[i].count); };
+  TttGroup<Rule> group(rule, std::min(checkpoints.interval, parts.size()), scratch);
 
-  for (Index group = checkpoints.count(parts) - 1; group >= 0; --group) {
-    const Index first = group * checkpoints.interval, last = std::min(first + checkpoints.interval, parts.size()) - 1;
-    states.start_from(checkpoints.at(group), group == 0);
-    for (Index i = first; i <= last; ++i)
-      states.template bring_back<Arch>(i - first, head, parts[i], part_of(rows, i), part_of(z, i).keys, i == last,
-                                       scratch);
+  for (Index g = checkpoints.count(parts) - 1; g >= 0; --g) {
+    const Index first = g * checkpoints.interval, last = std::min(first + checkpoints.interval, parts.size()) - 1;
+    group.template bring_back<Arch>(head, parts, first, last, checkpoints.at(g), rows, z, scratch);
     for (Index i = last; i >= first; --i) {
+      const MiniBatchPart part = parts[i];
+      const Index row = parts.row(i);
       // A closed mini-batch's rows are constant zeros; the backward of a whole one leaves them so.
-      const bool ends = parts[i].end() == rule.mini_batch();
+      const bool ends = part.end() == rule.mini_batch();
       if (ends && (i + 1 == parts.size() || parts[i + 1].end() != rule.mini_batch())) d_state.close();
-      rule.template backward<Arch>(head, states.state(i - first), states.kept(i - first), parts[i], part_of(rows, i),
-                                   part_of(z, i), d_out.rows(parts.row(i), parts[i].count), d_state, part_of(d_rows, i),
-                                   d_head, scratch);
+      rule.template backward<Arch>(head, group.state(i - first), group.kept(i - first), part,
+                                   rows.part(row, part.count), z.part(row, part.count), d_out.rows(row, part.count),
+                                   d_state, d_rows.part(row, part.count), d_head, scratch);
     }
   }
 }

@@ -19,12 +19,12 @@ struct TttLinearState {
   static Index size(Index head_width, Index mini_batch) {
     return weight_size(head_width) + mini_batch * (2 * head_width + 1);
   }
-  /// The state whose weights lie at `weights` and whose rows lie at `keys`, which may follow them or be elsewhere.
-  static TttLinearState at(Scalar* weights, Scalar* keys, Index head_width, Index mini_batch) {
-    Scalar* gradients = keys + mini_batch * head_width;
+  /// The state whose weights lie at `weights` and whose rows, from the keys on, lie at `rows`, there or elsewhere.
+  static TttLinearState at(Scalar* weights, Scalar* rows, Index head_width, Index mini_batch) {
+    Scalar* gradients = rows + mini_batch * head_width;
     return {{{weights, head_width, head_width},
              {weights + head_width * head_width, 1, head_width},
-             {keys, mini_batch, head_width},
+             {rows, mini_batch, head_width},
              {gradients, mini_batch, head_width}},
             {gradients + mini_batch * head_width, mini_batch}};
   }

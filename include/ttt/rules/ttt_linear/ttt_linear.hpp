@@ -40,8 +40,8 @@ class TttLinear {
   /// Memory for what `learn_again` leaves for `backward`.
   Kept keep(Arena& scratch) const { return {scratch.matrix<Scalar>(mini_batch_, head_width_)}; }
 
-  /// A forward leaves no z for `backward`, which computes it again sooner than it would read it.
-  Index kept_width() const { return 0; }
+  /// Columns of z that a forward leaves for `backward`: none, it is computed again sooner than read.
+  Index z_width() const { return 0; }
 
   /// W₀ and b₀ in the order in which a state holds them.
   std::array<FastWeight, 2> fast_weights(Index heads) const {

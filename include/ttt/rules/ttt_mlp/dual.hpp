@@ -56,7 +56,8 @@ void ttt_mlp_take_keys(const TttMlpState<Scalar>& state, MiniBatchPart part, con
   gelu_rows_with_slope<Arch, Scalar>(z1, state.second.keys.rows(part.first, part.count), kept.slope, kept.curvature);
 }
 
-/// The inner gradients of `part`, into the state: g2 = ∂/∂z2 ½‖LN(z2) − (v − k)‖², g1 = e ∘ gelu′(z1); assigns e.
+/// The inner gradients of `part`, into the state: g2 = ∂/∂z2 ½‖LN(z2) − (v − k)‖², g1 = e ∘ gelu′(z1); assigns e, whose
+/// place may be that of g1.
 template <class Arch, class Scalar>
 void ttt_mlp_take_gradients(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state, MiniBatchPart part,
                             const TttRows<const Scalar>& rows, MatrixView<const Scalar> z2,
@@ -76,20 +77,20 @@ template <class Arch, class Scalar>
 void ttt_mlp_learn(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state, MiniBatchPart part,
                    const TttRows<const Scalar>& rows, MatrixView<Scalar> z2, Arena& scratch) {
   const Arena::Frame frame(scratch);
-  const auto hidden = [&] { return scratch.matrix<Scalar>(part.count, state.first.weight.columns()); };
-  const TttMlpKept<Scalar> passing{hidden(), {}, hidden()};
+  const auto errors = state.first.gradients.rows(part.first, part.count);
+  const TttMlpKept<Scalar> passing{scratch.matrix<Scalar>(part.count, errors.columns()), {}, errors};
   detail::ttt_mlp_take_keys<Arch>(state, part, rows, passing);
   fast_apply_start<Arch, Scalar>(state.second, state.second.keys.rows(part.first, part.count), z2);
   detail::ttt_mlp_take_gradients<Arch, Scalar>(head, state, part, rows, z2, passing, scratch);
 }
 
-/// What `ttt_mlp_learn` did, from the z2 it left; assigns `kept`.
+/// What `ttt_mlp_learn` did, from the z2 it left; assigns `kept`, of the rows of the part.
 template <class Arch, class Scalar>
 void ttt_mlp_learn_again(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state, MiniBatchPart part,
                          const TttRows<const Scalar>& rows, MatrixView<const Scalar> z2, const TttMlpKept<Scalar>& kept,
                          Arena& scratch) {
-  detail::ttt_mlp_take_keys<Arch>(state, part, rows, kept.first(part.count));
-  detail::ttt_mlp_take_gradients<Arch, Scalar>(head, state, part, rows, z2, kept.first(part.count), scratch);
+  detail::ttt_mlp_take_keys<Arch>(state, part, rows, kept);
+  detail::ttt_mlp_take_gradients<Arch, Scalar>(head, state, part, rows, z2, kept, scratch);
 }
 
 /// out = q + LN(z2), z2 = gelu(q W1(r) + b1(r)) W2(r) + b2(r) for the tokens of `part`, which have been learned;

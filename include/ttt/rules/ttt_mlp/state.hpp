@@ -22,21 +22,21 @@ struct TttMlpState {
   static Index size(Index head_width, Index hidden, Index mini_batch) {
     return weight_size(head_width, hidden) + mini_batch * (2 * head_width + 2 * hidden + 1);
   }
-  /// The state whose weights lie at `weights` and whose rows lie at `keys`, which may follow them or be elsewhere.
-  static TttMlpState at(Scalar* weights, Scalar* keys, Index head_width, Index hidden, Index mini_batch) {
-    const auto take = [](Scalar*& data, Index rows, Index columns) {
-      return MatrixView<Scalar>(std::exchange(data, data + rows * columns), rows, columns);
+  /// The state whose weights lie at `weights` and whose rows, from the keys on, lie at `rows`, there or elsewhere.
+  static TttMlpState at(Scalar* weights, Scalar* rows, Index head_width, Index hidden, Index mini_batch) {
+    const auto take = [](Scalar*& data, Index count, Index columns) {
+      return MatrixView<Scalar>(std::exchange(data, data + count * columns), count, columns);
     };
     TttMlpState state;
     state.first.weight = take(weights, head_width, hidden);
     state.first.bias = take(weights, 1, hidden);
     state.second.weight = take(weights, hidden, head_width);
     state.second.bias = take(weights, 1, head_width);
-    state.first.keys = take(keys, mini_batch, head_width);
-    state.first.gradients = take(keys, mini_batch, hidden);
-    state.second.keys = take(keys, mini_batch, hidden);
-    state.second.gradients = take(keys, mini_batch, head_width);
-    state.rates = {keys, mini_batch};
+    state.first.keys = take(rows, mini_batch, head_width);
+    state.first.gradients = take(rows, mini_batch, hidden);
+    state.second.keys = take(rows, mini_batch, hidden);
+    state.second.gradients = take(rows, mini_batch, head_width);
+    state.rates = {rows, mini_batch};
     return state;
   }
   /// Zeros the rows of the mini-batch: none is open.
@@ -54,7 +54,7 @@ struct TttMlpKept {
 
   /// Those of the first `count` rows.
   TttMlpKept first(Index count) const {
-    return {slope.rows(0, count), curvature.empty() ? curvature : curvature.rows(0, count), errors.rows(0, count)};
+    return {slope.rows(0, count), curvature.rows(0, count), errors.rows(0, count)};
   }
 };
 

@@ -46,8 +46,8 @@ class TttMlp {
     return {rows(), rows(), rows()};
   }
 
-  /// A forward leaves z for `backward`: to read it takes less than the products of F columns it comes from.
-  Index kept_width() const { return head_width_; }
+  /// Columns of z that a forward leaves for `backward`: to read it takes less than products with F columns.
+  Index z_width() const { return head_width_; }
 
   /// The learned initial weights in the order in which a state holds them.
   std::array<FastWeight, 4> fast_weights(Index heads) const {
@@ -65,7 +65,7 @@ class TttMlp {
   template <class Arch>
   void learn_again(const Head& head, const State& state, MiniBatchPart part, const TttRows<const Scalar>& rows,
                    MatrixView<const Scalar> z, const Kept& kept, Arena& scratch) const {
-    ttt_mlp_learn_again<Arch>(head, state, part, rows, z, kept, scratch);
+    ttt_mlp_learn_again<Arch>(head, state, part, rows, z, kept.first(part.count), scratch);
   }
   template <class Arch>
   void apply(const Head& head, const State& state, MiniBatchPart part, MatrixView<const Scalar> queries,

@@ -16,10 +16,10 @@ TTT_NAMESPACE_BEGIN
 namespace training {
 
 struct TrainerConfig {
-  Index batch = 16;              ///< windows per call of the model
-  Index accumulation = 1;        ///< calls per update; the update is that of one batch of batch · accumulation windows
-  Index carry_windows = 1;       ///< consecutive windows of a document that share a State: truncated backpropagation.
-                                 ///< 1: windows are drawn at random and each starts anew
+  Index batch = 16;         ///< windows whose gradient is computed together
+  Index accumulation = 1;   ///< batches per update; the update is that of one batch of batch · accumulation windows
+  Index carry_windows = 1;  ///< consecutive windows of a document that share a State: truncated backpropagation.
+                            ///< 1: windows are drawn at random and each starts anew
   double max_gradient_norm = 1;  ///< 0: no clipping
   CosineSchedule schedule;       ///< in updates; asked for position s + 1 in update s = 0, 1, …
   AdamWConfig optimizer;
@@ -48,7 +48,8 @@ inline TrainerConfig checked(TrainerConfig config, Index vocabulary, const Corpu
     throw_unexpected("trainer max_gradient_norm", "a finite number of at least 0",
                      std::to_string(config.max_gradient_norm));
   if (vocabulary < corpus.vocabulary())
-    throw_unexpected("vocabulary of the model", "at least the " + std::to_string(corpus.vocabulary()) + " ids of the data",
+    throw_unexpected("vocabulary of the model",
+                     "at least the " + std::to_string(corpus.vocabulary()) + " ids of the data",
                      std::to_string(vocabulary));
   config.schedule.check();
   return config;
