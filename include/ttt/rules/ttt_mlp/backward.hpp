@@ -50,6 +50,27 @@ void ttt_mlp_apply_backward(const TttMlpBackward<Scalar>& b, MatrixView<const Sc
   add_rows<Arch, Scalar>(d_out, d_queries);
 }
 
+/// d_e = d_g1 ∘ gelu′(z1), d_z1 = d_g1 ∘ e ∘ gelu″(z1), in one pass.
+template <class Arch, class Scalar>
+void ttt_mlp_slope_backward(const TttMlpKept<Scalar>& kept, MatrixView<const Scalar> d_g1, MatrixView<Scalar> d_e,
+                            MatrixView<Scalar> d_z1) {
+  for (Index r = 0; r < d_g1.rows(); ++r)
+    simd::for_each_pack<Scalar, Arch>(d_g1.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
+      const P d = P::load(d_g1.row(r) + c);
+      (d * P::load(kept.slope.row(r) + c)).store(d_e.row(r) + c);
+      (d * P::load(kept.errors.row(r) + c) * P::load(kept.curvature.row(r) + c)).store(d_z1.row(r) + c);
+    });
+}
+
+/// sum += a ∘ b, element by element.
+template <class Arch, class Scalar>
+void multiply_add_rows(MatrixView<const Scalar> a, MatrixView<const Scalar> b, MatrixView<Scalar> sum) {
+  for (Index r = 0; r < a.rows(); ++r)
+    simd::for_each_pack<Scalar, Arch>(a.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
+      simd::fma(P::load(a.row(r) + c), P::load(b.row(r) + c), P::load(sum.row(r) + c)).store(sum.row(r) + c);
+    });
+}
+
 /// d_g1 → gradients of g1 = e ∘ gelu′(z1), e = g2 W2ᵀ: d_e = d_g1 ∘ gelu′(z1), d_z1 = d_g1 ∘ e ∘ gelu″(z1), d_g2 += d_e
 /// W2.
 template <class Arch, class Scalar>
@@ -57,9 +78,7 @@ void ttt_mlp_first_gradient_backward(const TttMlpBackward<Scalar>& b) {
   const auto d_g1 = b.d_state.first.gradients.rows(b.part.first, b.part.count);
   const auto d_g2 = b.d_state.second.gradients.rows(b.part.first, b.part.count);
   const auto d_e = b.of(2, b.second.left), d_z1 = b.of(1, b.first.right);
-  multiply_rows<Arch, Scalar>(d_g1, b.kept.slope, d_e);
-  multiply_rows<Arch, Scalar>(d_g1, b.kept.errors, d_z1);
-  multiply_rows<Arch, Scalar>(d_z1, b.kept.curvature, d_z1);
+  ttt_mlp_slope_backward<Arch, Scalar>(b.kept, d_g1, d_e, d_z1);
   copy_rows<Arch, Scalar>(b.state.second.gradients.rows(b.part.first, b.part.count), b.of(2, b.second.right));
   kernels::block_product<Arch>(kernels::Left<Scalar>(d_e), b.state.second.weight, d_g2, kernels::Output::accumulate);
 }
@@ -80,8 +99,7 @@ void ttt_mlp_learn_backward(const TttMlpBackward<Scalar>& b, const TttRows<const
   inner_gradient_backward<Arch, Scalar>(b.head.norm, z2, rows.keys, rows.values, d_g2, d_z2, d_keys, d_values,
                                         b.d_head.norm);
   fast_apply_start_backward<Arch, Scalar>(b.state.second, d_z2, d_x2, b.scratch);
-  multiply_rows<Arch, Scalar>(d_x2, b.kept.slope, d_x2);
-  add_rows<Arch, Scalar>(d_x2, d_z1);
+  multiply_add_rows<Arch, Scalar>(d_x2, b.kept.slope, d_z1);
   fast_apply_start_backward<Arch, Scalar>(b.state.first, d_z1, d_keys, b.scratch);
 }
 
