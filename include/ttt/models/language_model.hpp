@@ -3,7 +3,8 @@
 /// The concepts that every language model models.
 ///
 /// A **language model** is, like a layer, a configuration plus const functions: its weights are a struct of named views
-/// (`Parameters`), its memory of a sequence a value (`State`), what training remembers a `Record`.
+/// (`Parameters`), its memory of a sequence a value (`State`), what training remembers a `Record`. Several threads may
+/// call them at once, each with States, Records, gradients and a Context of its own, as training::BatchGradient does.
 ///
 /// - `vocabulary()` is V: ids are in [0, V), logits have V columns.
 /// - `make_parameters()` returns the unbound struct; its names are those of the published checkpoints.
