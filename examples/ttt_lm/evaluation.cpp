@@ -38,8 +38,7 @@ ttt::training::Evaluation evaluate_windows(const Model& model, const Parameters&
   for (std::size_t first = 0; first < windows.size(); first += group) {
     const auto part = windows.subspan(first, std::min(group, windows.size() - first));
     const auto result = ttt::training::evaluate(model, parameters.views(), corpus, part, batch, context);
-    sum.loss.sum += result.loss.sum;
-    sum.loss.rows += result.loss.rows;
+    sum.loss += result.loss;
     sum.bytes += result.bytes;
     for (std::size_t t = 0; t < sum.by_position.size(); ++t)
       sum.by_position[t] += result.by_position[t] * static_cast<double>(part.size());

@@ -280,7 +280,8 @@ TEST_CASE("after an Error or a cancellation on any worker the next gradient has 
     context.statistics = workers == 1 ? &sink : nullptr;
     auto found = batch.unwanted_where_frozen();
     const auto last = std::exchange(batch.ids.back(), 40);
-    CHECK(error_lacks([&] { batch.add(gradient, found, context); }, {"token id", "vocabulary of 40"}) == "");
+    CHECK(error_lacks([&] { batch.add(gradient, found, context); }, {"token id at row 1199", "vocabulary of 40"}) ==
+          "");
     batch.ids.back() = last;
     std::atomic<bool> cancelled = true;
     context.cancellation = &cancelled;

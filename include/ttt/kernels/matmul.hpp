@@ -78,8 +78,8 @@ void panel_pass(const Left<Scalar>& a, PanelView<const Scalar> b, Index k, Panel
 }
 
 template <class Arch, bool Pack, class Scalar>
-void panel_product(const Left<Scalar>& a, PanelView<const Scalar> b, Panels<Scalar> c, Output output, Index first,
-                   Index last) {
+void panel_passes(const Left<Scalar>& a, PanelView<const Scalar> b, Panels<Scalar> c, Output output, Index first,
+                  Index last) {
   const Index inner = block_length(a.columns, inner_block, 1), rows = block_length(a.rows, row_block<Scalar>, 12);
   Scalar buffer[Pack ? row_block<Scalar> * inner_block : 1];
   for (Index r = 0; r < a.rows; r += rows)
@@ -89,6 +89,16 @@ void panel_product(const Left<Scalar>& a, PanelView<const Scalar> b, Panels<Scal
       if constexpr (Pack) part = packed(part, buffer);
       panel_pass<Arch>(part, b, k, c.rows(r), k == 0 ? output : Output::accumulate, first, last);
     }
+}
+
+/// C (+)= A · B, panels [first, last): the left factor is copied where that pays.
+template <class Arch, class Scalar>
+void panel_product(const Left<Scalar>& a, PanelView<const Scalar> b, Panels<Scalar> c, Output output, Index first,
+                   Index last) {
+  if (last - first >= packed_panels && a.has_unit_stride())
+    panel_passes<Arch, true>(a, b, c, output, first, last);
+  else
+    panel_passes<Arch, false>(a, b, c, output, first, last);
 }
 
 /// Few rows: bound by reading B, whose panels go by whole, each one stream (passes, and fetching ahead, made it
@@ -161,10 +171,8 @@ void matmul(Left<Scalar> a, PanelView<const std::type_identity_t<Scalar>> b, Mat
   const Index last = count < 0 ? b.count() : first + count;
   if (a.rows < detail::packed_rows)
     detail::few_rows_product<Arch>(a, PanelView<const Scalar>(b), c, output, first, last);
-  else if (last - first >= detail::packed_panels && a.has_unit_stride())
-    detail::panel_product<Arch, true>(a, b, detail::Panels<Scalar>(c), output, first, last);
   else
-    detail::panel_product<Arch, false>(a, b, detail::Panels<Scalar>(c), output, first, last);
+    detail::panel_product<Arch, Scalar>(a, b, c, output, first, last);
 }
 
 /// The product with panels as one function, which a table of kernels can hold.
@@ -180,11 +188,7 @@ void matmul_to_panels(Left<Scalar> a_transposed, PanelView<const std::type_ident
   TTT_ASSERT(a_transposed.rows == c.rows() && b.columns() == c.columns() && a_transposed.columns == b.rows(),
              "shapes of a product disagree");
   const Left<Scalar> part = a_transposed.block(first, count < 0 ? c.rows() : count, 0, a_transposed.columns);
-  const auto target = detail::Panels<Scalar>(c).rows(first);
-  if (c.count() >= detail::packed_panels && part.has_unit_stride())
-    detail::panel_product<Arch, true>(part, b, target, Output::accumulate, 0, c.count());
-  else
-    detail::panel_product<Arch, false>(part, b, target, Output::accumulate, 0, c.count());
+  detail::panel_product<Arch, Scalar>(part, b, detail::Panels<Scalar>(c).rows(first), Output::accumulate, 0, c.count());
 }
 
 }  // namespace kernels

@@ -78,7 +78,7 @@ class CausalLm {
   struct Record {
     std::span<const std::int64_t> ids;
     Arena memory;
-    MatrixView<Scalar> hidden;     ///< the input of each block, one below the other, and the last output [(L + 1) N × C]
+    MatrixView<Scalar> hidden;  ///< the input of each block, one below the other, and the last output [(L + 1) N × C]
     VectorView<const Index> rows;  ///< those that got logits; empty: all
     std::vector<typename ResidualBlock::Record> blocks;
   };
@@ -125,7 +125,7 @@ class CausalLm {
   void forward(const Parameters& parameters, std::span<const std::int64_t> ids,
                std::span<const Segment<State>> segments, LogitRows rows, MatrixView<Scalar> logits, Context& context,
                Record* record = nullptr) const {
-    check_input(ids, segments);
+    detail::check_ids(ids, total_rows(segments), vocabulary());
     check_logits(logits, rows == LogitRows::all ? ids.size() : segments.size());
     const Arena::Frame frame(context.scratch());
     const auto output = run_blocks(parameters, ids, segments, context, record);
@@ -136,8 +136,8 @@ class CausalLm {
     nn::linear_forward(parameters.output(), features, logits, context);
   }
 
-  void backward(const Parameters& parameters, Record& record, MatrixView<const Scalar> d_logits,
-                Parameters& gradients, std::span<State* const> d_states, Context& context) const {
+  void backward(const Parameters& parameters, Record& record, MatrixView<const Scalar> d_logits, Parameters& gradients,
+                std::span<State* const> d_states, Context& context) const {
     check_logits(d_logits, record.rows.empty() ? record.ids.size() : static_cast<std::size_t>(record.rows.size()));
     const Arena::Frame frame(context.scratch());
     const auto output = detail::gather<Scalar>(output_of(record), record.rows, context.scratch());
@@ -151,7 +151,7 @@ class CausalLm {
 
   Loss loss(const Parameters& parameters, std::span<const std::int64_t> ids, std::span<const std::int64_t> targets,
             std::span<const Segment<State>> segments, VectorView<double> row_losses, Context& context) const {
-    check_input(ids, segments);
+    detail::check_ids(ids, total_rows(segments), vocabulary());
     detail::check_targets(targets, static_cast<Index>(ids.size()), vocabulary());
     const Arena::Frame frame(context.scratch());
     const auto features = normalize(parameters, run_blocks(parameters, ids, segments, context, nullptr), context);
@@ -162,7 +162,7 @@ class CausalLm {
                          std::span<const std::int64_t> targets, std::span<const Segment<State>> segments, double scale,
                          Parameters& gradients, std::span<State* const> d_states, Record& record,
                          Context& context) const {
-    check_input(ids, segments);
+    detail::check_ids(ids, total_rows(segments), vocabulary());
     detail::check_targets(targets, static_cast<Index>(ids.size()), vocabulary());
     const Arena::Frame frame(context.scratch());
     const auto output = run_blocks(parameters, ids, segments, context, &record);
@@ -186,16 +186,6 @@ class CausalLm {
     return record.hidden.rows(depth() * rows, rows);
   }
 
-  void check_input(std::span<const std::int64_t> ids, std::span<const Segment<State>> segments) const {
-    const Index rows = total_rows(segments);
-    if (static_cast<Index>(ids.size()) != rows)
-      throw_unexpected("token ids", std::to_string(rows) + " (the rows of all segments)", std::to_string(ids.size()));
-    for (std::size_t n = 0; n < ids.size(); ++n)
-      if (ids[n] < 0 || ids[n] >= vocabulary())
-        throw_unexpected("token id at row " + std::to_string(n),
-                         "at least 0 and below the vocabulary of " + std::to_string(vocabulary()),
-                         std::to_string(ids[n]));
-  }
   void check_logits(MatrixView<const Scalar> logits, std::size_t rows) const {
     const Shape expected{static_cast<Index>(rows), vocabulary()}, found{logits.rows(), logits.columns()};
     if (found != expected) throw_unexpected("logits", to_string(expected), to_string(found));
@@ -239,8 +229,8 @@ class CausalLm {
   }
 
   /// From d_hidden, the gradient of the last block's output, which is overwritten.
-  void backward_blocks(const Parameters& parameters, Record& record, MatrixView<Scalar> d_hidden,
-                       Parameters& gradients, std::span<State* const> d_states, Context& context) const {
+  void backward_blocks(const Parameters& parameters, Record& record, MatrixView<Scalar> d_hidden, Parameters& gradients,
+                       std::span<State* const> d_states, Context& context) const {
     for (std::size_t b = blocks_.size(); b-- > 0;) {
       stop_if_cancelled(context);
       const Arena::Frame frame(context.scratch());

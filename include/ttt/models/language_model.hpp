@@ -39,7 +39,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <span>
+#include <string>
 
+#include "ttt/core/error.hpp"
 #include "ttt/layers/sequence_layer.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -51,6 +53,11 @@ enum class LogitRows { all, last };
 struct Loss {
   double sum = 0;
   Index rows = 0;
+  Loss& operator+=(const Loss& other) {
+    sum += other.sum;
+    rows += other.rows;
+    return *this;
+  }
   /// Mean over the counted rows; 0 when there are none.
   double mean() const { return rows > 0 ? sum / static_cast<double>(rows) : 0; }
 };
@@ -59,6 +66,30 @@ struct Loss {
 inline Index counted_rows(std::span<const std::int64_t> targets) {
   return static_cast<Index>(std::count_if(targets.begin(), targets.end(), [](std::int64_t id) { return id >= 0; }));
 }
+
+namespace detail {
+
+/// Throws Error unless there is an id of the vocabulary for each of `rows`.
+inline void check_ids(std::span<const std::int64_t> ids, Index rows, Index vocabulary) {
+  if (static_cast<Index>(ids.size()) != rows)
+    throw_unexpected("token ids", std::to_string(rows) + " (the rows of all segments)", std::to_string(ids.size()));
+  for (std::size_t n = 0; n < ids.size(); ++n)
+    if (ids[n] < 0 || ids[n] >= vocabulary)
+      throw_unexpected("token id at row " + std::to_string(n),
+                       "at least 0 and below the vocabulary of " + std::to_string(vocabulary), std::to_string(ids[n]));
+}
+
+/// Throws Error unless every target is below `vocabulary`; negative ones are ignored rows.
+inline void check_targets(std::span<const std::int64_t> targets, Index rows, Index vocabulary) {
+  if (static_cast<Index>(targets.size()) != rows)
+    throw_unexpected("targets", std::to_string(rows) + " (one for each id)", std::to_string(targets.size()));
+  for (std::size_t t = 0; t < targets.size(); ++t)
+    if (targets[t] >= vocabulary)
+      throw_unexpected("target at row " + std::to_string(t),
+                       "an id below the vocabulary of " + std::to_string(vocabulary), std::to_string(targets[t]));
+}
+
+}  // namespace detail
 
 /// Maps token ids to the logits of the next token, causally, and carries a State. Models: CausalLm.
 template <class Model>

@@ -16,16 +16,6 @@ TTT_NAMESPACE_BEGIN
 
 namespace detail {
 
-/// Throws Error unless every target is below `vocabulary`; negative ones are ignored rows.
-inline void check_targets(std::span<const std::int64_t> targets, Index rows, Index vocabulary) {
-  if (static_cast<Index>(targets.size()) != rows)
-    throw_unexpected("targets", std::to_string(rows) + " (one for each id)", std::to_string(targets.size()));
-  for (std::size_t t = 0; t < targets.size(); ++t)
-    if (targets[t] >= vocabulary)
-      throw_unexpected("target at row " + std::to_string(t),
-                       "an id below the vocabulary of " + std::to_string(vocabulary), std::to_string(targets[t]));
-}
-
 /// Rows of logits held at a time: a round or some megabytes, and enough rows for the products to run at full
 /// speed.
 inline Index rows_of_logits(Index vocabulary, const Context& context) {

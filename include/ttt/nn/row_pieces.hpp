@@ -24,6 +24,8 @@ namespace nn {
 namespace detail {
 
 inline constexpr Index rows_per_piece = 192;
+/// Fewer rows are not worth a worker.
+inline constexpr Index rows_per_worker = 128;
 
 /// Length of equal parts of [0, rows), their number a multiple of `shares`, each a multiple of `grain` rows and none
 /// longer than `most`, which is one.
@@ -34,9 +36,9 @@ inline Index equal_parts(Index rows, Index shares, Index most, Index grain) {
 
 /// All rows in one piece if there are too few to share out, or if Context::large_products is to get them.
 inline Index piece_length(Index rows, const Context& context) {
-  constexpr Index few = 128, grain = 16;
+  constexpr Index grain = 16;
   const Index workers = context.workers();
-  if (context.large_products || (workers > 1 && rows < few * workers)) return rows;
+  if (context.large_products || (workers > 1 && rows < rows_per_worker * workers)) return rows;
   return equal_parts(rows, workers, rows_per_piece, grain);
 }
 

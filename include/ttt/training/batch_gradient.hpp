@@ -5,11 +5,10 @@
 #include <cmath>
 #include <cstdint>
 #include <span>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include "ttt/models/language_model.hpp"
+#include "ttt/nn/row_pieces.hpp"
 #include "ttt/training/parameter_groups.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -77,12 +76,13 @@ class BatchGradient {
   Index shares() const { return static_cast<Index>(losses_.size()); }
 
   /// Adds the gradient of `scale · Σ losses` to `gradients`, where what is frozen is unbound: ids, targets and segments
-  /// as loss_and_backward takes them, but that every segment has a State of its own. After an Error, which counts rows
-  /// from the first of a share, gradients and States are of no use. Memory is reused by the next call.
+  /// as loss_and_backward takes them, but that every segment has a State of its own. Memory is reused by the next call.
   Loss add(const Model& model, const Parameters& parameters, std::span<const std::int64_t> ids,
            std::span<const std::int64_t> targets, std::span<const Segment<State>> segments, double scale,
            Store& gradients, Context& context) {
-    check_rows(ids, targets, total_rows(segments));
+    const Index all_rows = total_rows(segments);
+    ttt::detail::check_ids(ids, all_rows, model.vocabulary());
+    ttt::detail::check_targets(targets, all_rows, model.vocabulary());
     const auto begin_of = [&](Index share) {
       return static_cast<std::size_t>(share) * segments.size() / losses_.size();
     };
@@ -98,7 +98,7 @@ class BatchGradient {
           model.loss_and_backward(parameters, ids.subspan(row, rows), targets.subspan(row, rows), part, scale,
                                   sum.views(), std::span<State* const>(), record, own);
     };
-    if (one_worker_each(total_rows(segments), context))
+    if (one_worker_each(all_rows, context))
       context.parallel(shares(), [&](Index share, Arena& arena) {
         Context own = context.alone(arena);
         work(share, records_[static_cast<std::size_t>(share)], own);
@@ -114,19 +114,13 @@ class BatchGradient {
   static constexpr Index fewest_tokens = 512;            // of a share: adding up its gradient costs what ten tokens do
   static constexpr Index most_scalars = Index{1} << 24;  // of the gradients of all shares
 
-  static void check_rows(std::span<const std::int64_t> ids, std::span<const std::int64_t> targets, Index rows) {
-    for (const auto& [name, size] : {std::pair("token ids", ids.size()), std::pair("targets", targets.size())})
-      if (static_cast<Index>(size) != rows)
-        throw_unexpected(name, std::to_string(rows) + " (the rows of all segments)", std::to_string(size));
-  }
-
   /// Whether a worker for each share keeps them busier than all of them on the rows of one; not where the context has
   /// what serves one thread only.
   bool one_worker_each(Index rows, const Context& context) const {
-    constexpr double rows_worth_a_worker = 128, waiting = 0.875;
+    constexpr double waiting = 0.875;
     const auto workers = static_cast<double>(context.workers()), count = static_cast<double>(shares());
     const double busy = count / (std::ceil(count / workers) * workers);
-    const double split = std::min(1.0, static_cast<double>(rows) / count / (rows_worth_a_worker * workers));
+    const double split = std::min(1.0, static_cast<double>(rows) / count / (nn::detail::rows_per_worker * workers));
     return workers > 1 && busy >= waiting * split && !context.statistics && !context.large_products;
   }
 
@@ -141,10 +135,7 @@ class BatchGradient {
 
   Loss total() const {
     Loss loss;
-    for (const Loss& share : losses_) {
-      loss.sum += share.sum;
-      loss.rows += share.rows;
-    }
+    for (const Loss& share : losses_) loss += share;
     return loss;
   }
 

@@ -129,10 +129,8 @@ class Trainer {
     Loss loss;
     for (Index call = 0; call < config_.accumulation; ++call) {
       read_batch(call);
-      const Loss part = batch_gradient_.add(model_, parameters_.views(), ids_, targets_,
-                                            std::span<const Segment<State>>(segments_), scale, gradients_, context);
-      loss.sum += part.sum;
-      loss.rows += part.rows;
+      loss += batch_gradient_.add(model_, parameters_.views(), ids_, targets_,
+                                  std::span<const Segment<State>>(segments_), scale, gradients_, context);
     }
     return loss.mean();
   }

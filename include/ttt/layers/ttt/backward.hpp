@@ -161,8 +161,8 @@ void TttLayer<Rule, Arch>::backward_projections(const Parameters& parameters, co
   const bool shared = config_.share_query_key;
   const nn::LinearBackward rates(parameters.rate_weight, gradients.rate_weight, context);
   const nn::LinearBackward value(parameters.value, gradients.value, context);
-  const nn::LinearBackward query(parameters.query, gradients.query, context);
-  std::optional<nn::LinearBackward<Scalar>> key;
+  std::optional<nn::LinearBackward<Scalar>> query, key;
+  if (!shared) query.emplace(parameters.query, gradients.query, context);
   if (!shared) key.emplace(parameters.key, gradients.key, context);
   nn::in_rounds(d_x.rows(), context, [&](Index first, Index count) {
     const Activations a_round = record.activations.piece(first, count), d_round = d_all.piece(first, count);
@@ -175,7 +175,7 @@ void TttLayer<Rule, Arch>::backward_projections(const Parameters& parameters, co
       value.input(d.values, d_piece, own, Output::accumulate);
       rotate(d, true, own);
       if (shared) return;
-      query.input(d.queries, d_piece, own, Output::accumulate);
+      query->input(d.queries, d_piece, own, Output::accumulate);
       key->input(d.keys, d_piece, own, Output::accumulate);
     });
     if (!gradients.rate_bias.empty())
@@ -184,7 +184,7 @@ void TttLayer<Rule, Arch>::backward_projections(const Parameters& parameters, co
     rates.weight(a_round.x, d_logits, sums);
     value.weight(a_round.x, d_round.values, sums);
     if (!shared) {
-      query.weight(a_round.x, d_round.queries, sums);
+      query->weight(a_round.x, d_round.queries, sums);
       key->weight(a_round.x, d_round.keys, sums);
     }
     sums.add_up();
@@ -192,12 +192,8 @@ void TttLayer<Rule, Arch>::backward_projections(const Parameters& parameters, co
   if (!shared) return;
   const auto d_shared = scratch.matrix<Scalar>(d_x.rows(), width());
   backward_convolutions(parameters, record, d_all, d_shared, gradients, d_states, context);
-  nn::in_rounds(d_x.rows(), context, [&](Index first, Index count) {
-    nn::WeightSums<Scalar> sums(context);
-    query.weight(record.activations.x.rows(first, count), d_shared.rows(first, count), sums);
-    sums.add_up();
-  });
-  query.input(d_shared, d_x, context, Output::accumulate);
+  nn::linear_backward(parameters.query, record.activations.x, d_shared, d_x, gradients.query, context,
+                      Output::accumulate);
 }
 
 /// q and k = two temporal convolutions of x W_qᵀ: assigns the gradient of that, turns the tails of d_states.
