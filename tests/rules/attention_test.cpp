@@ -87,6 +87,7 @@ bool same_bits(MatrixView<const Scalar> a, MatrixView<const Scalar> b) {
 const std::vector<rules::AttentionShape> shapes{
     {6, 1, rules::unlimited_window}, {10, 3, rules::unlimited_window}, {64, 2, 1000}, {6, 2, 1}, {8, 1, 7}, {6, 3, 96},
     {6, 1, 97},                      {4, 100, 13}};
+constexpr Index tile = rules::forward_tiling.rows, block = rules::forward_tiling.keys;
 
 }  // namespace
 
@@ -94,7 +95,7 @@ TEMPLATE_TEST_CASE("attention agrees with the reference", "[rules][attention]", 
   // Sums of T weights and of D products in another order: a few ulp each, against outputs of order one.
   const double tolerance = 64 * static_cast<double>(std::numeric_limits<TestType>::epsilon());
   for (const auto& shape : shapes)
-    for (const Index tokens : {1, 2, 7, 95, 96, 97, 230}) {
+    for (const Index tokens : {Index{1}, Index{2}, Index{7}, tile - 1, tile, tile + 1, block - 1, block + 1}) {
       INFO("D " << shape.head_width << ", G " << shape.group << ", window " << shape.window << ", T " << tokens);
       const Sequence<TestType> s(tokens, shape);
       const auto wanted = expected(s);
@@ -106,11 +107,12 @@ TEMPLATE_TEST_CASE("attention agrees with the reference", "[rules][attention]", 
 TEMPLATE_TEST_CASE("the bits of attention do not depend on tiles, parts or company", "[rules][attention]", float, double) {
   for (const auto& shape : shapes) {
     INFO("D " << shape.head_width << ", G " << shape.group << ", window " << shape.window);
-    const Sequence<TestType> s(230, shape);
-    const auto whole = forward(s, {0}, 0, 230);
-    for (const Index first : {0, 1, 50, 95, 96, 100, 191, 229})
-      for (const Index count : {Index{1}, Index{3}, Index{97}, Index{230} - first}) {
-        if (first + count > 230) continue;
+    constexpr Index tokens = block + tile;
+    const Sequence<TestType> s(tokens, shape);
+    const auto whole = forward(s, {0}, 0, tokens);
+    for (const Index first : {Index{0}, Index{1}, tile + 2, 2 * tile - 1, 2 * tile, block - 1, block, tokens - 1})
+      for (const Index count : {Index{1}, Index{3}, tile + 1, tokens - first}) {
+        if (first + count > tokens) continue;
         const Index middle = rules::panel_begin(first / 2);
         const auto part = forward(s, {0, middle, middle + rules::key_panel}, first, count);
         CHECK(same_bits(part.output.view(), whole.output.rows(first, count)));
@@ -138,7 +140,7 @@ TEST_CASE("gradients of attention across tiles and blocks", "[rules][attention]"
   for (const auto& shape : {rules::AttentionShape{6, 1, rules::unlimited_window}, {4, 3, rules::unlimited_window},
                             {6, 2, 50}, {4, 1, 120}, {6, 5, 1}}) {
     INFO("D " << shape.head_width << ", G " << shape.group << ", window " << shape.window);
-    constexpr Index tokens = 150;
+    constexpr Index tokens = rules::backward_tiling.keys + 10;
     Sequence<double> s(tokens, shape);
     const auto recorded = forward(s, {0}, 0, tokens);
     Matrix<double> d_queries(tokens, s.queries.columns(), 777.0);

@@ -70,7 +70,7 @@ template <class Scalar, class Arch>
 TTT_INLINE simd::Pack<Scalar, Arch> weight_exp(simd::Pack<Scalar, Arch> x) {
   using P = simd::Pack<Scalar, Arch>;
   // What is out of range is not clamped first, as it is thrown away.
-  return simd::select(x < P(detail::ExpConstants<Scalar>::smallest), P(Scalar(0)), detail::exp_in_range(x));
+  return simd::zero_where(x < P(detail::ExpConstants<Scalar>::smallest), detail::exp_in_range(x));
 }
 
 /// Logistic function 1 / (1 + e⁻ˣ).

@@ -173,6 +173,19 @@ TTT_INLINE Pack<Scalar, Arch> select(typename Pack<Scalar, Arch>::Mask mask, Pac
     return xsimd::select(mask, a.value, b.value);
 }
 
+/// 0 in the lanes of the mask, the others as they are.
+template <class Scalar, class Arch>
+TTT_INLINE Pack<Scalar, Arch> zero_where(typename Pack<Scalar, Arch>::Mask mask, Pack<Scalar, Arch> a) {
+#if XSIMD_WITH_AVX
+  // Compilers make two instructions of a selection between a pack and 0.
+  if constexpr (!std::is_same_v<Arch, Generic> && sizeof(Pack<Scalar, Arch>) == 32) {
+    if constexpr (sizeof(Scalar) == 4) return {_mm256_andnot_ps(mask, a.value)};
+    if constexpr (sizeof(Scalar) == 8) return {_mm256_andnot_pd(mask, a.value)};
+  }
+#endif
+  return select(mask, Pack<Scalar, Arch>(Scalar(0)), a);
+}
+
 /// The larger lane by lane; when `b` is NaN the result is NaN, so `max(limit, x)` never hides one.
 template <class Scalar, class Arch>
 TTT_INLINE Pack<Scalar, Arch> max(Pack<Scalar, Arch> a, Pack<Scalar, Arch> b) {

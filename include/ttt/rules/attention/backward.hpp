@@ -27,15 +27,17 @@ struct KeyValueGradients {
 
 namespace detail {
 
-/// x [n × D] as panels.
+/// x [n × D] in panels of positions.
 template <class Scalar>
-const Scalar* as_panels(MatrixView<const Scalar> x, Arena& scratch) {
-  Scalar* const panels = scratch.allocate<Scalar>(panel_end(x.rows()) * x.columns());
-  for (Index first = 0; first < x.rows(); first += key_panel)
-    for (Index d = 0; d < x.columns(); ++d) {
-      Scalar* const to = panels + first * x.columns() + d * key_panel;
-      for (Index lane = 0; lane < key_panel; ++lane) to[lane] = x(std::min(first + lane, x.rows() - 1), d);
-    }
+const Scalar* position_panels(MatrixView<const Scalar> x, Arena& scratch) {
+  const Index width = x.columns();
+  Scalar* const panels = scratch.allocate<Scalar>(panel_end(x.rows()) * width);
+  for (Index first = 0; first < x.rows(); first += key_panel) {
+    const Index count = std::min(key_panel, x.rows() - first);
+    const MatrixView<Scalar> panel(panels + first * width, width, key_panel);
+    kernels::transpose(x.rows(first, count), panel.columns(0, count));
+    fill(panel.columns(count, key_panel - count), Scalar(0));
+  }
   return panels;
 }
 
@@ -46,7 +48,9 @@ struct BackwardKeys {
   const Scalar *key_panels, *value_panels;
 
   BackwardKeys(const KeyValueGradients<Scalar>& of, Arena& scratch)
-      : rows(of), key_panels(as_panels(of.keys, scratch)), value_panels(as_panels(of.values, scratch)) {}
+      : rows(of),
+        key_panels(position_panels(of.keys, scratch)),
+        value_panels(position_panels(of.values, scratch)) {}
   Right<Scalar> panels(const Scalar* of, Index position) const {
     return {of + (position - rows.first) * rows.keys.columns(), rows.keys.columns()};
   }
@@ -155,9 +159,9 @@ void backward_tile(const QueryTile& tile, const BackwardKeys<Scalar>& keys, cons
   const Arena::Frame frame(scratch);
   const Index width = tile.shape.head_width;
   const BackwardRows<Scalar, Arch> rows(tile, record, d_output, scratch);
-  const auto weights = scratch.matrix<Scalar>(tile.rows(), attention_key_block);
-  const auto d_scores = scratch.matrix<Scalar>(tile.rows(), attention_key_block);
-  tile.for_each_block(keys.rows.first, [&](KeyRange block) {
+  const auto weights = scratch.matrix<Scalar>(tile.rows(), backward_tiling.keys);
+  const auto d_scores = scratch.matrix<Scalar>(tile.rows(), backward_tiling.keys);
+  tile.for_each_block(backward_tiling.keys, keys.rows.first, [&](KeyRange block) {
     differentiate_block<Arch>(tile, rows, keys, block, weights, d_scores);
     tile.for_each_strip<Arch>(0, width, [&](Index column, Index end) {
       tile.for_each_group(tile_rows<Arch>, block, [&](Index row, Index count, KeyRange range) {
@@ -188,8 +192,9 @@ void attention_backward(const AttentionShape& shape, const KeyValueGradients<std
                         MatrixView<std::type_identity_t<Scalar>> d_queries, Arena& scratch) {
   const Arena::Frame frame(scratch);
   const detail::BackwardKeys<Scalar> shared(keys, scratch);
-  for (Index first = 0; first < d_output.rows(); first += shape.tile_tokens()) {
-    const Index count = std::min(shape.tile_tokens(), d_output.rows() - first);
+  const Index tokens = shape.tokens_of(backward_tiling);
+  for (Index first = 0; first < d_output.rows(); first += tokens) {
+    const Index count = std::min(tokens, d_output.rows() - first);
     detail::backward_tile<Arch, Scalar>({shape, position + first, count}, shared, record.rows(first, count),
                                         d_output.rows(first, count), d_queries.rows(first, count), scratch);
   }

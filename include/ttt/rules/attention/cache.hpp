@@ -163,7 +163,8 @@ std::span<AttentionPiece<Scalar>> plan_pieces(std::span<const Segment<BufferStat
     piece.last = i == count || !same_state(i);
     piece.alone = piece.last && first_segment == first_of_state;
     row += piece.rows;
-    tiles += (piece.rows + shape.tile_tokens() - 1) / shape.tile_tokens();
+    const Index tokens = shape.tokens_of(forward_tiling);
+    tiles += (piece.rows + tokens - 1) / tokens;
     *next = piece;
   }
   return {first, next};

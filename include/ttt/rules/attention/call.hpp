@@ -132,7 +132,7 @@ template <class Arch = simd::Native, class Scalar>
 void attend(const AttentionHeads& layout, std::span<const AttentionPiece<Scalar>> pieces,
             const AttentionRows<std::type_identity_t<Scalar>>& rows, Context& context) {
   if (pieces.empty()) return;
-  const Index tile = layout.shape.tile_tokens(), group = layout.shape.group;
+  const Index tile = layout.shape.tokens_of(forward_tiling), group = layout.shape.group;
   const auto tiles = [&](const AttentionPiece<Scalar>& piece) { return (piece.rows + tile - 1) / tile; };
   const Index count = (pieces.back().first_tile + tiles(pieces.back())) * layout.key_value_heads;
   context.parallel(count, [&](Index task, Arena& arena) {

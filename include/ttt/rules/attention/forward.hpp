@@ -143,9 +143,9 @@ void forward_tile(const QueryTile& tile, KeyValueStretches<Scalar> stretches, Ma
   const Arena::Frame frame(scratch);
   const auto rows = packed_rows<Arch>(tile, queries, score_scale<Scalar>(tile.shape), scratch);
   const auto weighted = scratch.zeros<Scalar>(tile.rows(), tile.shape.head_width);
-  const auto scores = scratch.matrix<Scalar>(tile.rows(), attention_key_block);
+  const auto scores = scratch.matrix<Scalar>(tile.rows(), forward_tiling.keys);
   const RunningSoftmax<Scalar> softmax(tile.rows(), scratch);
-  tile.for_each_block(0, [&](KeyRange block) {
+  tile.for_each_block(forward_tiling.keys, 0, [&](KeyRange block) {
     score_block<Arch>(tile, block, stretches, rows, scores);
     const auto part = [&](Index row, Index count, KeyRange range) {
       const KeyRange lanes = range.panels();
@@ -178,8 +178,9 @@ void attention_forward(const AttentionShape& shape, std::type_identity_t<KeyValu
                        Index position, MatrixView<const Scalar> queries,
                        MatrixView<std::type_identity_t<Scalar>> output,
                        MatrixView<std::type_identity_t<Scalar>> log_sums, Arena& scratch) {
-  for (Index first = 0; first < queries.rows(); first += shape.tile_tokens()) {
-    const Index count = std::min(shape.tile_tokens(), queries.rows() - first);
+  const Index tokens = shape.tokens_of(forward_tiling);
+  for (Index first = 0; first < queries.rows(); first += tokens) {
+    const Index count = std::min(tokens, queries.rows() - first);
     detail::forward_tile<Arch, Scalar>({shape, position + first, count}, stretches, queries.rows(first, count),
                                        output.rows(first, count),
                                        log_sums.empty() ? log_sums : log_sums.rows(first, count), scratch);

@@ -2,8 +2,8 @@
 /// @file
 /// What forward and backward of attention share: a tile of queries, blocks of keys, and which of them see each other.
 ///
-/// Scores lie with a query per row and a key per lane. Blocks of keys begin at multiples of `attention_key_block` of
-/// the absolute position, and every row is a chain of its own over them: the bits of a query's output depend on its
+/// Scores lie with a query per row and a key per lane. Blocks of keys begin at multiples of their size of the
+/// absolute position, and every row is a chain of its own over them: the bits of a query's output depend on its
 /// position, not on the queries it is computed with. Rows go in groups of a register tile; what a whole group cannot
 /// see is skipped.
 #pragma once
@@ -23,11 +23,15 @@ namespace rules {
 /// Window of attention that reaches back to the beginning.
 inline constexpr Index unlimited_window = std::numeric_limits<Index>::max() / 4;
 
-/// Keys of one block, whole panels, and queries (times heads) of one tile, whole register tiles: small enough that
-/// keys, values and everything of the queries stay in the second-level cache.
-inline constexpr Index attention_key_block = 192;
-inline constexpr Index attention_tile_rows = 96;
-static_assert(attention_key_block % key_panel == 0);
+/// Queries (times heads) of a tile, whole register tiles, and keys of a block, whole panels. Longer blocks load and store
+/// the outputs of a tile less often; more rows read the keys and values of a block less often.
+struct AttentionTiling {
+  Index rows, keys;
+};
+/// Keys and values of a block and the scores of a tile stay in the second-level cache; in the backward, which holds
+/// twice as much of both, too.
+inline constexpr AttentionTiling forward_tiling{48, 384}, backward_tiling{96, 192};
+static_assert(forward_tiling.keys % key_panel == 0 && backward_tiling.keys % key_panel == 0);
 
 /// One key/value head and the query heads that use it.
 struct AttentionShape {
@@ -35,8 +39,8 @@ struct AttentionShape {
   Index group = 1;                  ///< query heads per key/value head, G
   Index window = unlimited_window;  ///< query i sees keys j with i − window < j ≤ i
 
-  /// Tokens of one tile: what a task should take a multiple of.
-  Index tile_tokens() const { return std::max<Index>(1, attention_tile_rows / group); }
+  /// Tokens of one tile.
+  Index tokens_of(AttentionTiling tiling) const { return std::max<Index>(1, tiling.rows / group); }
   /// First position that a query at `position` sees.
   Index first_visible(Index position) const { return position < window ? 0 : position - window + 1; }
 };
@@ -71,12 +75,12 @@ struct QueryTile {
     return x.row(row / shape.group) + row % shape.group * shape.head_width;
   }
 
-  /// The blocks of keys that any query of the tile sees, in order, counted from position `origin`.
+  /// The blocks of `size` keys that any query of the tile sees, in order, counted from position `origin`.
   template <class Body>
-  void for_each_block(Index origin, Body&& body) const {
+  void for_each_block(Index size, Index origin, Body&& body) const {
     const Index seen_first = seen(0).first - origin;
-    for (Index at = origin + seen_first - seen_first % attention_key_block; at < end(); at += attention_key_block)
-      body(KeyRange{at, std::min(at + attention_key_block, end())});
+    for (Index at = origin + seen_first - seen_first % size; at < end(); at += size)
+      body(KeyRange{at, std::min(at + size, end())});
   }
 
   /// Calls `body(first_row, count, range)` for each group of rows and what it sees of the block, if anything.
