@@ -74,7 +74,7 @@ def run(chosen):
         return compare(plan.compared(chosen.quick), programs, build.benchmarks_of(ROOT, reference, folder), folder)
     steps = plan.steps(build.other_programs(programs, plan.PROGRAMS), chosen.quick, bool(chosen.peers))
     with found_peers:
-        measured = rows.with_floors(measure(steps, programs, found_peers))
+        measured = rows.with_shares(rows.with_floors(measure(steps, programs, found_peers)))
     text = table.report(measured)
     rows.write(measured, folder)
     (folder / "table.txt").write_text(text, encoding="utf-8")

@@ -8,6 +8,7 @@ PROGRAMS = {LAYERS, MODELS}
 STACKS = {256: 128, 768: 14, 2048: 2}  # layers that no cache holds
 HEADS = {256: 4, 768: 12, 2048: 32}
 KINDS = ["attention", "ttt-linear", "ttt-mlp"]
+ANY_SIZE = [kind + "-any-size" for kind in KINDS[1:]]  # sizes known at run time only
 NARROW = [kind + "-bfloat16" for kind in KINDS]  # weights in bfloat16
 CONTEXTS = [512, 1024, 2048, 8192, 32768]
 
@@ -59,11 +60,11 @@ def _layer_steps(peers):
     both = ["forward", "forward_backward"]
     for width in (768, 256):
         for tokens in (512, 2048, 8192):
-            yield _layers(both, width, [tokens], 1, requests=_layer_requests(width, tokens, 1) if peers else ())
+            kinds = KINDS + ANY_SIZE if (width, tokens) == (768, 2048) else KINDS
+            yield _layers(both, width, [tokens], 1, kinds, _layer_requests(width, tokens, 1) if peers else ())
         yield _layers(["forward"], width, [32768], 1)
         yield _decode(width, CONTEXTS, 1, _decode_requests(width, 1) if peers else ())
         yield _decode_stack(width)
-    yield _layers(both, 768, [2048], 1, ["ttt-linear-any-size", "ttt-mlp-any-size"])
     yield _layers(both, 2048, [512, 2048], 1)
     yield _layers(["forward"], 2048, [8192], 1)
     yield _decode(2048, [1024, 8192], 1)
@@ -120,7 +121,7 @@ def steps(others, quick=False, peers=False):
     """A run; `others` are programs whose every case is measured (in a quick run only looked at)."""
     if quick:
         return list(_quick(peers))
-    whole = [Step(program.removesuffix("_bench").replace("_", " "), program, ".", 0.02) for program in others]
+    whole = [Step(program.removesuffix("_bench").replace("_", " "), program, ".", 0.1) for program in others]
     return list(_layer_steps(peers)) + list(_model_steps(peers)) + whole
 
 

@@ -125,7 +125,7 @@ def series_of(rows, case, column, width):
 def latency(rows):
     """Forward and decode beside each other, at width 768, or at the only one measured."""
     widths = sorted({row["width"] for row in select(rows, source="ttt", case="forward", threads=1)})
-    width = 768 if 768 in widths else widths[0]
+    width = 768 if 768 in widths or not widths else widths[0]
     panels = [
         ("Forward", "forward", "tokens", "context length (tokens read at once)"),
         ("Decode", "decode", "before", "context length (tokens before this one)"),

@@ -8,12 +8,16 @@ import subprocess
 
 from .build import Failure
 
-SIZES = {"C": "width", "T": "tokens"}
+SIZES = {"C": "width", "T": "tokens", "cached": "before"}
+RATES = {"flops": "FLOP/s", "bytes_per_second": "bytes/s"}  # what a program calls them, if not as all others do
 UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 COUNTERS = [
     "seconds",
     "tokens_per_second",
     "FLOP/s",
+    "bytes/s",
+    "of_best_library",
+    "of_fma_peak",
     "product_flops",
     "xfloor",
     "state_bytes",
@@ -25,6 +29,7 @@ COUNTERS = [
     "peak_openblas",
     "peak_fma",
 ]
+SHARES = {"of_best_library": ("peak_eigen", "peak_openblas"), "of_fma_peak": ("peak_fma",)}
 COLUMNS = [
     "source",
     "case",
@@ -34,8 +39,17 @@ COLUMNS = [
     "before",
     "batch",
     "threads",
+    "rows",
+    "D",
+    "K",
+    "N",
+    "window",
+    "layers",
+    "weights",
+    "backward",
     "us_per_token",
     *COUNTERS,
+    "program",
     "name",
 ]
 
@@ -57,8 +71,11 @@ def of_benchmark(result):
         key, colon, value = part.partition(":")
         if colon and value.isdigit():
             row[SIZES.get(key, key)] = int(value)
-    row.update({key: result[key] for key in COUNTERS if key in result})
+    counters = {RATES.get(key, key): value for key, value in result.items()}
+    row.update({key: counters[key] for key in COUNTERS if key in counters})
     row.setdefault("seconds", result["real_time"] * UNITS[result["time_unit"]])
+    if "tokens" in row:
+        row.setdefault("tokens_per_second", row["tokens"] / row["seconds"])
     return with_time_per_token(row)
 
 
@@ -67,7 +84,7 @@ def with_time_per_token(row):
 
 
 def of_program(program, pattern, min_time):
-    """Runs the cases of a benchmark program whose names match."""
+    """Runs the cases of a benchmark program whose names match; the rows of the good ones come before a Failure."""
     command = [
         str(program),
         f"--benchmark_filter={pattern}",
@@ -77,11 +94,14 @@ def of_program(program, pattern, min_time):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode or not done.stdout:
         raise Failure(f"{program.name} stopped with code {done.returncode}: {last_line(done.stderr)}")
-    results = [result for result in json.loads(done.stdout)["benchmarks"] if result.get("run_type") != "aggregate"]
-    for result in results:
+    wrong = []
+    for result in json.loads(done.stdout)["benchmarks"]:
         if result.get("error_occurred"):
-            raise Failure(f"{program.name}: {result['name']}: {result['error_message']}")
-    return [of_benchmark(result) for result in results]
+            wrong.append(f"{program.name}: {result['name']}: {result['error_message']}")
+        elif result.get("run_type") != "aggregate":
+            yield dict(of_benchmark(result), program=program.name)
+    if wrong:
+        raise Failure("; ".join(wrong))
 
 
 def last_line(text):
@@ -98,6 +118,15 @@ def best_products(rows):
     return best
 
 
+def with_shares(rows):
+    """Products on one thread against the best rate of a library, and of fused multiply-adds, of the whole run."""
+    for share, peaks in SHARES.items():
+        seen = [row[peak] for row in select(rows, threads=1) for peak in peaks if peak in row]
+        seen += [row["FLOP/s"] / row[share] for row in rows if share in row]
+        rows = [dict(row, **{share: row["FLOP/s"] / max(seen)}) if share in row else row for row in rows]
+    return rows
+
+
 def with_floors(rows):
     """The same rows held against the best rates of the whole run: a process that met a busy machine would flatter."""
     best = best_products(rows)
@@ -111,11 +140,11 @@ def with_floors(rows):
     ]
 
 
-def select(rows, **wanted):
+def select(rows, /, **wanted):
     return [row for row in rows if all(row.get(key) == value for key, value in wanted.items())]
 
 
-def fastest(rows, **wanted):
+def fastest(rows, /, **wanted):
     """The fastest of the rows that agree with `wanted`, or None."""
     return min(select(rows, **wanted), key=lambda row: row["seconds"], default=None)
 

@@ -1,30 +1,30 @@
 # SPDX-License-Identifier: MIT
 """The table: each layer against attention by context length, with the length from which on it is faster."""
 
+from .cells import lines, number, plural
+from .kernels import kernel_lines
 from .rows import fastest, select
 
 LAYERS = {"attention": "attention", "ttt-linear": "TTT-Linear", "ttt-mlp": "TTT-MLP"}
-NARROW = "-bfloat16"  # ends the name of a layer whose weights are in bfloat16
-PRODUCTS = "-bfloat16-products"  # … that is trained with products in bfloat16
+VARIANTS = {  # how the name of a layer may end, and what to say then; the first that fits counts
+    "-bfloat16-products": ", bfloat16 products",
+    "-bfloat16": ", bfloat16 weights",
+}
 CASES = {"forward": "forward", "forward_backward": "forward + backward", "decode": "decode of one token behind"}
 PEERS = {"pytorch": "PyTorch", "jax": "JAX", "llama.cpp": "llama.cpp"}
 
 
-def kind_and_weights(layer):
+def kind_and_variant(layer):
     """A layer without its storage and products, and what to say of those."""
-    if layer.endswith(PRODUCTS):
-        return layer.removesuffix(PRODUCTS), ", bfloat16 products"
-    return layer.removesuffix(NARROW), ", bfloat16 weights" if layer.endswith(NARROW) else ""
+    for ending, words in VARIANTS.items():
+        if layer.endswith(ending):
+            return layer.removesuffix(ending), words
+    return layer, ""
 
 
 def lengths_of(case):
     """The column that holds the context length of a case."""
     return "before" if case.startswith(("decode", "lm_decode")) else "tokens"
-
-
-def number(value):
-    """Three digits, thousands separated."""
-    return f"{value:.3g}" if 0 < value < 100 else f"{value:,.0f}"
 
 
 def crossover(layer, attention):
@@ -50,15 +50,6 @@ def crossover_text(layer, attention):
     if found == lengths[0]:
         return "all of these"
     return "from " + number(float(f"{found:.2g}"))
-
-
-def lines(cells, indent="  "):
-    """Rows of equal length as lines, the first column to the left and the others to the right."""
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    padded = [
-        [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))] for row in cells
-    ]
-    return [(indent + "  ".join(row)).rstrip() for row in padded]
 
 
 def case_lines(rows, case, where):
@@ -110,10 +101,6 @@ def layer_lines(rows):
     return found
 
 
-def plural(threads):
-    return "1 thread" if threads == 1 else f"{threads} threads"
-
-
 def machine_lines(rows):
     found = []
     for threads in (1, 2):
@@ -133,10 +120,10 @@ def machine_lines(rows):
 def stack_lines(rows):
     cells = [["one token in a stack larger than the cache", "us per layer", "MB read", "x one read of the weights"]]
     for row in sorted(select(rows, source="ttt", case="decode_stack"), key=lambda row: (row["threads"], row["width"])):
-        kind, weights = kind_and_weights(row["layer"])
+        kind, variant = kind_and_variant(row["layer"])
         cells.append(
             [
-                f"{LAYERS[kind]}{weights}, width {row['width']}, {plural(row['threads'])}",
+                f"{LAYERS[kind]}{variant}, width {row['width']}, {plural(row['threads'])}",
                 number(row["us_per_token"]),
                 number(row["bytes_per_token"] / 1e6),
                 f"{row['xread']:.2f}",
@@ -158,8 +145,8 @@ def model_lines(rows):
     for case, name in MODELS.items():
         shapes = {}
         for row in select(rows, source="ttt", case=case):
-            kind, weights = kind_and_weights(row["layer"])
-            label = f"{name.format_map(row)}{weights}, {plural(row['threads'])}"
+            kind, variant = kind_and_variant(row["layer"])
+            label = f"{name.format_map(row)}{variant}, {plural(row['threads'])}"
             shapes.setdefault(label, {}).setdefault(kind, row["tokens_per_second"])
         cells += [
             [label] + [number(rates[layer]) if layer in rates else "" for layer in LAYERS]
@@ -173,11 +160,11 @@ def peer_lines(rows):
     cells = [["against", "theirs", *(f"our {name}" for name in LAYERS.values())]]
     for peer in (row for row in rows if row["source"] in PEERS):
         shape = {key: peer[key] for key in ("case", "width", "tokens", "before", "threads", "batch") if key in peer}
-        kind, weights = kind_and_weights(peer["layer"])
-        suffix = NARROW if weights else ""
+        kind, variant = kind_and_variant(peer["layer"])
+        ending = peer["layer"].removeprefix(kind)
         rivals = LAYERS if kind == "attention" else [kind]
-        ours = {layer: fastest(rows, source="ttt", layer=layer + suffix, **shape) for layer in rivals}
-        label = f"{PEERS[peer['source']]} {LAYERS[kind]}{weights}, {shape_text(shape)}"
+        ours = {layer: fastest(rows, source="ttt", layer=layer + ending, **shape) for layer in rivals}
+        label = f"{PEERS[peer['source']]} {LAYERS[kind]}{variant}, {shape_text(shape)}"
         cells.append([label, number(peer["us_per_token"])] + [against(peer, ours.get(layer)) for layer in LAYERS])
     title = "Others in the same minutes: us per token (their time / ours)"
     return ["", title] + lines(cells) if len(cells) > 1 else []
@@ -201,7 +188,8 @@ def shape_text(shape):
 
 
 def report(rows):
-    parts = machine_lines(rows) + layer_lines(rows) + stack_lines(rows) + model_lines(rows) + peer_lines(rows)
+    parts = machine_lines(rows) + layer_lines(rows) + stack_lines(rows) + model_lines(rows) + kernel_lines(rows)
+    parts += peer_lines(rows)
     return "\n".join(parts).strip("\n") + "\n"
 
 

@@ -63,6 +63,30 @@ class Rows(unittest.TestCase):
         self.assertEqual((made["case"], made["layer"]), ("matmul<float>", ""))
         self.assertAlmostEqual(made["seconds"], 3e-6)
         self.assertNotIn("us_per_token", made)
+        made = rows.of_benchmark({"name": "sequence/T:512/window:256", "real_time": 1.0, "time_unit": "ms"})
+        self.assertAlmostEqual(made["us_per_token"], 1000 / 512)
+
+    def test_every_rate_is_kept_under_one_name(self):
+        rates = {"flops": 1.0, "bytes_per_second": 2.0, "of_best_library": 0.98, "of_fma_peak": 0.9}
+        made = rows.of_benchmark({"name": "sequence/T:512/window:256", "real_time": 1.0, "time_unit": "ms", **rates})
+        kept = ["FLOP/s", "bytes/s", "of_best_library", "of_fma_peak"]
+        self.assertEqual([made[key] for key in kept], [1.0, 2.0, 0.98, 0.9])
+        self.assertLessEqual({*kept, "window"}, set(rows.COLUMNS))
+
+    def test_good_cases_of_a_program_come_before_its_failure(self):
+        cases = [
+            {"name": "one/T:1", "error_occurred": True, "error_message": "no memory"},
+            {"name": "two/T:2", "real_time": 1.0, "time_unit": "s"},
+        ]
+        with tempfile.TemporaryDirectory() as folder:
+            program = pathlib.Path(folder) / "some_bench"
+            program.write_text("#!/bin/sh\necho '" + json.dumps({"benchmarks": cases}) + "'\n", encoding="utf-8")
+            program.chmod(0o755)
+            found = rows.of_program(program, ".", 1)
+            self.assertEqual((made := next(found))["name"], "two/T:2")
+            self.assertEqual(made["program"], "some_bench")
+            with self.assertRaisesRegex(build.Failure, "some_bench: one/T:1: no memory"):
+                next(found)
 
     def test_floors_use_the_best_rate_of_the_whole_run_at_their_threads(self):
         peaks = [
@@ -78,6 +102,18 @@ class Rows(unittest.TestCase):
             + [dict(seconds=1.0, threads=1)]
         )
         self.assertEqual([found.get("xfloor") for found in made], [2.4, 2.4, 6.0, None])
+
+    def test_shares_use_the_best_rate_of_the_whole_run_on_one_thread(self):
+        made = rows.with_shares(
+            [
+                {"FLOP/s": 9.0, "of_best_library": 2.0, "of_fma_peak": 0.9},
+                {"FLOP/s": 6.0, "of_best_library": 0.8, "of_fma_peak": 0.5},
+                dict(peak_eigen=5.0, peak_openblas=10.0, peak_fma=15.0, threads=1),
+                dict(peak_eigen=20.0, peak_openblas=0.0, peak_fma=30.0, threads=2),
+            ]
+        )
+        self.assertEqual([found.get("of_best_library") for found in made], [0.9, 0.6, None, None])
+        self.assertEqual([found.get("of_fma_peak") for found in made], [0.6, 0.4, None, None])
 
     def test_files_hold_every_row(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -165,7 +201,79 @@ class Table(unittest.TestCase):
         self.assertEqual(table.comparison(here, there).split("\n")[1].split(), ["a", "3", "2", "1.50"])
 
 
+class Kernels(unittest.TestCase):
+    def lines(self, measured):
+        return [" ".join(line.split()) for line in table.report(measured).splitlines()]
+
+    def of(self, program, name, milliseconds, **counters):
+        return dict(
+            rows.of_benchmark(dict(counters, name=name, real_time=milliseconds, time_unit="ms")), program=program
+        )
+
+    def test_products_stand_beside_the_best_library_and_one_read(self):
+        program, at = "kernels_matmul_bench", "/rows:2048/width:768/manual_time"
+        lines = self.lines(
+            [
+                self.of(program, "forward" + at, 1, **{"FLOP/s": 9e10, "of_best_library": 0.98}),
+                self.of(program, "eigen" + at, 1, **{"FLOP/s": 6e10, "of_best_library": 0.65}),
+                self.of(program, "few_rows/rows:1/width:768", 1, **{"FLOP/s": 4e10, "xread": 1.08}),
+            ]
+        )
+        self.assertIn("2,048 rows: GFLOP/s (of the best library's) width 768", lines)
+        self.assertIn("product 90 (0.98)", lines)
+        self.assertIn("Eigen (AVX2) 60 (0.65)", lines)
+        self.assertIn("1 row 40 (1.08)", lines)
+
+    def test_weights_in_bfloat16_stand_below_float(self):
+        program = "kernels_matmul_bfloat16_bench"
+        rates = {"product<PanelView<const float>>": 1e10, "product<Bfloat16PanelView>": 1.9e10}
+        lines = self.lines(
+            [self.of(program, name + "/rows:1/K:8/N:8", 1, **{"FLOP/s": rate}) for name, rate in rates.items()]
+        )
+        self.assertIn("weights in float 10", lines)
+        self.assertIn("weights in bfloat16 19", lines)
+
+    def test_forms_and_sizes_stand_beside_the_dual_form_of_the_fixed_size(self):
+        program, at = "rules_ttt_linear_bench", "/D:64/K:16/T:1000/backward:"
+        lines = self.lines(
+            [
+                self.of(program, "sequence<rules::TttLinear<float, 64, 16>>" + at + "0", 1),
+                self.of(program, "sequence<rules::TttLinear<float, 64, 16>>" + at + "1", 4),
+                self.of(program, "sequence/primal, spelled out" + at + "0", 3),
+                self.of(program, "sequence<rules::TttLinear<float>>" + at + "0", 1.1),
+                self.of(program, "sequence<rules::TttLinear<float>>/D:32/K:16/T:1000/backward:1", 2),
+            ]
+        )
+        self.assertIn("TTT-Linear, dual form, D = 64 1 4", lines)
+        self.assertIn("TTT-Linear, primal form as in the paper, D = 64 3 (3.00)", lines)
+        self.assertIn("TTT-Linear, dual form, any size, D = 64 1.1 (1.10)", lines)
+        self.assertIn("TTT-Linear, dual form, any size, D = 32 2", lines)
+
+    def test_layers_of_any_size_stand_beside_those_of_a_fixed_one(self):
+        lines = self.lines([*latencies(), row("forward", "ttt-mlp-any-size", 440, tokens=2048)])
+        self.assertIn("TTT-MLP, width 768, 2,048 tokens 440 (1.10)", lines)
+
+    def test_attention_shows_windows_and_the_rate_at_which_its_cache_is_read(self):
+        program = "rules_attention_bench"
+        lines = self.lines(
+            [
+                self.of(program, "sequence/T:2000/window:0/backward:0", 10),
+                self.of(program, "sequence/T:2000/window:256/backward:0", 4),
+                self.of(program, "decode/cached:1024", 1, bytes_per_second=3e10),
+            ]
+        )
+        self.assertIn("all before, forward 5", lines)
+        self.assertIn("window 256, forward 2", lines)
+        self.assertIn("cache of 12 heads: GB/s 30", lines)
+
+    def test_nothing_measured_is_no_heading(self):
+        self.assertNotIn("Kernels", table.report(list(latencies())))
+
+
 class Plot(unittest.TestCase):
+    def test_a_run_without_latencies_is_an_empty_sheet(self):
+        self.assertNotIn("<path", plot.latency([dict(source="ttt", case="few_rows", layer="", width=256)]))
+
     def test_is_well_formed_and_labels_every_line_once(self):
         svg = xml.etree.ElementTree.fromstring(plot.latency(list(latencies())))
         texts = [element.text for element in svg.iter("{http://www.w3.org/2000/svg}text")]

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
-from report import build, plan, rows  # noqa: E402
+from report import build, kernels, plan, rows  # noqa: E402
 
 
 def first_of_each(names):
@@ -48,7 +48,10 @@ def main(program):
         return f"{program.name} has no benchmarks"
     if missing := missing_steps(program, names):
         return f"bench/report/plan.py asks {program.name} for {missing[0]}, which matches no case"
-    found = rows.of_program(program, exactly(chosen), 0.0001)
+    labels = {"/".join(rows.labels_of(name)) for name in names}
+    if unknown := [name for name in kernels.NAMES.get(program.name, []) if name not in labels]:
+        return f"bench/report/kernels.py shows '{unknown[0]}' of {program.name}, which has no such benchmark"
+    found = list(rows.of_program(program, exactly(chosen), 0.0001))
     if [row["name"] for row in found] != chosen:
         return f"{program.name} ran {[row['name'] for row in found]} instead of {chosen}"
     wrong = [row["name"] for row in found if not 0 < row["seconds"] < float("inf")]
