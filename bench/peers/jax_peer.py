@@ -66,10 +66,12 @@ def sequence(request):
         return layer.apply(weights, x, position_ids=position)[0]
 
     if request["case"] == "forward":
-        compiled = jax.jit(forward)
+        function = forward
     else:
-        compiled = jax.jit(jax.grad(lambda weights, x: forward(weights, x).sum(), argnums=(0, 1)))
-    return protocol.row(request, protocol.fastest(lambda: jax.block_until_ready(compiled(weights, x))), tokens)
+        function = jax.grad(lambda weights, x: forward(weights, x).sum(), argnums=(0, 1))
+    compiled = jax.jit(function).lower(weights, x).compile()  # apart from the calls: it takes longer than they do
+    seconds = protocol.fastest(lambda: jax.block_until_ready(compiled(weights, x)), request["min_time"])
+    return protocol.row(request, seconds, tokens)
 
 
 protocol.serve(lambda request: [sequence(request)])

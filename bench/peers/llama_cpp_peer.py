@@ -32,10 +32,12 @@ def gguf_package():
 
 
 def write_model(path, bfloat16):
-    """Speed does not depend on the values."""
+    """Speed does not depend on the values. The file is there only once it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".part")
     random = numpy.random.default_rng(0)
     gguf = gguf_package()
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(aside, "llama")
     for set_size, size in (
         (writer.add_context_length, LONGEST),
         (writer.add_embedding_length, WIDTH),
@@ -76,6 +78,7 @@ def write_model(path, bfloat16):
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+    aside.rename(path)
 
 
 def measure(request, prompt, generated, behind, bfloat16=False):

@@ -64,19 +64,23 @@ def published_config(layer, width, heads, blocks=1, **more):
 def make_layer(layer, width, heads):
     if layer == "attention":
         return Attention(width, heads)
+    if layer == "attention-all-bfloat16":
+        return Attention(width, heads).bfloat16()
     kinds = {"ttt-linear": published.TTTLinear, "ttt-mlp": published.TTTMLP}
     return kinds[layer](published_config(layer, width, heads), 0)
 
 
 def sequence(request):
-    width, tokens = request["width"], request["tokens"]
+    width, tokens, min_time = request["width"], request["tokens"], request["min_time"]
     layer = make_layer(request["layer"], width, request["heads"])
-    x, position = torch.randn(1, tokens, width), torch.arange(tokens)[None]
+    x = torch.randn(1, tokens, width, dtype=next(layer.parameters()).dtype)
+    position = torch.arange(tokens)[None]
     if request["case"] == "forward":
         with torch.no_grad():
-            return protocol.row(request, protocol.fastest(lambda: layer(x, position_ids=position)), tokens)
+            return protocol.row(request, protocol.fastest(lambda: layer(x, position_ids=position), min_time), tokens)
     x.requires_grad_()
-    return protocol.row(request, protocol.fastest(lambda: layer(x, position_ids=position).sum().backward()), tokens)
+    seconds = protocol.fastest(lambda: layer(x, position_ids=position).sum().backward(), min_time)
+    return protocol.row(request, seconds, tokens)
 
 
 def decode(request):
@@ -103,7 +107,7 @@ def decode(request):
             step()
 
     with torch.no_grad():
-        return protocol.row(request, protocol.fastest(mini_batch) / 16, 1)
+        return protocol.row(request, protocol.fastest(mini_batch, request["min_time"]) / 16, 1)
 
 
 def make_model(layer, width, heads):
@@ -136,7 +140,7 @@ def training_step(request):
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
 
-    answer = protocol.row(request, protocol.fastest(step), request["batch"] * CONTEXT)
+    answer = protocol.row(request, protocol.fastest(step, request["min_time"]), request["batch"] * CONTEXT)
     return {key: value for key, value in answer.items() if key != "width"}  # as our own row: the model is the case
 
 

@@ -12,23 +12,28 @@ class Failure(Exception):
     """Ends the run with one line for the user."""
 
 
-def _build(tree, log, targets, what):
+CONFIGURE = ["cmake", "--preset", "bench"]
+PROGRAMS = "build/bench/bin"
+
+
+def _compile(*targets):
+    command = ["cmake", "--build", "--preset", "bench", "--parallel", str(os.cpu_count())]
+    return command + ["--target", *targets] if targets else command
+
+
+def _works(command, tree, log):
     environment = dict(os.environ, CMAKE_GENERATOR=os.environ.get("CMAKE_GENERATOR", "Ninja"))
-    commands = [
-        ["cmake", "--preset", "bench"],
-        ["cmake", "--build", "--preset", "bench", "--parallel", str(os.cpu_count())]
-        + (["--target", *targets] if targets else []),
-    ]
-    with open(log, "w", encoding="utf-8") as out:
-        for command in commands:
-            if subprocess.run(command, cwd=tree, env=environment, stdout=out, stderr=subprocess.STDOUT).returncode:
-                raise Failure(f"{what} does not build: see {log}")
-    return tree / "build/bench/bin"
+    with open(log, "a", encoding="utf-8") as out:
+        return not subprocess.run(command, cwd=tree, env=environment, stdout=out, stderr=subprocess.STDOUT).returncode
 
 
 def benchmarks(root, folder):
     """The folder of this tree's benchmark programs."""
-    return _build(root, folder / "build.log", [], "the bench preset")
+    log = folder / "build.log"
+    log.unlink(missing_ok=True)
+    if not (_works(CONFIGURE, root, log) and _works(_compile(), root, log)):
+        raise Failure(f"the bench preset does not build: see {log}")
+    return root / PROGRAMS
 
 
 def revision(root, name):
@@ -44,18 +49,34 @@ def revision(root, name):
     return found.stdout.strip()
 
 
-def benchmarks_of(root, commit, folder):
-    """The folder of programs that time the library of `commit`: its tree with the benchmarks of this one, so that both
-    are measured alike."""
+def _tree_of(root, commit):
+    """The files of `commit` in a folder of their own, there only once it is whole."""
     tree = root / "build/compare" / commit[:12]
-    if not tree.exists():
-        tree.mkdir(parents=True)
-        with subprocess.Popen(["git", "archive", commit], cwd=root, stdout=subprocess.PIPE) as archive:
-            tarfile.open(fileobj=archive.stdout, mode="r|").extractall(tree)
+    if tree.exists():
+        return tree
+    aside, archive = tree.with_suffix(".part"), tree.with_suffix(".tar")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    if subprocess.run(["git", "archive", "--output", str(archive), commit], cwd=root).returncode:
+        raise Failure(f"--compare: git archive cannot write {archive}")
+    with tarfile.open(archive) as files:
+        files.extractall(aside)
+    archive.unlink()
+    return aside.rename(tree)
+
+
+def benchmarks_of(root, commit, folder, wanted):
+    """The folder of programs that time the library of `commit`: its tree with the benchmarks of this one, so that both
+    are measured alike; and which of the `wanted` programs do not build there."""
+    tree, log = _tree_of(root, commit), folder / "build_reference.log"
+    log.unlink(missing_ok=True)
     shutil.rmtree(tree / "bench", ignore_errors=True)
     shutil.copytree(root / "bench", tree / "bench", ignore=shutil.ignore_patterns("__pycache__"))
-    targets = ["layers_layers_bench", "models_causal_lm_bench"]
-    return _build(tree, folder / "build_reference.log", targets, f"--compare: revision {commit[:12]}")
+    configured = _works(CONFIGURE, tree, log)
+    missing = [program for program in sorted(wanted) if not (configured and _works(_compile(program), tree, log))]
+    if len(missing) == len(wanted):
+        raise Failure(f"--compare: revision {commit[:12]} builds none of {', '.join(missing)}: see {log}")
+    return tree / PROGRAMS, missing
 
 
 def other_programs(programs, known):

@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: MIT
 """The programs of bench/peers: started once, asked case by case between our own measurements."""
 
+import contextlib
 import json
+import os
 import pathlib
+import select
+import signal
 import subprocess
-import sys
 
 from .build import Failure
 from .rows import last_line, with_time_per_token
 
 PEERS = pathlib.Path(__file__).resolve().parent.parent / "peers"
+MODELS = PEERS.parent.parent / "build/bench/peers"
+MOST_SECONDS = 900  # of one answer; llama.cpp's, the longest, takes three minutes
 DIR_HELP = """measure what others take as well: DIR holds venv (Python with torch, numpy, transformers 4.44.2, jax, flax,
 einops), ttt-lm-pytorch and ttt-lm-jax (checkouts of github.com/test-time-training) and, if wanted, llama.cpp (a build
-folder with bin/llama-bench)"""
+folder with bin/llama-bench; its models, 800 MB, are written once, into build/bench/peers)"""
 
 
 class NoPeers:
@@ -25,8 +30,8 @@ class NoPeers:
     def answers(self, _):
         return []
 
-    def report_failures(self):
-        return 0
+    def reasons(self):
+        return []
 
 
 class Peers:
@@ -43,7 +48,11 @@ class Peers:
             self.stop(key)
 
     def stop(self, key):
-        self.running.pop(key).communicate()  # closes its input, which ends it
+        """With all that it started, in the middle of an answer too: it holds nothing worth an end of its own."""
+        process = self.running.pop(key)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
     def command(self, peer, threads):
         python = [
@@ -55,7 +64,7 @@ class Peers:
         sources = {
             "pytorch": ["--source", str(self.folder / "ttt-lm-pytorch")],
             "jax": ["--source", str(self.folder / "ttt-lm-jax")],
-            "llama.cpp": ["--build", str(self.folder / "llama.cpp"), "--work", str(self.output)],
+            "llama.cpp": ["--build", str(self.folder / "llama.cpp"), "--work", str(MODELS)],
         }
         return python + sources[peer]
 
@@ -66,44 +75,52 @@ class Peers:
             self.output.mkdir(parents=True, exist_ok=True)
             with open(self.errors_of(peer), "w", encoding="utf-8") as errors:
                 self.running[peer, threads] = subprocess.Popen(
-                    self.command(peer, threads), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+                    self.command(peer, threads),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    text=True,
+                    start_new_session=True,
                 )
         return self.running[peer, threads]
 
     def errors_of(self, peer):
         return self.output / f"peer_{peer}.log"
 
-    def answers(self, requests):
-        """A row for each request, several for llama.cpp's; a peer that stops is left out from then on."""
-        found = []
-        for request in requests:
-            if request["peer"] in self.failures or (request["peer"] == "llama.cpp" and not self.has_llama()):
+    def answers(self, step):
+        """A row for each request of a step, several for llama.cpp's; a peer that fails is left out from then on."""
+        for request in step.requests:
+            peer = request["peer"]
+            if peer in self.failures or (peer == "llama.cpp" and not self.has_llama()):
                 continue
-            line = self.line(request)
-            if line:
-                found += [with_time_per_token(row) for row in json.loads(line)]
+            try:
+                answer = self.answer(dict(request, min_time=step.min_time))
+            except Failure as failure:
+                self.failures[peer] = str(failure)
             else:
-                self.stop((request["peer"], request["threads"]))
-                self.failures[request["peer"]] = last_line(self.errors_of(request["peer"]).read_text(encoding="utf-8"))
-        return found
+                yield from map(with_time_per_token, answer)
 
-    def line(self, request):
-        """The peer's answer as text, nothing if it has stopped."""
+    def answer(self, request):
         process = self.process(request["peer"], request["threads"])
-        try:
+        with contextlib.suppress(BrokenPipeError):  # it has stopped, and its output ends
             process.stdin.write(json.dumps(request) + "\n")
             process.stdin.flush()
-        except BrokenPipeError:
-            return ""
-        return process.stdout.readline()
+        in_time = select.select([process.stdout], [], [], MOST_SECONDS)[0]
+        line = process.stdout.readline() if in_time else ""
+        if line.endswith("\n"):
+            return json.loads(line)
+        self.stop((request["peer"], request["threads"]))
+        if in_time:
+            raise Failure(f"stopped: {last_line(self.errors_of(request['peer']).read_text(encoding='utf-8'))}")
+        asked = " ".join(str(request[key]) for key in ("case", "layer", "width", "tokens", "before") if key in request)
+        raise Failure(f"no answer to '{asked}' within {MOST_SECONDS} s")
 
     def has_llama(self):
         return (self.folder / "llama.cpp/bin/llama-bench").exists()
 
-    def report_failures(self):
-        for peer, reason in self.failures.items():
-            print(f"bench/run.sh: --peers: {peer} stopped: {reason} (see {self.errors_of(peer)})", file=sys.stderr)
-        return 1 if self.failures else 0
+    def reasons(self):
+        """Why peers were left out, a line for each."""
+        return [f"--peers: {peer}: {reason} (see {self.errors_of(peer)})" for peer, reason in self.failures.items()]
 
 
 def open_peers(folder, output):

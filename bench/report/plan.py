@@ -40,10 +40,12 @@ def _ask(peer, case, layer, width, threads, **sizes):
 
 
 def _layer_requests(width, tokens, threads):
-    """Attention at every length; the TTT layers, whose cost per token does not depend on it, at 2048."""
+    """Attention at every length; the TTT layers, whose cost per token does not depend on it, and attention in bfloat16
+    at 2048."""
     for case in ("forward", "forward_backward"):
         yield _ask("pytorch", case, "attention", width, threads, tokens=tokens)
         if tokens == 2048:
+            yield _ask("pytorch", case, "attention-all-bfloat16", width, threads, tokens=tokens)
             for layer in KINDS[1:]:
                 yield _ask("pytorch", case, layer, width, threads, tokens=tokens)
                 yield _ask("jax", case, layer, width, threads, tokens=tokens)

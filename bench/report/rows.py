@@ -149,10 +149,11 @@ def fastest(rows, /, **wanted):
     return min(select(rows, **wanted), key=lambda row: row["seconds"], default=None)
 
 
-def write(rows, folder):
-    with open(folder / "results.json", "w", encoding="utf-8") as out:
+def write(rows, path):
+    """As `path`.json and `path`.csv."""
+    with open(path.with_suffix(".json"), "w", encoding="utf-8") as out:
         json.dump(rows, out, indent=1)
-    with open(folder / "results.csv", "w", encoding="utf-8", newline="") as out:
+    with open(path.with_suffix(".csv"), "w", encoding="utf-8", newline="") as out:
         writer = csv.DictWriter(out, COLUMNS, extrasaction="ignore", restval="")
         writer.writeheader()
         writer.writerows(rows)

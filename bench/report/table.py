@@ -8,6 +8,7 @@ from .rows import fastest, select
 LAYERS = {"attention": "attention", "ttt-linear": "TTT-Linear", "ttt-mlp": "TTT-MLP"}
 VARIANTS = {  # how the name of a layer may end, and what to say then; the first that fits counts
     "-bfloat16-products": ", bfloat16 products",
+    "-all-bfloat16": ", all in bfloat16",
     "-bfloat16": ", bfloat16 weights",
 }
 CASES = {"forward": "forward", "forward_backward": "forward + backward", "decode": "decode of one token behind"}
@@ -161,7 +162,7 @@ def peer_lines(rows):
     for peer in (row for row in rows if row["source"] in PEERS):
         shape = {key: peer[key] for key in ("case", "width", "tokens", "before", "threads", "batch") if key in peer}
         kind, variant = kind_and_variant(peer["layer"])
-        ending = peer["layer"].removeprefix(kind)
+        ending = peer["layer"].removeprefix(kind).replace("-all-bfloat16", "")  # ours is float there
         rivals = LAYERS if kind == "attention" else [kind]
         ours = {layer: fastest(rows, source="ttt", layer=layer + ending, **shape) for layer in rivals}
         label = f"{PEERS[peer['source']]} {LAYERS[kind]}{variant}, {shape_text(shape)}"

@@ -6,6 +6,7 @@ import io
 import json
 import pathlib
 import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,7 +18,7 @@ BENCH = pathlib.Path(__file__).resolve().parents[2] / "bench"
 sys.path[:0] = [str(BENCH), str(BENCH / "peers")]
 import protocol  # noqa: E402
 import run  # noqa: E402
-from report import build, peers, plan, plot, rows, table  # noqa: E402
+from report import build, kernels, peers, plan, plot, rows, table  # noqa: E402
 
 
 def row(case, layer, time, **more):
@@ -117,7 +118,7 @@ class Rows(unittest.TestCase):
 
     def test_files_hold_every_row(self):
         with tempfile.TemporaryDirectory() as folder:
-            rows.write(list(latencies()), pathlib.Path(folder))
+            rows.write(list(latencies()), pathlib.Path(folder) / "results")
             csv = (pathlib.Path(folder) / "results.csv").read_text(encoding="utf-8").splitlines()
             self.assertEqual(len(csv), 1 + len(list(latencies())))
             self.assertEqual(csv[0].split(","), rows.COLUMNS)
@@ -194,6 +195,12 @@ class Table(unittest.TestCase):
             "1,500 1,000 (1.50)",
             lines,
         )
+
+    def test_a_peer_all_in_bfloat16_stands_beside_float(self):
+        peer = row("forward", "attention-all-bfloat16", 41, tokens=2048, source="pytorch")
+        lines = [" ".join(line.split()) for line in table.report([*latencies(), peer]).splitlines()]
+        label = "PyTorch attention, all in bfloat16, forward, width 768, 2,048 tokens, 1 thread"
+        self.assertIn(label + " 41 82 (0.50) 66 (0.62) 400 (0.10)", lines)
 
     def test_compares_the_fastest_of_two_trees(self):
         there = [dict(name="a/manual_time", us_per_token=t, seconds=t) for t in (4, 3)]
@@ -321,15 +328,131 @@ class CommandLine(unittest.TestCase):
         self.assertIn("--peers: /nowhere/venv/bin/python is not there", self.message("--peers", "/nowhere"))
 
 
-class Interrupted(unittest.TestCase):
-    def test_rows_measured_before_are_kept(self):
-        steps = [plan.Step(name, "program", ".", 1) for name in ("first", "second")]
-        with unittest.mock.patch("report.rows.of_program", side_effect=[["a row"], KeyboardInterrupt]):
-            with contextlib.redirect_stderr(io.StringIO()):
-                self.assertEqual(run.measure(steps, pathlib.Path(), peers.NoPeers()), ["a row"])
-        with unittest.mock.patch("report.rows.of_program", side_effect=KeyboardInterrupt):
-            with contextlib.redirect_stderr(io.StringIO()), self.assertRaisesRegex(build.Failure, "before anything"):
-                run.measure(steps, pathlib.Path(), peers.NoPeers())
+class Measure(unittest.TestCase):
+    def measure(self, *answers):
+        """Steps that answer so: a list of rows, or rows and then an exception."""
+
+        def rows_of(step):
+            for answer in answers[int(step.name)]:
+                if not isinstance(answer, str):
+                    raise answer
+                yield answer
+
+        with contextlib.redirect_stderr(io.StringIO()):
+            return run.measure([plan.Step(str(i), "program", ".", 1) for i in range(len(answers))], rows_of)
+
+    def test_ctrl_c_keeps_the_rows_before(self):
+        measured, failures = self.measure(["a", "b", KeyboardInterrupt()], ["c"])
+        self.assertEqual(measured, ["a", "b"])
+        self.assertIn("interrupted", failures[0])
+
+    def test_a_step_that_fails_is_named_and_the_others_are_measured(self):
+        measured, failures = self.measure(["a"], ["b", build.Failure("some_bench stopped")], ["c"])
+        self.assertEqual((measured, failures), (["a", "b", "c"], ["1: some_bench stopped"]))
+
+    def test_no_rows_are_an_error(self):
+        for problem in (KeyboardInterrupt(), build.Failure("some_bench stopped")):
+            with self.assertRaisesRegex(build.Failure, "nothing was measured: .*(interrupted|some_bench stopped)"):
+                self.measure([problem])
+
+
+class Results(unittest.TestCase):
+    """Whole runs over stand-ins for the benchmark programs."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def programs(self, name, models):
+        """A folder of programs of which one answers with a row and the other does as `models` says."""
+        (self.folder / name).mkdir()
+        case = {"name": "forward/attention/C:256/T:512/threads:1", "real_time": 1.0, "time_unit": "ms"}
+        answer = "echo '" + json.dumps({"benchmarks": [case]}) + "'"
+        for program, script in ((plan.LAYERS, answer), (plan.MODELS, models or answer)):
+            (self.folder / name / program).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+            (self.folder / name / program).chmod(0o755)
+        return self.folder / name
+
+    def run_with(self, *arguments):
+        output, errors = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            sys.argv[1:] = ["--quick", "--output", str(self.folder / "out"), *arguments]
+            code = run.main()
+        return code, output.getvalue(), errors.getvalue()
+
+    def test_a_program_that_fails_costs_its_own_rows_only(self):
+        programs = self.programs("here", "echo out of memory >&2; exit 3")
+        with unittest.mock.patch("report.build.benchmarks", return_value=programs):
+            code, _, errors = self.run_with()
+        self.assertEqual(code, 1)
+        self.assertIn(f"small language model: {plan.MODELS} stopped with code 3: out of memory", errors)
+        written = json.loads((self.folder / "out/results.json").read_text(encoding="utf-8"))
+        self.assertEqual({row["program"] for row in written}, {plan.LAYERS})
+        self.assertIn("512 tokens", (self.folder / "out/table.txt").read_text(encoding="utf-8"))
+
+    def test_a_comparison_leaves_results_alone_and_says_what_is_missing(self):
+        here, there = self.programs("here", None), self.programs("there", None)
+        with unittest.mock.patch("report.build.benchmarks", return_value=here), unittest.mock.patch(
+            "report.build.benchmarks_of", return_value=(there, [plan.MODELS])
+        ), unittest.mock.patch("report.build.revision", return_value="0123456789abcdef"):
+            code, output, _ = self.run_with("--compare", "some-name")
+        self.assertEqual(code, 0)
+        self.assertIn("forward/attention/C:256/T:512/threads:1", output)
+        self.assertIn(f"not compared: {plan.MODELS} does not build with 0123456789ab", output)
+        self.assertEqual(
+            sorted(path.name for path in (self.folder / "out").iterdir()),
+            ["comparison.csv", "comparison.json", "comparison.txt"],
+        )
+        written = json.loads((self.folder / "out/comparison.json").read_text(encoding="utf-8"))
+        found = {(row["source"], row["program"]) for row in written}
+        self.assertEqual(found, {("this tree", plan.LAYERS), ("reference", plan.LAYERS)})
+
+    def test_a_comparison_names_the_tree_whose_program_fails(self):
+        here, there = self.programs("here", None), self.programs("there", "exit 4")
+        with unittest.mock.patch("report.build.benchmarks", return_value=here), unittest.mock.patch(
+            "report.build.benchmarks_of", return_value=(there, [])
+        ), unittest.mock.patch("report.build.revision", return_value="0123456789abcdef"):
+            code, _, errors = self.run_with("--compare", "some-name")
+        self.assertEqual(code, 1)
+        self.assertIn(f"small language model: reference: {plan.MODELS} stopped with code 4", errors)
+        self.assertTrue((self.folder / "out/comparison.txt").exists())
+
+
+class Revision(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = pathlib.Path(folder.name)
+        (self.root / "bench").mkdir()
+        (self.root / "bench/some_bench.cpp").write_text("", encoding="utf-8")
+        author = ["-c", "user.name=author", "-c", "user.email=author"]
+        for command in (["init", "-q"], ["add", "."], [*author, "commit", "-qm", "all"]):
+            subprocess.run(["git", *command], cwd=self.root, check=True)
+        self.commit = build.revision(self.root, "HEAD")
+
+    def test_a_tree_that_was_cut_short_is_made_again(self):
+        aside = self.root / "build/compare" / (self.commit[:12] + ".part")
+        aside.mkdir(parents=True)
+        (aside / "left_over").write_text("", encoding="utf-8")
+        with unittest.mock.patch("tarfile.TarFile.extractall", side_effect=KeyboardInterrupt):
+            with self.assertRaises(KeyboardInterrupt):
+                build._tree_of(self.root, self.commit)
+        tree = build._tree_of(self.root, self.commit)
+        self.assertEqual(tree, self.root / "build/compare" / self.commit[:12])
+        self.assertEqual([path.name for path in tree.iterdir()], ["bench"])
+        self.assertEqual([path.name for path in tree.parent.iterdir()], [tree.name])
+
+    def test_programs_that_do_not_build_are_named(self):
+        def works(command, *_):
+            return command[-1] != "models_bench"
+
+        with unittest.mock.patch("report.build._works", side_effect=works):
+            wanted = {"models_bench", "layers_bench"}
+            _, missing = build.benchmarks_of(self.root, self.commit, self.root, wanted)
+            self.assertEqual(missing, ["models_bench"])
+            with self.assertRaisesRegex(build.Failure, "builds none of models_bench"):
+                build.benchmarks_of(self.root, self.commit, self.root, {"models_bench"})
 
 
 class Peers(unittest.TestCase):
@@ -342,6 +465,10 @@ class Peers(unittest.TestCase):
             (folder / name).chmod(0o755)
         return folder
 
+    def step(self, *asked):
+        requests = [dict(peer=peer, threads=1, case="forward", layer="ttt-mlp") for peer in asked]
+        return plan.Step("a step", "program", ".", 0.3, requests)
+
     def enterContext_(self, manager):
         self.addCleanup(manager.__exit__, None, None, None)
         return manager.__enter__()
@@ -351,27 +478,36 @@ class Peers(unittest.TestCase):
             """while read line; do echo '[{"case": "forward", "tokens_per_second": 4000}]'; done\n"""
         )
         with peers.open_peers(folder, folder / "out") as opened:
-            found = opened.answers(
-                [dict(peer="pytorch", threads=1), dict(peer="jax", threads=1), dict(peer="llama.cpp", threads=1)]
-            )
+            found = opened.answers(self.step("pytorch", "jax", "llama.cpp"))
             self.assertEqual([answer["us_per_token"] for answer in found], [250, 250])  # there is no llama.cpp
-            self.assertEqual(opened.report_failures(), 0)
+            self.assertEqual(opened.reasons(), [])
+
+    def test_a_peer_measures_as_long_as_we_do(self):
+        folder = self.folder_with("""while read line; do echo "[$line]"; done\n""")
+        with peers.open_peers(folder, folder / "out") as opened:
+            self.assertEqual([answer["min_time"] for answer in opened.answers(self.step("jax"))], [0.3])
 
     def test_a_peer_that_stops_is_named_and_left_out(self):
         folder = self.folder_with("read line; echo no module >&2; exit 1\n")
         with peers.open_peers(folder, folder / "out") as opened:
-            self.assertEqual(opened.answers([dict(peer="jax", threads=1)] * 2), [])
-            errors = io.StringIO()
-            with contextlib.redirect_stderr(errors):
-                self.assertEqual(opened.report_failures(), 1)
-        self.assertIn("jax stopped: no module", errors.getvalue())
+            self.assertEqual(list(opened.answers(self.step("jax", "jax"))), [])
+            self.assertIn("--peers: jax: stopped: no module", opened.reasons()[0])
+
+    def test_a_peer_that_hangs_is_named_and_ended_with_what_it_started(self):
+        folder = self.folder_with("sleep 60 & read line; wait\n")
+        start = time.monotonic()
+        with peers.open_peers(folder, folder / "out") as opened, unittest.mock.patch("report.peers.MOST_SECONDS", 0.5):
+            self.assertEqual(list(opened.answers(self.step("jax", "jax"))), [])
+            self.assertIn("--peers: jax: no answer to 'forward ttt-mlp' within 0.5 s", opened.reasons()[0])
+            self.assertEqual(opened.running, {})
+        self.assertLess(time.monotonic() - start, 30)  # its output ends with the last that holds it
 
     def test_a_peer_that_stopped_before_it_was_asked_is_named_too(self):
         folder = self.folder_with("exit 1\n")
         with peers.open_peers(folder, folder / "out") as opened:
             opened.process("jax", 1).wait()
-            self.assertEqual(opened.answers([dict(peer="jax", threads=1)]), [])
-            self.assertEqual(opened.failures, {"jax": "no message"})
+            self.assertEqual(list(opened.answers(self.step("jax"))), [])
+            self.assertEqual(opened.failures, {"jax": "stopped: no message"})
 
     def test_rows_say_who_what_and_how_fast(self):
         made = protocol.row(
@@ -385,10 +521,25 @@ class Peers(unittest.TestCase):
         made = protocol.row(dict(peer="llama.cpp", case="lm_prefill", layer="attention", threads=2), 2.0, 8, tokens=8)
         self.assertEqual((made["tokens"], made["threads"]), (8, 2))
 
-    def test_the_fastest_call_counts(self):
-        pauses = [0, 0.05, 0, 0.05]  # the first is the warm-up
-        self.assertLess(protocol.fastest(lambda: time.sleep(pauses.pop(0)), most_seconds=0), 0.05)
-        self.assertEqual(len(pauses), 1)
+    def calls_of(self, pauses, min_time):
+        """How long the fastest of these calls took, the first being the warm-up, and how many were left."""
+        clock, left = [0.0], list(pauses)
+        with unittest.mock.patch("protocol.time.perf_counter", side_effect=lambda: clock[0]):
+
+            def call():
+                clock[0] += left.pop(0)
+
+            return protocol.fastest(call, min_time), len(left)
+
+    def test_the_fastest_of_two_to_six_calls_counts(self):
+        self.assertEqual(self.calls_of([1.0, 5.0, 4.0, 1.0], min_time=0.3), (4.0, 1))
+        self.assertEqual(self.calls_of([1.0] + 9 * [0.25], min_time=0.3), (0.25, 3))
+
+    def test_a_long_call_is_its_own_warm_up(self):
+        self.assertEqual(self.calls_of([11.0, 1.0], min_time=0.3), (11.0, 1))
+
+    def test_short_calls_go_on_as_long_as_ours(self):
+        self.assertEqual(self.calls_of([0.0] + 40 * [0.0625] + [0.01], min_time=2.5), (0.0625, 1))
 
 
 class Plan(unittest.TestCase):
@@ -396,6 +547,18 @@ class Plan(unittest.TestCase):
         self.assertFalse(any(step.requests for step in plan.steps([]) + plan.steps([], quick=True)))
         asked = {request["peer"] for step in plan.steps([], peers=True) for request in step.requests}
         self.assertEqual(asked, {"pytorch", "jax", "llama.cpp"})
+
+    def test_sizes_known_at_run_time_are_measured_beside_fixed_ones(self):
+        step = next(step for step in plan.steps([]) if "any-size" in step.filter)
+        for layer in ("ttt-linear", "ttt-linear-any-size", "ttt-mlp", "ttt-mlp-any-size"):
+            self.assertTrue(re.search(step.filter, f"forward_backward/{layer}/C:768/T:2048/threads:1/manual_time"))
+
+    def test_attention_of_pytorch_in_bfloat16_is_asked_for_at_both_widths(self):
+        asked = [request for step in plan.steps([], peers=True) for request in step.requests]
+        for case in ("forward", "forward_backward"):
+            found = rows.select(asked, peer="pytorch", case=case, layer="attention-all-bfloat16", tokens=2048)
+            shapes = [(request["width"], request["threads"]) for request in found]
+            self.assertEqual(sorted(shapes), [(256, 1), (256, 2), (768, 1), (768, 2)])
 
     def test_other_programs_are_measured_whole(self):
         step = plan.steps(["kernels_matmul_bench"])[-1]
