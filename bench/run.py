@@ -49,8 +49,8 @@ def options(arguments):
 
 
 def measure(steps, rows_of):
-    """What `rows_of` yields for each step, and what went wrong. A step that fails ends there, Ctrl-C ends the run; the rows
-    before are kept."""
+    """What `rows_of` yields for each step, and what went wrong. A step that fails ends there, Ctrl-C ends the run; the
+    rows before are kept."""
     measured, failures, start = [], [], time.monotonic()
     try:
         for number, step in enumerate(steps, 1):
@@ -119,7 +119,8 @@ def compare(programs, commit, quick, folder):
     steps = [step for step in plan.compared(quick) if step.program not in missing]
     measured, failures = measure(steps, rows_of)
     text = table.comparison(*(rows.select(measured, source=source) for source in ("this tree", "reference")))
-    text += "".join(f"not compared: {program} does not build with {commit[:12]}\n" for program in missing)
+    for program in missing:
+        text += f"not compared: {program} does not build with {commit[:12]}, see build_reference.log\n"
     rows.write(measured, folder / "comparison")
     (folder / "comparison.txt").write_text(text, encoding="utf-8")
     print(text)
