@@ -38,6 +38,12 @@ void attend(const rules::AttentionHeads& layout, const Segment<BufferState<float
   if (backward) rules::attend_backward(layout, plan, rows.values, rows.gradients, {}, context);
 }
 
+/// Pairs of query and key that the mask leaves: Σ_i min(i + 1, window) over the queries i < tokens.
+double visible_pairs(Index tokens, Index window) {
+  const Index growing = std::min(tokens, window);  // queries that see everything before them
+  return static_cast<double>(growing * (growing + 1) / 2 + (tokens - growing) * window);
+}
+
 /// Arguments: tokens T, window (0 for none), 1 for a backward too. FLOPs count what the mask leaves, the backward
 /// twice.
 void sequence(benchmark::State& bench) {
@@ -48,9 +54,8 @@ void sequence(benchmark::State& bench) {
   const Segment<BufferState<float>> segment{tokens, &state, true};
   Context context;
   for (auto _ : bench) attend(layout, segment, rows, bench.range(2) != 0, context);
-  const double visible = static_cast<double>(tokens) * static_cast<double>(std::min(window, tokens / 2));
-  bench.counters["flops"] = benchmark::Counter(4.0 * width * visible * (bench.range(2) != 0 ? 3 : 1),
-                                               benchmark::Counter::kIsIterationInvariantRate);
+  const double flops = 4.0 * width * visible_pairs(tokens, window) * (bench.range(2) != 0 ? 3 : 1);
+  bench.counters["flops"] = benchmark::Counter(flops, benchmark::Counter::kIsIterationInvariantRate);
 }
 BENCHMARK(sequence)
     ->ArgNames({"T", "window", "backward"})
