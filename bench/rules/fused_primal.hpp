@@ -5,7 +5,13 @@
 
 #include "ttt/rules/ttt_linear/ttt_linear.hpp"
 
-namespace ttt::bench {
+namespace bench {
+
+using ttt::Arena;
+using ttt::Index;
+using ttt::MatrixView;
+namespace rules = ttt::rules;
+namespace simd = ttt::simd;
 
 /// The rule of TTT-Linear whose primal form goes over the running sum S = Σ_s η_s k_sᵀ g_s once per token: the same
 /// pass adds the token's gradient and applies it, z_r = q_r W + b − τ_r q_r S, and what all tokens of a mini-batch
@@ -64,4 +70,4 @@ class FusedPrimal : public rules::TttLinear<Scalar, D, K> {
   }
 };
 
-}  // namespace ttt::bench
+}  // namespace bench

@@ -6,68 +6,133 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
-#include "ttt/core/random.hpp"
+#include "support/random.hpp"
 #include "ttt/rules/ttt/sequence.hpp"
 
-namespace ttt::bench {
+namespace bench {
 
-/// Whether two outputs differ by rounding only.
+using ttt::Arena;
+using ttt::Buffer;
+using ttt::Index;
+using ttt::MatrixView;
+namespace rules = ttt::rules;
+
+/// What reading a sequence and going back leaves.
 template <class Scalar>
-bool agree(MatrixView<Scalar> a, MatrixView<Scalar> b) {
-  Scalar largest = 0, difference = 0;
-  for (Index r = 0; r < a.rows(); ++r)
-    for (Index c = 0; c < a.columns(); ++c) {
-      largest = std::max(largest, std::abs(a(r, c)));
-      difference = std::max(difference, std::abs(a(r, c) - b(r, c)));
+struct RuleResults {
+  Buffer<Scalar> out, state, d_queries, d_keys, d_values, d_rates, d_state, d_norm, d_factors;
+
+  auto each() const {
+    return std::array{&out, &state, &d_queries, &d_keys, &d_values, &d_rates, &d_state, &d_norm, &d_factors};
+  }
+};
+
+/// Whether two results differ by rounding only; one that is all zeros or not finite agrees with nothing.
+template <class Scalar>
+bool agree(const RuleResults<Scalar>& a, const RuleResults<Scalar>& b) {
+  for (std::size_t k = 0; k < a.each().size(); ++k) {
+    const Buffer<Scalar>&one = *a.each()[k], &other = *b.each()[k];
+    Scalar largest = 0, difference = 0;
+    for (Index i = 0; i < one.size(); ++i) largest = std::max(largest, std::abs(one[i]));
+    for (Index i = 0; i < one.size(); ++i) {
+      if (!std::isfinite(one[i]) || !std::isfinite(other[i])) return false;
+      difference = std::max(difference, std::abs(one[i] - other[i]));
     }
-  return difference <= Scalar(1e-4) * largest;
+    if (largest == 0 || difference > Scalar(1e-4) * largest) return false;
+  }
+  return true;
 }
 
+/// A head with rows of variance one, and the memory for a forward and a backward.
+template <class Rule>
+class RuleSequence {
+ public:
+  using Scalar = typename Rule::Scalar;
+
+  RuleSequence(Index width, Index mini_batch, Index tokens)
+      : rule_(width, mini_batch),
+        parts_(0, tokens, mini_batch),
+        checkpoints_{nullptr, 4, rule_.state_size(), rule_.weight_size(), rule_.z_width()},
+        rows_(random_values(4 * tokens * width)),
+        start_(rule_.state_size()),
+        rates_(tokens),
+        factors_(mini_batch),
+        norm_(2 * width),
+        held_(checkpoints_.size(parts_)) {
+    for (Index i = 0; i < rule_.weight_size(); ++i) start_[i] = Scalar(0.02) * rows_[i % rows_.size()];
+    std::fill_n(norm_.data(), width, Scalar(1));
+    std::fill_n(rates_.data(), tokens, Scalar(0.5) / static_cast<Scalar>(width));
+    for (Index r = 0; r < mini_batch; ++r) factors_[r] = Scalar(1) / static_cast<Scalar>(r + 1);
+    for (auto* block : {&results.out, &results.d_queries, &results.d_keys, &results.d_values})
+      *block = Buffer<Scalar>(tokens * width);
+    for (auto* state : {&results.state, &results.d_state}) *state = start_;
+    results.d_rates = rates_;
+    results.d_norm = norm_;
+    results.d_factors = factors_;
+  }
+
+  /// Keeps what `backward` needs, if wanted.
+  void forward(rules::TttForm form, bool keep) {
+    results.state = start_;
+    checkpoints_.data = keep ? held_.data() : nullptr;
+    rules::forward_sequence<ttt::simd::Native>(rule_, form, head(), results.state.data(), parts_, rows(),
+                                               view(results.out), checkpoints_, static_cast<const Scalar*>(nullptr),
+                                               nullptr, scratch_);
+  }
+  void backward() {
+    for (auto* sum : {&results.d_state, &results.d_norm, &results.d_factors}) sum->clear();
+    const rules::TttRows<Scalar> d_rows{
+        view(results.d_queries), view(results.d_keys), view(results.d_values), {results.d_rates.data(), parts_.rows()}};
+    const rules::TttHeadGradient<Scalar> d_head{{results.d_norm.data(), results.d_norm.data() + rule_.head_width()},
+                                                {results.d_factors.data(), rule_.mini_batch()}};
+    rules::backward_sequence<ttt::simd::Native>(rule_, head(), parts_, rows(), row_block(3), checkpoints_,
+                                                results.d_state.data(), d_rows, d_head, scratch_);
+  }
+
+  RuleResults<Scalar> results;
+
+ private:
+  MatrixView<Scalar> view(Buffer<Scalar>& of) const { return {of.data(), parts_.rows(), rule_.head_width()}; }
+  MatrixView<const Scalar> row_block(Index n) const {
+    const Index size = parts_.rows() * rule_.head_width();
+    return {rows_.data() + n * size, parts_.rows(), rule_.head_width()};
+  }
+  rules::TttRows<const Scalar> rows() const {
+    return {row_block(0), row_block(1), row_block(2), {rates_.data(), parts_.rows()}};
+  }
+  rules::TttHead<Scalar> head() const {
+    const Index width = rule_.head_width();
+    return {{norm_.data(), norm_.data() + width, width, Scalar(1e-6)}, {factors_.data(), rule_.mini_batch()}};
+  }
+
+  Rule rule_;
+  rules::PartList parts_;
+  rules::TttCheckpoints<Scalar> checkpoints_;
+  Buffer<Scalar> rows_, start_, rates_, factors_, norm_, held_;
+  Arena scratch_;
+};
+
 /// Arguments: head width D, mini-batch K, tokens T, 1 for a backward too. `flops(D, K)` are those of a token's forward.
+/// Before anything is measured, both forms must give the same, forward and backward.
 template <class Rule, class Flops>
 void rule_sequence(benchmark::State& bench, Flops flops, rules::TttForm form = rules::TttForm::dual) {
-  using Scalar = typename Rule::Scalar;
+  using rules::TttForm;
   const Index width = bench.range(0), mini_batch = bench.range(1), tokens = bench.range(2);
   const bool backward = bench.range(3) != 0;
-  const Rule rule(width, mini_batch);
-  const rules::PartList parts(0, tokens, mini_batch);
-  rules::TttCheckpoints<Scalar> checkpoints{nullptr, 4, rule.state_size(), rule.weight_size(), rule.z_width()};
-  Buffer<Scalar> start(rule.state_size()), state(rule.state_size()), d_state(rule.state_size());
-  Buffer<Scalar> x(4 * tokens * width), y(4 * tokens * width), rates(tokens), d_rates(tokens), factors(mini_batch);
-  Buffer<Scalar> d_factors(mini_batch), norm(2 * width), d_norm(2 * width), held(checkpoints.size(parts));
-  const RandomStream random(1, "rule");
-  for (Index i = 0; i < x.size(); ++i) x[i] = static_cast<Scalar>(random.normal(static_cast<std::uint64_t>(i)));
-  for (Index i = 0; i < rule.weight_size(); ++i) start[i] = Scalar(0.02) * x[i % x.size()];
-  for (Index c = 0; c < width; ++c) norm[c] = 1;
-  for (Index t = 0; t < tokens; ++t) rates[t] = Scalar(0.5) / static_cast<Scalar>(width);
-  for (Index r = 0; r < mini_batch; ++r) factors[r] = Scalar(1) / static_cast<Scalar>(r + 1);
-  if (backward) checkpoints.data = held.data();
-
-  const auto block = [&](Buffer<Scalar>& of, Index n) {
-    return MatrixView<Scalar>(of.data() + n * tokens * width, tokens, width);
+  RuleSequence<Rule> sequence(width, mini_batch, tokens);
+  const auto results = [&](TttForm with) {
+    sequence.forward(with, true);
+    sequence.backward();
+    return sequence.results;
   };
-  const rules::TttHead<Scalar> head{{norm.data(), norm.data() + width, width, Scalar(1e-6)},
-                                    {factors.data(), mini_batch}};
-  const rules::TttRows<const Scalar> rows{block(x, 0), block(x, 1), block(x, 2), {rates.data(), tokens}};
-  const rules::TttRows<Scalar> d_rows{block(y, 0), block(y, 1), block(y, 2), {d_rates.data(), tokens}};
-  const rules::TttHeadGradient<Scalar> d_head{{d_norm.data(), d_norm.data() + width}, {d_factors.data(), mini_batch}};
-  Arena scratch;
-  const auto forward = [&](rules::TttForm with, MatrixView<Scalar> out) {
-    state = start;
-    rules::forward_sequence<simd::Native>(rule, with, head, state.data(), parts, rows, out, checkpoints,
-                                          static_cast<const Scalar*>(nullptr), nullptr, scratch);
-  };
-  forward(rules::TttForm::dual, block(y, 2));
-  forward(form, block(y, 3));
-  if (!agree(block(y, 2), block(y, 3))) return bench.SkipWithError("the two forms give different outputs");
+  const auto other = form == TttForm::dual ? TttForm::primal : TttForm::dual;
+  if (!agree(results(other), results(form))) return bench.SkipWithError("the two forms give different results");
   for (auto _ : bench) {
-    forward(form, block(y, 3));
-    if (!backward) continue;
-    d_state.clear();
-    rules::backward_sequence<simd::Native>(rule, head, parts, rows, MatrixView<const Scalar>(block(x, 3)), checkpoints,
-                                           d_state.data(), d_rows, d_head, scratch);
+    sequence.forward(form, backward);
+    if (backward) sequence.backward();
   }
   bench.SetItemsProcessed(bench.iterations() * tokens);
   const double count = flops(static_cast<double>(width), static_cast<double>(mini_batch)) * (backward ? 3 : 1);
@@ -80,4 +145,4 @@ inline void rule_sizes(benchmark::internal::Benchmark* bench, Index width) {
   for (const Index backward : {0, 1}) bench->Args({width, 16, 2048, backward});
 }
 
-}  // namespace ttt::bench
+}  // namespace bench
