@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+#include "ttt/kernels/elementary.hpp"
+
+#include "support/kernels.hpp"
+
+namespace {
+
+using namespace ttt;
+
+/// y = function(x) for every element.
+template <class Function>
+void elementary(benchmark::State& state, Function function) {
+  bench::RowOperands operands(state);
+  const float* const x = operands.matrix().data();
+  float* const y = operands.matrix().data();
+  operands.measure(2 * operands.size(), [&] {
+    simd::for_each_pack<float, simd::Native>(
+        operands.size(), [&]<class P>(P, Index i) TTT_INLINE_LAMBDA { function(P::load(x + i)).store(y + i); });
+  });
+}
+
+BENCHMARK_CAPTURE(elementary, exp, [](auto x) { return kernels::exp(x); })->Apply(bench::row_sizes);
+BENCHMARK_CAPTURE(elementary, weight_exp, [](auto x) { return kernels::weight_exp(x); })->Apply(bench::row_sizes);
+BENCHMARK_CAPTURE(elementary, sigmoid, [](auto x) { return kernels::sigmoid(x); })->Apply(bench::row_sizes);
+BENCHMARK_CAPTURE(elementary, tanh, [](auto x) { return kernels::tanh(x); })->Apply(bench::row_sizes);
+BENCHMARK_CAPTURE(elementary, silu, [](auto x) { return kernels::silu(x); })->Apply(bench::row_sizes);
+BENCHMARK_CAPTURE(elementary, silu_derivative, [](auto x) { return kernels::silu_derivative(x); })
+   ->Apply(bench::row_sizes);
+BENCHMARK_CAPTURE(elementary, gelu, [](auto x) { return kernels::gelu(x); })->Apply(bench::row_sizes);
+BENCHMARK_CAPTURE(elementary, gelu_second_derivative, [](auto x) { return kernels::Gelu(x).second_derivative(); })
+   ->Apply(bench::row_sizes);
+
+}  // namespace
