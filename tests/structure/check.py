@@ -15,6 +15,8 @@ SEES["training"] = SEES["serving"] = set(CHAIN) | {"io", "models/loaders"}
 SEES["dispatch"] = {"core", "kernels", "rules"}
 SEES["interop"] = set(SEES) | {"training", "serving"}
 MIRRORED = ["kernels", "rules", "nn", "layers", "models", "training", "serving", "io"]
+BENCHED = ["kernels", "rules"]  # each header has a benchmark; layers and models are benchmarked as wholes
+WITHOUT_BENCH = {"kernels/simd.hpp"}  # the words kernels are written in
 HEADER_LINES = 400
 
 CARRIES_SPDX = {".hpp", ".cpp", ".h", ".cmake", ".py", ".sh", ".in", ".md", ".yml", ".dict"}
@@ -160,33 +162,52 @@ def check_owners(root):
     return count, errors
 
 
+def entities_of(name):
+    """The header without its suffix, then the entities that it is a part of: rules/x/state, rules/x."""
+    found = [name[:-len(".hpp")]]
+    while found[-1].count("/") > 1:
+        found.append(found[-1].rsplit("/", 1)[0])
+    return found
+
+
 def check_mirror(root):
-    count, errors = 0, []
-    entities = {}
-    for name in headers(root):
-        folder = name.split("/")[0]
-        if folder not in MIRRORED:
-            continue
-        count += 1
-        entity = name[:-len(".hpp")]
-        candidates = [entity]
-        while candidates[-1].count("/") > 1:
-            candidates.append(candidates[-1].rsplit("/", 1)[0])
-        for candidate in candidates:
-            entities.setdefault(folder, set()).add(candidate)
-        # The parts of an entity are tested through it: layers/ttt/forward.hpp by tests/layers/ttt_linear_test.cpp.
-        tests = [f"{candidates[0]}_test.cpp"] + [f"{part}{rest}_test.cpp"
-                                                    for part in candidates[1:] for rest in ("", "_*")]
-        if not any(any((root / "tests").glob(test)) for test in tests):
-            errors.append(f"{name}: has no test tests/{candidates[0]}_test.cpp")
-    for folder in MIRRORED:
-        for path in sorted((root / "tests" / folder).rglob("*_test.cpp")):
-            count += 1
-            name = path.relative_to(root / "tests").as_posix()[:-len("_test.cpp")]
-            if not any(name == entity or name.startswith((entity + "_", entity + "/"))
-                       for entity in entities.get(folder, set())):
-                errors.append(f"tests/{name}_test.cpp: begins with the name of no header of include/ttt/{folder}")
-    return count, errors
+    library = [name for name in headers(root) if name.split("/")[0] in MIRRORED]
+    benched = [name for name in library if name.split("/")[0] in BENCHED
+               and not {entity + ".hpp" for entity in entities_of(name)} & WITHOUT_BENCH]
+    errors = without_mirror(root, library, "tests", "test") + without_mirror(root, benched, "bench", "bench")
+    entities = {entity for name in library for entity in entities_of(name)}
+    tests = [name for name in sources(root, "tests", "test") if name.split("/")[0] in MIRRORED]
+    benches = sources(root, "bench", "bench")
+    errors += without_header(tests, entities, "tests", "test")
+    # bench/layers/layers_bench.cpp is about the whole folder.
+    wholes = {f"{folder}/{folder}" for folder in MIRRORED if any(name.startswith(folder + "/") for name in library)}
+    errors += without_header(benches, entities | wholes, "bench", "bench")
+    return len(library) + len(benched) + len(tests) + len(benches), errors
+
+
+def sources(root, tree, kind):
+    """tests/kernels/matmul_test.cpp is kernels/matmul here."""
+    return sorted(path.relative_to(root / tree).as_posix()[:-len(f"_{kind}.cpp")]
+                  for path in (root / tree).rglob(f"*_{kind}.cpp"))
+
+
+def without_mirror(root, names, tree, kind):
+    """Headers that have no source in `tree`.
+
+    The parts of an entity have theirs through it: layers/ttt/forward.hpp is tested by tests/layers/ttt_linear_test.cpp.
+    """
+    def is_mirrored(name):
+        whole, *containing = entities_of(name)
+        patterns = [whole] + [f"{entity}{rest}" for entity in containing for rest in ("", "_*")]
+        return any(any((root / tree).glob(f"{pattern}_{kind}.cpp")) for pattern in patterns)
+
+    return [f"{name}: has no {kind} {tree}/{name[:-len('.hpp')]}_{kind}.cpp" for name in names if not is_mirrored(name)]
+
+
+def without_header(names, entities, tree, kind):
+    """Sources that are about no header of the library."""
+    return [f"{tree}/{name}_{kind}.cpp: begins with the name of no header of include/ttt" for name in names
+            if not any(name == entity or name.startswith((entity + "_", entity + "/")) for entity in entities)]
 
 
 def check_macros(root):

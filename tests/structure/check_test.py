@@ -13,7 +13,8 @@ HEAD = "// SPDX-License-Identifier: MIT\n#pragma once\n"
 SOUND = {
     "LICENSE": "MIT License\n",
     "include/ttt/version.hpp": HEAD + "#define TTT_VERSION_MAJOR 0\n",
-    "include/ttt/ttt.hpp": HEAD + '#include "ttt/training/clip.hpp"\n#include "ttt/version.hpp"\n',
+    "include/ttt/ttt.hpp": HEAD + '#include "ttt/kernels/gate.hpp"\n#include "ttt/training/clip.hpp"\n'
+                            '#include "ttt/version.hpp"\n',
     "include/ttt/core/config.hpp": HEAD + "#define TTT_ABI v0\nnamespace ttt {\n}\n",
     "include/ttt/core/eigen.hpp": HEAD + '#include <Eigen/Core>\n#include "ttt/core/config.hpp"\n',
     "include/ttt/kernels/simd.hpp": HEAD + '#include <xsimd/xsimd.hpp>\n#include "ttt/core/eigen.hpp"\n',
@@ -32,6 +33,12 @@ SOUND = {
     "tests/training/trainer_test.cpp": HEAD,
     "tests/io/bytes_test.cpp": HEAD,
     "tests/models/loaders_test.cpp": HEAD,
+    "include/ttt/kernels/gate.hpp": HEAD + '#include "ttt/kernels/gate/rows.hpp"\n',
+    "include/ttt/kernels/gate/rows.hpp": HEAD,
+    "tests/kernels/gate_test.cpp": HEAD,
+    "bench/kernels/gate_bench.cpp": HEAD,
+    "bench/rules/decay_bench.cpp": HEAD,
+    "bench/layers/layers_bench.cpp": HEAD,
 }
 CORE, RULE = "include/ttt/core/config.hpp", "include/ttt/rules/decay/state.hpp"
 
@@ -63,6 +70,12 @@ BROKEN = [
     ("mirror", "tests/rules/decay_test.cpp", None, "has no test"),
     ("mirror", "tests/layers/fast_linear_test.cpp", None, "has no test"),
     ("mirror", "tests/kernels/other_test.cpp", HEAD, "name of no header"),
+    ("mirror", "bench/kernels/gate_bench.cpp", None, "kernels/gate.hpp: has no bench"),
+    ("mirror", "bench/kernels/gate_bench.cpp", None, "kernels/gate/rows.hpp: has no bench"),
+    ("mirror", "bench/rules/decay_bench.cpp", None, "has no bench"),
+    ("mirror", "bench/kernels/other_bench.cpp", HEAD, "bench/kernels/other_bench.cpp: begins with the name of no"),
+    ("mirror", "bench/layers/slow_bench.cpp", HEAD, "name of no header"),
+    ("mirror", "bench/other_bench.cpp", HEAD, "name of no header"),
     ("macros", RULE, HEAD + "#define DECAY 1\n", "does not begin"),
     ("macros", RULE, HEAD + "#  define TTT_DECAY 1\n", "belongs into"),
     ("size", RULE, HEAD + "\n" * 400, "402 lines"),
