@@ -34,12 +34,12 @@ using Vectors = std::conditional_t<std::is_same_v<ttt::simd::Native, ttt::simd::
 
 /// Whether a multiplication and an addition of `Arch` are rounded once.
 template <class Arch>
-bool is_fused() {
+constexpr bool is_fused() {
   if constexpr (std::is_same_v<Arch, ttt::simd::Generic>) {
     return ttt::simd::fused_scalar;
   } else {
     const std::string_view name = Arch::name();
-    return name.starts_with("fma3") || name.starts_with("avx512") || name.starts_with("arm");
+    return name.starts_with("fma3") || name.starts_with("avx512") || name.ends_with("neon") || name.ends_with("neon64");
   }
 }
 

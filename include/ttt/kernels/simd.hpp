@@ -23,10 +23,13 @@ namespace simd {
 /// One lane, no vector instructions.
 struct Generic {};
 
+/// The best architecture that the compiler's flags allow.
 #if defined(XSIMD_NO_SUPPORTED_ARCHITECTURE)
 using Native = Generic;
+#elif XSIMD_WITH_FMA3_AVX2 && !XSIMD_WITH_AVX512F
+// Where there is AVX-VNNI, which is for integers, xsimd 13 prefers it, without fused multiply-adds.
+using Native = xsimd::fma3<xsimd::avx2>;
 #else
-/// The best architecture that the compiler's flags allow.
 using Native = xsimd::default_arch;
 #endif
 
@@ -89,23 +92,12 @@ using Short = xsimd::neon64;
 using Short = Generic;
 #endif
 
-/// Number of vector registers, which bounds the tile of a product.
+/// Number of vector registers, which bounds the tile of a product. The width tells the family: xsimd names more
+/// architectures with each version.
 template <class Arch>
-inline constexpr int registers = 16;
-#if XSIMD_WITH_AVX512F
+inline constexpr int registers = XSIMD_WITH_NEON64 || sizeof(xsimd::batch<float, Arch>) == 64 ? 32 : 16;
 template <>
-inline constexpr int registers<xsimd::avx512f> = 32;
-template <>
-inline constexpr int registers<xsimd::avx512cd> = 32;
-template <>
-inline constexpr int registers<xsimd::avx512dq> = 32;
-template <>
-inline constexpr int registers<xsimd::avx512bw> = 32;
-#endif
-#if XSIMD_WITH_NEON64
-template <>
-inline constexpr int registers<xsimd::neon64> = 32;
-#endif
+inline constexpr int registers<Generic> = 16;
 
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
 inline constexpr bool fused_scalar = true;
