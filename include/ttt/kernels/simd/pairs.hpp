@@ -55,8 +55,10 @@ TTT_INLINE Pack<float, Arch> narrow_pairs(Pack<float, Arch> lower, Pack<float, A
     using Integers = xsimd::batch<std::int32_t, Arch>;
     const auto rounded = [](xsimd::batch<float, Arch> value) TTT_INLINE_LAMBDA {
       const Integers bits = detail::reinterpret<std::int32_t>(value);
-      const auto is_nan = (bits & Integers(0x7FFFFFFF)) > Integers(0x7F800000);
-      return xsimd::select(is_nan, bits | Integers(0x00400000), bits + Integers(0x7FFF) + ((bits >> 16) & Integers(1)));
+      // All ones or zeros, not a select of integers: that of xsimd 8 for AVX-512 compiles only when g++ optimises.
+      const Integers nan = (Integers(0x7F800000) - (bits & Integers(0x7FFFFFFF))) >> 31;
+      const Integers up = Integers(0x7FFF) + ((bits >> 16) & Integers(1));
+      return (bits | (nan & Integers(0x00400000))) + (up & ~nan);
     };
     const Integers low = (rounded(lower.value) >> 16) & Integers(0xFFFF);
     return detail::reinterpret<float>(low | (rounded(upper.value) & Integers(-0x10000)));
