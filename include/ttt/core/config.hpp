@@ -7,24 +7,52 @@
 #include <cstddef>
 
 // One program may contain translation units compiled for different instruction sets. Naming the inline namespace after
-// the set keeps their symbols apart, so the linker cannot pick an AVX-512 body for a caller built for SSE2.
-#if defined(__AVX512BF16__)
-#define TTT_ABI v0_avx512_bf16
+// the set keeps their symbols apart, so the linker cannot pick an AVX-512 body for a caller built for SSE2. Each part of
+// the name is what flags switch alone: -mavx2 without -mfma rounds otherwise than with it.
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512CD__) && defined(__AVX512DQ__) && \
+    defined(__AVX512VL__)
+#define TTT_ABI_VECTORS avx512
 #elif defined(__AVX512F__)
-#define TTT_ABI v0_avx512
-#elif defined(__AVX2__) && defined(__FMA__)
-#define TTT_ABI v0_avx2_fma
+#define TTT_ABI_VECTORS avx512f
+#elif defined(__AVX2__)
+#define TTT_ABI_VECTORS avx2
 #elif defined(__AVX__)
-#define TTT_ABI v0_avx
+#define TTT_ABI_VECTORS avx
 #elif defined(__SSE4_2__)
-#define TTT_ABI v0_sse4_2
+#define TTT_ABI_VECTORS sse4_2
+#elif defined(__SSE4_1__)
+#define TTT_ABI_VECTORS sse4_1
+#elif defined(__SSSE3__)
+#define TTT_ABI_VECTORS ssse3
+#elif defined(__SSE3__)
+#define TTT_ABI_VECTORS sse3
 #elif defined(__SSE2__)
-#define TTT_ABI v0_sse2
+#define TTT_ABI_VECTORS sse2
+#elif defined(__ARM_FEATURE_SVE)
+#define TTT_ABI_VECTORS sve
 #elif defined(__ARM_NEON)
-#define TTT_ABI v0_neon
+#define TTT_ABI_VECTORS neon
 #else
-#define TTT_ABI v0_generic
+#define TTT_ABI_VECTORS generic
 #endif
+
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#define TTT_ABI_FUSED _fma
+#elif defined(__FMA4__)
+#define TTT_ABI_FUSED _fma4
+#else
+#define TTT_ABI_FUSED
+#endif
+
+#if defined(__AVX512BF16__)
+#define TTT_ABI_BFLOAT16 _bf16
+#else
+#define TTT_ABI_BFLOAT16
+#endif
+
+#define TTT_ABI_JOINED(vectors, fused, bfloat16) v0_##vectors##fused##bfloat16
+#define TTT_ABI_JOIN(vectors, fused, bfloat16) TTT_ABI_JOINED(vectors, fused, bfloat16)
+#define TTT_ABI TTT_ABI_JOIN(TTT_ABI_VECTORS, TTT_ABI_FUSED, TTT_ABI_BFLOAT16)
 
 #define TTT_NAMESPACE_BEGIN \
   namespace ttt {           \
