@@ -23,6 +23,8 @@ TEST_CASE("a pool keeps the contract of Executor") {
   }
 }
 
+TEST_CASE("a pool of no workers is the calling thread alone") { suites::check_fewest_workers<ThreadPool>(); }
+
 TEST_CASE("the calling thread works along as worker 0, alone when there is one task") {
   ThreadPool pool(3);
   const auto caller = std::this_thread::get_id();

@@ -25,6 +25,8 @@ TEST_CASE("TbbExecutor keeps the contract of Executor") {
   CHECK(TbbExecutor().workers() == oneapi::tbb::this_task_arena::max_concurrency());
 }
 
+TEST_CASE("TbbExecutor of no workers is the calling thread alone") { suites::check_fewest_workers<TbbExecutor>(); }
+
 TEST_CASE("inside a task of the program TbbExecutor stays on the calling thread; in an arena of it, it shares") {
   TbbExecutor executor(2);
   std::atomic<int> inside = 0;

@@ -11,10 +11,9 @@
 #include <vector>
 
 #include "support/catch.hpp"
-#include "ttt/core/executor.hpp"
+#include "ttt/core/context.hpp"
 
 namespace ttt::suites {
-
 
 /// Waits until `count` threads are here at once; false if they never are.
 inline bool meet(std::atomic<Index>& arrived, Index count) {
@@ -117,6 +116,23 @@ inline void check_executor(Executor& executor) {
   check_exceptions(executor);
   check_callers(executor);
   if (executor.workers() > 1) check_nesting(executor);
+}
+
+/// An executor of no workers, or of fewer, has one: the calling thread, for which a Context has scratch.
+template <class Kind>
+void check_fewest_workers() {
+  for (const Index workers : {-3, 0, 1}) {
+    INFO("asked for " << workers << " workers");
+    Kind executor(workers);
+    REQUIRE(executor.workers() == 1);
+    check_executor(executor);
+    CHECK(stays_here(executor));
+    Context context(executor);
+    Index sum = 0;
+    context.parallel(5, [&](Index index, Arena& arena) { sum += *new (arena.allocate<Index>(1)) Index(index); });
+    CHECK(sum == 10);
+    context.scratch().template allocate<float>(1)[0] = 1;
+  }
 }
 
 }  // namespace ttt::suites

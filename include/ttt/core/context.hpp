@@ -26,6 +26,7 @@ class Context {
 
   Context() : Context(serial()) {}
   explicit Context(Executor& executor) : executor_(&executor) {
+    TTT_ASSERT(executor.workers() >= 1, "an executor has the calling thread at least");
     for (Index worker = 0; worker < executor.workers(); ++worker) owned_.emplace_back(initial_scratch_bytes);
     scratch_ = owned_.data();
   }
@@ -77,7 +78,7 @@ class Context {
   /// Into how many equal shares to cut about `work` multiply-adds: one for each worker, or one if they are too few.
   Index shares(Index work) const { return work < worth_sharing ? 1 : workers(); }
 
-  /// Kernels compiled for an instruction set that is chosen at run time (see ttt/dispatch/unit.hpp); null (the default)
+  /// Kernels compiled for an instruction set that is chosen at run time (see ttt/dispatch/kernels.hpp); null (the default)
   /// runs those compiled with the caller's own flags.
   const KernelTable* kernels = nullptr;
   /// Receives inner-loop statistics; null (the default) computes none.

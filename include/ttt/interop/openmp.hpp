@@ -9,15 +9,18 @@
 
 #include <omp.h>
 
+#include <algorithm>
+
 #include "ttt/core/executor.hpp"
 
 TTT_NAMESPACE_BEGIN
 
 /// Every shared `run` is one parallel region of up to `workers` threads, by default as many as OpenMP would start. A
-/// run called inside a parallel region, the library's or the program's own, stays on the calling thread.
+/// run called inside a parallel region, the library's or the program's own, stays on the calling thread. Fewer than 1
+/// worker means 1.
 class OpenMpExecutor final : public Executor {
  public:
-  explicit OpenMpExecutor(Index workers = omp_get_max_threads()) : workers_(workers) {}
+  explicit OpenMpExecutor(Index workers = omp_get_max_threads()) : workers_(std::max<Index>(1, workers)) {}
 
   Index workers() const override { return workers_; }
 

@@ -9,7 +9,8 @@ TTT_NAMESPACE_BEGIN
 ///
 /// `run(count, task)` calls `task(index, worker)` once for each index in [0, count), each worker of this run on one
 /// thread at a time, and returns when all are done; the first exception is rethrown, and tasks not yet begun are left
-/// out. Results never depend on `workers()`.
+/// out. Results never depend on `workers()`, which is at least 1: the executors of the library take any smaller number
+/// for 1.
 ///
 /// Any thread may call `run`, several at once too, each a run of its own. One called from inside a task that a thread
 /// pool, OpenMpExecutor or TbbExecutor shares out runs on the calling thread alone, as the same worker: threads do not

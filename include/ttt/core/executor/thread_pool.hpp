@@ -14,7 +14,7 @@ TTT_NAMESPACE_BEGIN
 /// A fixed set of threads; the caller works along as worker 0. Good for tasks of a few microseconds: a thread that has
 /// run out of work looks out for more for some tens of microseconds before it sleeps, and one that comes too late is
 /// not waited for. With more workers than processors none looks out. While one thread's `run` is shared, another's runs
-/// on that other thread alone.
+/// on that other thread alone. Fewer than 1 worker means 1.
 class ThreadPool final : public Executor {
  public:
   explicit ThreadPool(Index workers) : ThreadPool() {
