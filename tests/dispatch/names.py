@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 FLAGS = ["-march=x86-64", "-msse3", "-mssse3", "-msse4.1", "-msse4.2", "-mavx", "-mavx -mfma", "-mavx -mfma4", "-mavx2",
-         "-mavx2 -mfma", "-mavx512f -mno-fma", "-mavx512f -mfma", "-march=x86-64-v4", "-march=x86-64-v4 -mavx512bf16"]
+         "-mavx2 -mfma", "-mavx512f", "-march=x86-64-v4", "-march=x86-64-v4 -mavx512bf16"]
 
 
 def name(compiler, include, flags):
