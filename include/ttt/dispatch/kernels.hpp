@@ -47,7 +47,7 @@ const KernelTable* last_usable_kernels(Wanted&& wanted) {
 
 }  // namespace detail
 
-/// The last of the instruction sets given to `ttt_add_kernels` that this processor has; null when it has none.
+/// The strongest of the instruction sets given to `ttt_add_kernels` that this processor has; null when it has none.
 inline const KernelTable* best_kernels() {
   return detail::last_usable_kernels([](const KernelTable&) { return true; });
 }
