@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// @file
 /// exp, logistic, tanh, silu and tanh-GELU with their derivatives, on packs. Every lane computes what the scalar pack
-/// computes. Errors stated are against the exact value, measured by the tests.
+/// computes. Errors stated are against the exact value, measured by the tests, for arguments that `exp` does not clamp:
+/// up to 87 in float, 708 in double, of either sign. ε is the distance from 1 to the next number.
 #pragma once
 
 #include <array>
@@ -73,27 +74,27 @@ TTT_INLINE simd::Pack<Scalar, Arch> weight_exp(simd::Pack<Scalar, Arch> x) {
   return simd::zero_where(x < P(detail::ExpConstants<Scalar>::smallest), detail::exp_in_range(x));
 }
 
-/// Logistic function 1 / (1 + e⁻ˣ).
+/// Logistic function 1 / (1 + e⁻ˣ), relative error below 1.5 ε.
 template <class Scalar, class Arch>
 TTT_INLINE simd::Pack<Scalar, Arch> sigmoid(simd::Pack<Scalar, Arch> x) {
   using P = simd::Pack<Scalar, Arch>;
   return P(Scalar(1)) / (P(Scalar(1)) + exp(P(Scalar(0)) - x));
 }
 
-/// tanh(x) = 1 − 2 / (e²ˣ + 1); absolute error of a few ulp of 1.
+/// tanh(x) = 1 − 2 / (e²ˣ + 1), absolute error below 2 ε.
 template <class Scalar, class Arch>
 TTT_INLINE simd::Pack<Scalar, Arch> tanh(simd::Pack<Scalar, Arch> x) {
   using P = simd::Pack<Scalar, Arch>;
   return P(Scalar(1)) - P(Scalar(2)) / (exp(x + x) + P(Scalar(1)));
 }
 
-/// silu(x) = x · sigmoid(x).
+/// silu(x) = x · sigmoid(x), relative error below 2 ε.
 template <class Scalar, class Arch>
 TTT_INLINE simd::Pack<Scalar, Arch> silu(simd::Pack<Scalar, Arch> x) {
   return x * sigmoid(x);
 }
 
-/// d silu / dx = s (1 + x (1 − s)), s = sigmoid(x).
+/// d silu / dx = s (1 + x (1 − s)), s = sigmoid(x); absolute error below 1.5 ε max(1, |x|).
 template <class Scalar, class Arch>
 TTT_INLINE simd::Pack<Scalar, Arch> silu_derivative(simd::Pack<Scalar, Arch> x) {
   using P = simd::Pack<Scalar, Arch>;
@@ -117,10 +118,11 @@ struct Gelu {
     sigma = P(Scalar(1)) / (P(Scalar(1)) + exponential);
   }
 
+  /// x σ, absolute error below 1.5 ε |x|.
   TTT_INLINE P value() const { return x * sigma; }
-  /// σ + x σ′, σ′ = σ (1 − σ) v′.
+  /// σ + x σ′, σ′ = σ (1 − σ) v′; absolute error below 2 ε.
   TTT_INLINE P derivative() const { return simd::fma(x * slope(), dv(), sigma); }
-  /// 2σ′ + x σ″ = σ (1 − σ) (2v′ + x v″ + x (1 − 2σ) v′²).
+  /// 2σ′ + x σ″ = σ (1 − σ) (2v′ + x v″ + x (1 − 2σ) v′²); absolute error below 3 ε.
   TTT_INLINE P second_derivative() const {
     const P x_ddv = square * P(6 * cubic), tilt = x * (P(Scalar(1)) - (sigma + sigma));
     return slope() * simd::fma(tilt * dv(), dv(), simd::fma(P(Scalar(2)), dv(), x_ddv));
@@ -134,6 +136,7 @@ struct Gelu {
   P x, square, exponential, sigma;
 };
 
+/// tanh-GELU, absolute error below 1.5 ε |x|.
 template <class Scalar, class Arch>
 TTT_INLINE simd::Pack<Scalar, Arch> gelu(simd::Pack<Scalar, Arch> x) {
   return Gelu<Scalar, Arch>(x).value();
