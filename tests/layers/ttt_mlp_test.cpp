@@ -31,6 +31,11 @@ TEST_CASE("TttMlp with sizes fixed at compile time computes what the dynamic one
   ttt_suite::static_sizes_compute_the_same<Family>();
 }
 
+TEST_CASE("TttMlp with the sizes of the published layer fixed computes what the dynamic one computes") {
+  ttt_suite::published_sizes_compute_the_same<Family, float>();
+  ttt_suite::published_sizes_compute_the_same<Family, double>();
+}
+
 TEST_CASE("TttMlp reads long calls in pieces with the bits of the whole") {
   ttt_suite::long_calls_have_the_bits_of_recorded_ones<Family>();
 }
@@ -41,4 +46,8 @@ TEST_CASE("TttMlp refuses what makes no layer, naming the option") { ttt_suite::
 
 TEST_CASE("TttMlp keeps fewer fast weights for the backward when checkpoints are further apart") {
   ttt_suite::checkpoints_bound_memory<Family>();
+}
+
+TEST_CASE("TttMlp: a record takes what record_bytes says") {
+  ttt_suite::records_take_what_record_bytes_says<Family>();
 }

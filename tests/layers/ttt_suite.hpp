@@ -69,6 +69,43 @@ void static_sizes_compute_the_same() {
   CHECK(report.failures.empty());
 }
 
+/// The sizes of the published layers, D = 64 and K = 16, fixed at compile time, in calls that begin and end inside
+/// mini-batches.
+template <template <class, Index, Index> class Family, class Scalar>
+void published_sizes_compute_the_same() {
+  using Any = typename Family<Scalar, dynamic, dynamic>::Layer;
+  using Fixed = typename Family<Scalar, 64, 16>::Layer;
+  TttConfig config;
+  config.width = 128;
+  config.heads = 2;
+  config.mini_batch = 16;
+  config.checkpoint_interval = 2;
+  suites::LayerCase options = layer_case();
+  options.mini_batch = 16;
+  const suites::LayerRuns<Any> any(Any(config), options);
+  const suites::LayerRuns<Fixed> fixed(Fixed(config), options);
+  const std::vector<Index> lengths{3, 21, 1, 16, 26};
+  const auto x = any.random(67, 5), d_y = any.random(67, 6);
+  const auto run = [&](const auto& runs) {
+    return runs.in_pieces({67, runs.after(5)}, lengths, x.view(), d_y.view());
+  };
+  const auto expected = run(any), actual = run(fixed);
+  // Their sums have the same terms in the same order, but the compiler may fuse other operations around them: no more
+  // than the rounding that the contracts allow between two ways to read a sequence.
+  constexpr double values = suites::value_tolerance<Scalar>, gradients = suites::gradient_tolerance<Scalar>;
+  testing::Report report{"sizes fixed at 64 and 16 against any sizes", 0, {}};
+  report.close("y", testing::parts_of(actual.y.view(), "y"), testing::parts_of(expected.y.view(), "y"), values);
+  report.close("state", testing::parts_of_state(actual.states[0]), testing::parts_of_state(expected.states[0]), values);
+  report.close("d_x", testing::parts_of(actual.d_x.view(), "d_x"), testing::parts_of(expected.d_x.view(), "d_x"),
+               gradients);
+  report.close("d_state", testing::parts_of_state(actual.d_states[0]), testing::parts_of_state(expected.d_states[0]),
+               gradients);
+  report.close("gradients", testing::parts_of_parameters(actual.gradients.views()),
+               testing::parts_of_parameters(expected.gradients.views()), gradients);
+  INFO(report.text());
+  CHECK(report.failures.empty());
+}
+
 /// Outputs and final states of a call of several sequences, one of them a stream of documents.
 template <class Model>
 std::pair<testing::Matrix<float>, std::vector<typename Model::State>> read_together(
@@ -144,6 +181,32 @@ void refuses_what_makes_no_layer() {
         "TTT layer: checkpoint_interval: expected a positive number, found 0");
   CHECK(changed(true, [](TttConfig& c) { c.conv_taps = 0; }) ==
         "TTT layer: conv_taps: expected a positive number, found 0");
+}
+
+/// A record is one block of the size told, for one sequence; for any call it is one block, too.
+template <template <class, Index, Index> class Family>
+void records_take_what_record_bytes_says() {
+  using Model = typename Family<float, dynamic, dynamic>::Layer;
+  for (const bool mamba : {false, true}) {
+    INFO((mamba ? "gate, shared query/key, convolutions" : "plain"));
+    const suites::LayerRuns<Model> runs(Model(small(mamba)), layer_case());
+    for (const Index tokens : {1, 40, 777}) {
+      auto state = runs.fresh();
+      const auto x = runs.random(tokens, 14);
+      testing::Matrix<float> y(tokens, runs.layer().width());
+      typename Model::Record record;
+      Context context;
+      runs.forward(x.view(), {{tokens, &state}}, y.view(), context, &record);
+      CHECK(record.arena.bytes() == runs.layer().record_bytes(tokens));
+    }
+    Context context;
+    typename Model::Record record;
+    read_together<Model>(runs, context, &record);
+    const std::size_t bytes = record.arena.bytes();
+    record.arena.reset();
+    record.arena.template allocate<std::byte>(static_cast<Index>(bytes));
+    CHECK(record.arena.bytes() == bytes);
+  }
 }
 
 template <template <class, Index, Index> class Family>

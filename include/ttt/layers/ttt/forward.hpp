@@ -18,7 +18,10 @@ void TttLayer<Rule, Arch>::forward(const Parameters& parameters, MatrixView<cons
 
   const Arena::Frame frame(context.scratch());
   Arena& memory = record ? record->arena : context.scratch();
-  if (record) record->arena.reset();
+  if (record) {
+    record->arena.reset();
+    record->arena.reserve(static_cast<Index>(record_bytes(plan_segments(segments, context.scratch()))));
+  }
 
   const Activations a = allocate(x, segments, memory);
   const auto tails = memory.matrix<Scalar>(static_cast<Index>(segments.size()) * tail_rows(), width());
@@ -227,14 +230,20 @@ void TttLayer<Rule, Arch>::gated_norm(const Parameters& parameters, const Activa
 }
 
 template <class Rule, class Arch>
-std::size_t TttLayer<Rule, Arch>::record_bytes(Index tokens) const {
+std::size_t TttLayer<Rule, Arch>::record_bytes(std::span<const TttSegment> plan) const {
+  const auto count = static_cast<Index>(plan.size());
+  Index rows = 0, kept = 0;
+  for (const TttSegment& segment : plan) {
+    rows += segment.length;
+    kept += config_.heads * aligned_size<Scalar>(checkpoints(nullptr).size(parts(segment)));
+  }
   const Index activations = 4 + (config_.share_query_key ? 1 : 0) + (config_.gate ? 1 : 0);
-  const rules::PartList parts(0, tokens, rule_.mini_batch());
-  const Index scalars = activations * aligned_size<Scalar>(tokens * width()) +
-                        aligned_size<Scalar>(config_.heads * tokens) + aligned_size<Scalar>(rule_.mini_batch()) +
-                        aligned_size<Scalar>(tail_rows() * width()) +
-                        config_.heads * aligned_size<Scalar>(checkpoints(nullptr).size(parts));
-  return static_cast<std::size_t>(scalars) * sizeof(Scalar);
+  const Index scalars = activations * aligned_size<Scalar>(rows * width()) +
+                        aligned_size<Scalar>(config_.heads * rows) + aligned_size<Scalar>(rule_.mini_batch()) +
+                        aligned_size<Scalar>(count * tail_rows() * width()) + kept;
+  const Index lists = aligned_size<std::byte>(count * static_cast<Index>(sizeof(TttSegment))) +
+                      aligned_size<std::byte>(count * config_.heads * static_cast<Index>(sizeof(Scalar*)));
+  return static_cast<std::size_t>(scalars) * sizeof(Scalar) + static_cast<std::size_t>(lists);
 }
 
 TTT_NAMESPACE_END

@@ -55,8 +55,12 @@ class TttLayer {
   std::size_t state_bytes([[maybe_unused]] Index capacity = 0) const {
     return static_cast<std::size_t>(state_size()) * sizeof(Scalar);
   }
-  /// Bytes a Record holds for one sequence of `tokens`.
-  std::size_t record_bytes(Index tokens) const;
+  /// Bytes a Record holds for one sequence of `tokens`, read from its start.
+  std::size_t record_bytes(Index tokens) const {
+    TttSegment whole;
+    whole.length = tokens;
+    return record_bytes({&whole, 1});
+  }
 
   void forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, MatrixView<Scalar> y,
                Context& context, Record* record = nullptr) const;
@@ -91,6 +95,8 @@ class TttLayer {
             activations.factors};
   }
 
+  /// Bytes a Record holds for a call.
+  std::size_t record_bytes(std::span<const TttSegment> plan) const;
   void forward_in_pieces(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, Index rows,
                          MatrixView<Scalar> y, Context& context) const;
   void load_initial(const Parameters& parameters, Index head, Scalar* state) const;
