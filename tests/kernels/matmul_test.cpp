@@ -49,7 +49,7 @@ struct Panels {
 struct Size {
   Index rows, inner, columns;
 };
-// Tails of rows, packs and panels; an inner dimension beyond one pass (384) and beyond two; ones and zeros.
+// Tails of rows, packs and panels; an inner dimension beyond one pass (192), two and four; ones and zeros.
 constexpr Size sizes[] = {{1, 1, 1},  {1, 7, 5},    {3, 5, 1},    {2, 9, 16},    {13, 17, 23}, {7, 64, 33},
                           {5, 1, 67}, {6, 385, 19}, {4, 769, 41}, {11, 384, 70}, {5, 0, 9},    {0, 4, 9}};
 

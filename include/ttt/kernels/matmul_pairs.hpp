@@ -7,7 +7,7 @@
 /// ended. Multiplied are these matrices like any other, in the same panels and tiles, on packs whose multiply-add is
 /// that of pairs (`simd::Pairs`). So element (r, n) is one chain again, over k = 16, 0, 17, 1, … of each 32, whatever
 /// the number of rows, the tile, the thread or the other rows; and it has the same bits with every instruction set,
-/// unless numbers are so small that AVX512-BF16 takes them for zero.
+/// but for denormals, which AVX512-BF16 takes for zero.
 #pragma once
 
 #include <algorithm>

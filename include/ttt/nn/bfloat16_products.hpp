@@ -15,8 +15,9 @@ TTT_NAMESPACE_BEGIN
 
 /// The products of linear maps, of at least `smallest` multiply-adds, with both factors rounded to bfloat16 and sums in
 /// float: forward, gradients of inputs and gradients of weights. A processor with AVX512-BF16 does two multiply-adds in
-/// place of one; every other gives the same bits, no faster than float. Weights, their gradients and the optimiser,
-/// norms, rules and fast weights stay as they are, and so do products of doubles.
+/// place of one; every other gives the same bits, but for denormals, which that instruction takes for zero, no faster
+/// than float. Weights, their gradients and the optimiser, norms, rules and fast weights stay as they are, and so do
+/// products of doubles.
 ///
 /// Of the library's promises, products that are handed over keep these: the same bits for any number of threads and any
 /// other rows, causality, and, once memory has grown to the largest product, no allocation. Splitting a sequence, or
