@@ -89,7 +89,8 @@ void published_sizes_compute_the_same() {
   const auto run = [&](const auto& runs) {
     return runs.in_pieces({67, runs.after(5)}, lengths, x.view(), d_y.view());
   };
-  const auto expected = run(any), actual = run(fixed);
+  const auto expected = run(any);
+  const auto actual = run(fixed);
   // Their sums have the same terms in the same order, but the compiler may fuse other operations around them: no more
   // than the rounding that the contracts allow between two ways to read a sequence.
   constexpr double values = suites::value_tolerance<Scalar>, gradients = suites::gradient_tolerance<Scalar>;
