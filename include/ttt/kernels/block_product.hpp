@@ -143,9 +143,15 @@ void block_product_transposed(MatrixView<const Scalar> a, MatrixView<const Scala
   const Arena::Frame frame(scratch);
   constexpr Index lanes = simd::Pack<Scalar, Arch>::size;
   if (a.rows() < (lanes + 1) / 2 || b.rows() <= a.rows()) {
-    const auto right = scratch.matrix<Scalar>(b.columns(), b.rows());
-    transpose(b, right);
-    return block_product<Arch>(Left<Scalar>(a), right, c);
+    constexpr Index strip = 64;  // of the columns of Bᵀ, which stays in the first-level cache between the two
+    Scalar* const memory = scratch.allocate<Scalar>(b.columns() * strip);
+    for (Index n = 0; n < b.rows(); n += strip) {
+      const Index width = std::min(strip, b.rows() - n);
+      const MatrixView<Scalar> right(memory, b.columns(), width);
+      transpose(b.rows(n, width), right);
+      block_product<Arch>(Left<Scalar>(a), right, c.columns(n, width));
+    }
+    return;
   }
   const Index padded = (a.rows() + lanes - 1) / lanes * lanes;
   const auto right = scratch.matrix<Scalar>(a.columns(), padded), product = scratch.matrix<Scalar>(b.rows(), padded);
