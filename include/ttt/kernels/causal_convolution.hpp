@@ -69,6 +69,47 @@ void accumulate_taps(Taps taps, const Scalar* x, Index x_stride, MatrixView<cons
   }
 }
 
+/// d_x[t] (+)= Σ_j weights[j] ∘ d_y[t + taps − 1 − j], and the same for the rows of the tail.
+template <class Arch, class Scalar>
+void inputs_backward(MatrixView<const Scalar> weights, MatrixView<const Scalar> d_y, MatrixView<Scalar> d_x,
+                     MatrixView<Scalar> d_tail, Output output) {
+  const Index tokens = d_y.rows(), channels = d_y.columns(), taps = weights.rows();
+  for (Index s = 0; s < taps - 1 + tokens; ++s) {
+    const auto target = s < taps - 1 ? d_tail : d_x;
+    if (target.empty()) continue;
+    Scalar* const to = target.row(s < taps - 1 ? s : s - taps + 1);
+    const auto add = [&](Index first, auto end) TTT_INLINE_LAMBDA {
+      write_chain<Arch>(channels, to, output, [&]<class P>(P sum, Index c) TTT_INLINE_LAMBDA {
+        for (Index j = first; j < end; ++j)
+          sum = simd::fma(P::load(weights.row(j) + c), P::load(d_y.row(s - j) + c), sum);
+        return sum;
+      });
+    };
+    if (s >= taps - 1 && s < tokens)
+      with_taps(taps, [&](auto all) TTT_INLINE_LAMBDA { add(0, all); });
+    else
+      add(std::max<Index>(0, s - tokens + 1), std::min(taps, s + 1));
+  }
+}
+
+/// d_weights[j] += Σ_t d_y[t] ∘ x[t − taps + 1 + j].
+template <class Arch, class Scalar>
+void weights_backward(MatrixView<const Scalar> x, MatrixView<const Scalar> tail, MatrixView<const Scalar> d_y,
+                      MatrixView<Scalar> d_weights) {
+  const Index taps = d_weights.rows(), edge = std::min(taps - 1, d_y.rows());
+  for (Index j = 0; j < taps; ++j)
+    write_chain<Arch>(d_y.columns(), d_weights.row(j), Output::accumulate,
+                      [&]<class P>(P sum, Index c) TTT_INLINE_LAMBDA {
+                        for (Index t = 0; t < edge; ++t)
+                          sum = simd::fma(P::load(d_y.row(t) + c), P::load(row_behind_tail(tail, x, t + j) + c), sum);
+                        return sum;
+                      });
+  with_taps(taps, [&](auto all) {
+    accumulate_taps<Arch, decltype(all), Scalar>(all, x.data(), x.stride(), d_y.rows(edge, d_y.rows() - edge),
+                                                 d_weights);
+  });
+}
+
 }  // namespace detail
 
 /// y[t] = bias + Σ_j weights[j] ∘ x[t − taps + 1 + j], where rows before the first are those of `tail`.
@@ -116,46 +157,13 @@ void causal_convolution_backward(MatrixView<const std::type_identity_t<Scalar>> 
                                  MatrixView<std::type_identity_t<Scalar>> d_tail,
                                  MatrixView<std::type_identity_t<Scalar>> d_weights,
                                  VectorView<std::type_identity_t<Scalar>> d_bias, Output output = Output::assign) {
-  const Index tokens = d_y.rows(), channels = d_y.columns(), taps = weights.rows();
-  for (Index s = 0; s < taps - 1 + tokens; ++s) {
-    const auto target = s < taps - 1 ? d_tail : d_x;
-    if (target.empty()) continue;
-    Scalar* const to = target.row(s < taps - 1 ? s : s - taps + 1);
-    if (s >= taps - 1 && s < tokens)
-      detail::with_taps(taps, [&](auto all) TTT_INLINE_LAMBDA {
-        detail::write_chain<Arch>(channels, to, output, [&]<class P>(P sum, Index c) TTT_INLINE_LAMBDA {
-          for (Index j = 0; j < all; ++j)
-            sum = simd::fma(P::load(weights.row(j) + c), P::load(d_y.row(s - j) + c), sum);
-          return sum;
-        });
-      });
-    else
-      detail::write_chain<Arch>(channels, to, output, [&]<class P>(P sum, Index c) TTT_INLINE_LAMBDA {
-        for (Index j = std::max<Index>(0, s - tokens + 1); j < std::min(taps, s + 1); ++j)
-          sum = simd::fma(P::load(weights.row(j) + c), P::load(d_y.row(s - j) + c), sum);
-        return sum;
-      });
-  }
-  if (!d_weights.empty()) {
-    const Index edge = std::min(taps - 1, tokens);
-    for (Index j = 0; j < taps; ++j)
-      detail::write_chain<Arch>(
-          channels, d_weights.row(j), Output::accumulate, [&]<class P>(P sum, Index c) TTT_INLINE_LAMBDA {
-            for (Index t = 0; t < edge; ++t)
-              sum = simd::fma(P::load(d_y.row(t) + c), P::load(detail::row_behind_tail(tail, x, t + j) + c), sum);
-            return sum;
-          });
-    detail::with_taps(taps, [&](auto all) {
-      detail::accumulate_taps<Arch, decltype(all), Scalar>(all, x.data(), x.stride(), d_y.rows(edge, tokens - edge),
-                                                           d_weights);
-    });
-  }
-  if (!d_bias.empty())
-    detail::write_chain<Arch>(channels, d_bias.data(), Output::accumulate,
-                              [&]<class P>(P sum, Index c) TTT_INLINE_LAMBDA {
-                                for (Index t = 0; t < tokens; ++t) sum = sum + P::load(d_y.row(t) + c);
-                                return sum;
-                              });
+  detail::inputs_backward<Arch, Scalar>(weights, d_y, d_x, d_tail, output);
+  if (!d_weights.empty()) detail::weights_backward<Arch, Scalar>(x, tail, d_y, d_weights);
+  if (d_bias.empty()) return;
+  for (Index t = 0; t < d_y.rows(); ++t)
+    detail::write_chain<Arch>(
+        d_y.columns(), d_bias.data(), Output::accumulate,
+        [&]<class P>(P sum, Index c) TTT_INLINE_LAMBDA { return sum + P::load(d_y.row(t) + c); });
 }
 
 /// Turns the tail before the rows x [T × C] into the tail behind them, for any T.
