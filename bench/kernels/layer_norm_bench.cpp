@@ -43,9 +43,8 @@ void residual_norm_rows_backward(benchmark::State& state) {
   const auto norm = inner_norm(operands);
   const MatrixView<const float> z = operands.matrix(), d_out = operands.matrix();
   const auto d_z = operands.matrix();
-  const auto d_weight = operands.vector(), d_bias = operands.vector();
-  operands.measure(3 * operands.size(),
-                   [&] { kernels::residual_norm_rows_backward(norm, z, d_out, d_z, d_weight.data(), d_bias.data()); });
+  const kernels::NormRowsGradient<float> d_norm{operands.vector().data(), operands.vector().data()};
+  operands.measure(3 * operands.size(), [&] { kernels::residual_norm_rows_backward(norm, z, d_out, d_z, d_norm); });
 }
 
 void reconstruction_gradient_rows(benchmark::State& state) {
@@ -62,10 +61,9 @@ void reconstruction_gradient_rows_backward(benchmark::State& state) {
   const MatrixView<const float> z = operands.matrix(), keys = operands.matrix(), values = operands.matrix();
   const MatrixView<const float> d_g = operands.matrix();
   const auto d_z = operands.matrix(), d_keys = operands.matrix(), d_values = operands.matrix();
-  const auto d_weight = operands.vector(), d_bias = operands.vector();
+  const kernels::NormRowsGradient<float> d_norm{operands.vector().data(), operands.vector().data()};
   operands.measure(8 * operands.size(), [&] {
-    kernels::reconstruction_gradient_rows_backward(norm, z, keys, values, d_g, d_z, d_keys, d_values, d_weight.data(),
-                                                   d_bias.data());
+    kernels::reconstruction_gradient_rows_backward(norm, z, keys, values, d_g, d_z, d_keys, d_values, d_norm);
   });
 }
 

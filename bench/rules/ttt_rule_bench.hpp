@@ -105,7 +105,7 @@ class RuleSequence {
   }
   rules::TttHead<Scalar> head() const {
     const Index width = rule_.head_width();
-    return {{norm_.data(), norm_.data() + width, width, Scalar(1e-6)}, {factors_.data(), rule_.mini_batch()}};
+    return {{norm_.data(), norm_.data() + width, Scalar(1e-6)}, {factors_.data(), rule_.mini_batch()}};
   }
 
   Rule rule_;

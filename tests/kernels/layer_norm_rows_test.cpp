@@ -39,11 +39,11 @@ Matrix<Scalar> run(const Inputs<Scalar>& in, Index first, Index count) {
   fill(block(4), Scalar(2));
   kernels::residual_norm_rows<Arch, Scalar>(in.norm(), rows(in.x), rows(in.z), block(0));
   kernels::reconstruction_gradient_rows<Arch, Scalar>(in.norm(), rows(in.z), rows(in.x), rows(in.values), block(1));
-  kernels::residual_norm_rows_backward<Arch, Scalar>(in.norm(), rows(in.z), rows(in.cotangent), block(2), sums[0],
-                                                     sums[1]);
+  kernels::residual_norm_rows_backward<Arch, Scalar>(in.norm(), rows(in.z), rows(in.cotangent), block(2),
+                                                     {sums[0], sums[1]});
   kernels::reconstruction_gradient_rows_backward<Arch, Scalar>(in.norm(), rows(in.z), rows(in.x), rows(in.values),
                                                                rows(in.cotangent), block(3), block(4), block(5),
-                                                               sums[2], sums[3]);
+                                                               {sums[2], sums[3]});
   CHECK(results.gaps_untouched());
   return results;
 }

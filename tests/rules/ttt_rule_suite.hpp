@@ -33,7 +33,7 @@ struct Bench {
   }
 
   rules::TttHead<Scalar> head() const {
-    return {{norm_.view().row(0), norm_.view().row(1), rule.head_width(), Scalar(1e-6)},
+    return {{norm_.view().row(0), norm_.view().row(1), Scalar(1e-6)},
             {factors.data(), rule.mini_batch()}};
   }
   rules::TttRows<const Scalar> rows() const {
@@ -146,7 +146,7 @@ std::array<std::vector<Scalar>, 2> gradients(const Bench<Rule>& bench, std::vect
     d_rows.keys = matrix();
     d_rows.values = matrix();
     d_rows.rates = {take(tokens), tokens};
-    const rules::InnerNormGradient<Scalar> d_norm{take(width), take(width)};
+    const kernels::NormRowsGradient<Scalar> d_norm{take(width), take(width)};
     rules::backward_sequence<simd::Native>(rule, bench.head(), parts, rows, d_out.view(), checkpoints, gradient.data(),
                                            d_rows, {d_norm, {take(mini_batch), mini_batch}}, scratch);
   }

@@ -19,6 +19,12 @@ struct NormRows {
   const Scalar* bias;    ///< β [D]
   Scalar epsilon;
 };
+/// Gradients of both, which accumulate.
+template <class Scalar>
+struct NormRowsGradient {
+  Scalar* weight;
+  Scalar* bias;
+};
 
 namespace detail {
 
@@ -113,12 +119,12 @@ void residual_norm_rows(const NormRows<Scalar>& norm, MatrixView<const Scalar> x
   }
 }
 
-/// Backward of `residual_norm_rows` in z (the gradient of x is d_out itself): assigns d_z, adds to d_weight and d_bias.
+/// Backward of `residual_norm_rows` in z (the gradient of x is d_out itself): assigns d_z, adds to d_norm.
 /// d_z must not overlap d_out.
 template <class Arch = simd::Native, class Scalar>
 void residual_norm_rows_backward(const NormRows<Scalar>& norm, MatrixView<const Scalar> z,
-                                 MatrixView<const Scalar> d_out, MatrixView<Scalar> d_z, Scalar* d_weight,
-                                 Scalar* d_bias) {
+                                 MatrixView<const Scalar> d_out, MatrixView<Scalar> d_z,
+                                 const NormRowsGradient<Scalar>& d_norm) {
   using P = simd::Pack<Scalar, Arch>;
   const Index width = z.columns();
   const bool done = detail::for_each_group<Arch, Scalar>(z.rows(), width, [&](auto& group, Index first) {
@@ -128,8 +134,8 @@ void residual_norm_rows_backward(const NormRows<Scalar>& norm, MatrixView<const 
     const detail::LaneValues<2, P> means(group.template means<2>([&](Index r, Index c) TTT_INLINE_LAMBDA {
       const P normalized = P::load(to.row(r) + c) * P(group.inverse_deviation[r]), gradient = P::load(d.row(r) + c);
       normalized.store(to.row(r) + c);
-      simd::fma(gradient, normalized, P::load(d_weight + c)).store(d_weight + c);
-      (P::load(d_bias + c) + gradient).store(d_bias + c);
+      simd::fma(gradient, normalized, P::load(d_norm.weight + c)).store(d_norm.weight + c);
+      (P::load(d_norm.bias + c) + gradient).store(d_norm.bias + c);
       const P u = P::load(norm.weight + c) * gradient;
       return std::array{u, u * normalized};
     }));
@@ -140,8 +146,8 @@ void residual_norm_rows_backward(const NormRows<Scalar>& norm, MatrixView<const 
     });
   });
   for (Index r = 0; !done && r < z.rows(); ++r)
-    layer_norm_row_backward<Arch>(z.row(r), norm.weight, width, norm.epsilon, d_out.row(r), d_z.row(r), d_weight,
-                                  d_bias);
+    layer_norm_row_backward<Arch>(z.row(r), norm.weight, width, norm.epsilon, d_out.row(r), d_z.row(r), d_norm.weight,
+                                  d_norm.bias);
 }
 
 /// g = ∂/∂z ½‖LN(z) − (v − k)‖², row by row. g must not overlap keys or values and may be z.
@@ -176,13 +182,13 @@ void reconstruction_gradient_rows(const NormRows<Scalar>& norm, MatrixView<const
 }
 
 /// Backward of `reconstruction_gradient_rows` (see `layer_norm_l2_gradient_row_backward` for the letters): assigns d_z
-/// and d_values, adds to d_keys, d_weight and d_bias. No output may overlap an input.
+/// and d_values, adds to d_keys and d_norm. No output may overlap an input.
 template <class Arch = simd::Native, class Scalar>
 void reconstruction_gradient_rows_backward(const NormRows<Scalar>& norm, MatrixView<const Scalar> z,
                                            MatrixView<const Scalar> keys, MatrixView<const Scalar> values,
                                            MatrixView<const Scalar> d_g, MatrixView<Scalar> d_z,
-                                           MatrixView<Scalar> d_keys, MatrixView<Scalar> d_values, Scalar* d_weight,
-                                           Scalar* d_bias) {
+                                           MatrixView<Scalar> d_keys, MatrixView<Scalar> d_values,
+                                           const NormRowsGradient<Scalar>& d_norm) {
   using P = simd::Pack<Scalar, Arch>;
   const Index width = z.columns();
   const bool done = detail::for_each_group<Arch, Scalar>(z.rows(), width, [&](auto& group, Index first) {
@@ -207,8 +213,8 @@ void reconstruction_gradient_rows_backward(const NormRows<Scalar>& norm, MatrixV
       const P error = P::load(to_values.row(r) + c), u = weight * error;
       const P d_u = scale(r) * (gradient - means(2, r) - normalized * means(3, r)), d_error = weight * d_u;
       const P y = weight * d_error - scale(r) * simd::fma(means(1, r), gradient, means(3, r) * u);
-      simd::fma(d_u, simd::fma(weight, normalized, error), P::load(d_weight + c)).store(d_weight + c);
-      (P::load(d_bias + c) + d_error).store(d_bias + c);
+      simd::fma(d_u, simd::fma(weight, normalized, error), P::load(d_norm.weight + c)).store(d_norm.weight + c);
+      (P::load(d_norm.bias + c) + d_error).store(d_norm.bias + c);
       (P::load(to_keys.row(r) + c) + d_error).store(to_keys.row(r) + c);
       (P(Scalar(0)) - d_error).store(to_values.row(r) + c);
       y.store(to.row(r) + c);
@@ -227,7 +233,7 @@ void reconstruction_gradient_rows_backward(const NormRows<Scalar>& norm, MatrixV
     Scalar* target = d_values.row(r);
     for (Index c = 0; c < width; ++c) target[c] = values(r, c) - keys(r, c);
     layer_norm_l2_gradient_row_backward<Arch>(z.row(r), target, norm.weight, norm.bias, width, norm.epsilon, d_g.row(r),
-                                              d_z.row(r), target, d_weight, d_bias);
+                                              d_z.row(r), target, d_norm.weight, d_norm.bias);
     for (Index c = 0; c < width; ++c) d_keys(r, c) -= target[c];
   }
 }

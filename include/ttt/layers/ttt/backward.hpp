@@ -101,7 +101,7 @@ void TttLayer<Rule, Arch>::backward_inner_loop(const Parameters& parameters, con
           checkpoints(record.checkpoints[i * static_cast<std::size_t>(heads) + static_cast<std::size_t>(h)]),
           d_state.data(), d.gradient_rows(segment, h, width), d_head, arena);
       if (segment.reset) {  // the sequence began here, from the learned W₀
-        rules::detail::add_scaled<Arch>(Scalar(1), d_state.data(), weight_size, d_initial);
+        rules::add_scaled<Arch>(Scalar(1), d_state.data(), weight_size, d_initial);
         fill(d_state, Scalar(0));
       }
     }
@@ -117,7 +117,7 @@ void TttLayer<Rule, Arch>::sum_inner_gradients(const Activations& a, MatrixView<
                                                Parameters& gradients, Context& context) const {
   const Index heads = config_.heads, width = rule_.head_width();
   const auto add = [](const Scalar* from, Index count, Scalar* to) {
-    rules::detail::add_scaled<Arch>(Scalar(1), from, count, to);
+    rules::add_scaled<Arch>(Scalar(1), from, count, to);
   };
   context.parallel(heads, sums.rows() * sums.columns(), [&](Index h, Arena&) {
     for (Index task = h; task < sums.rows(); task += heads) {
@@ -179,7 +179,7 @@ void TttLayer<Rule, Arch>::backward_projections(const Parameters& parameters, co
       key->input(d.keys, d_piece, own, Output::accumulate);
     });
     if (!gradients.rate_bias.empty())
-      rules::detail::add_column_sums<Arch, Scalar>(d_logits, {gradients.rate_bias.data(), 1, config_.heads});
+      rules::add_column_sums<Arch, Scalar>(d_logits, {gradients.rate_bias.data(), 1, config_.heads});
     nn::WeightSums<Scalar> sums(context);
     rates.weight(a_round.x, d_logits, sums);
     value.weight(a_round.x, d_round.values, sums);

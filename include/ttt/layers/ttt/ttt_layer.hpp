@@ -90,7 +90,7 @@ class TttLayer {
   }
   rules::TttHead<Scalar> head(const Parameters& parameters, const Activations& activations, Index h) const {
     const Index width = rule_.head_width();
-    return {{parameters.norm_weight.data() + h * width, parameters.norm_bias.data() + h * width, width,
+    return {{parameters.norm_weight.data() + h * width, parameters.norm_bias.data() + h * width,
              static_cast<Scalar>(config_.norm_epsilon)},
             activations.factors};
   }

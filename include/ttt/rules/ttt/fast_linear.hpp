@@ -9,6 +9,7 @@
 #pragma once
 
 #include "ttt/kernels/block_product.hpp"
+#include "ttt/rules/ttt/rows.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -36,47 +37,6 @@ struct FastLinear {
   MatrixView<Scalar> keys;       ///< inputs [K × I] of the tokens read
   MatrixView<Scalar> gradients;  ///< ∂loss/∂output [K × O] of the tokens read
 };
-
-namespace detail {
-
-/// sum += Σ_r z[r].
-template <class Arch, class Scalar>
-void add_column_sums(MatrixView<const Scalar> z, MatrixView<Scalar> sum) {
-  for (Index r = 0; r < z.rows(); ++r)
-    simd::for_each_pack<Scalar, Arch>(z.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
-      (P::load(sum.data() + c) + P::load(z.row(r) + c)).store(sum.data() + c);
-    });
-}
-
-/// y += factor · x.
-template <class Arch, class Scalar>
-void add_scaled(Scalar factor, const Scalar* x, Index count, Scalar* y) {
-  simd::for_each_pack<Scalar, Arch>(count, [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
-    simd::fma(P(factor), P::load(x + c), P::load(y + c)).store(y + c);
-  });
-}
-
-/// y += x, both [n × C].
-template <class Arch, class Scalar>
-void add_rows(MatrixView<const Scalar> x, MatrixView<Scalar> y) {
-  for (Index r = 0; r < x.rows(); ++r) add_scaled<Arch>(Scalar(1), x.row(r), x.columns(), y.row(r));
-}
-
-template <class Arch, class Scalar>
-Scalar dot(const Scalar* a, const Scalar* b, Index count) {
-  return simd::sum_packs<Scalar, Arch>(
-      count, [&]<class P>(P, Index c) TTT_INLINE_LAMBDA { return P::load(a + c) * P::load(b + c); });
-}
-
-/// to = x, both [n × C].
-template <class Arch, class Scalar>
-void copy_rows(MatrixView<const Scalar> x, MatrixView<Scalar> to) {
-  for (Index r = 0; r < x.rows(); ++r)
-    simd::for_each_pack<Scalar, Arch>(
-        x.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA { P::load(x.row(r) + c).store(to.row(r) + c); });
-}
-
-}  // namespace detail
 
 /// affinity[i][s] = x_i · keys_s for all tokens s of the mini-batch so far: x [n × I], affinity [n × end].
 template <class Arch, class Scalar>
@@ -145,7 +105,7 @@ void fast_fold(const FastLinear<Scalar>& map, const InnerRates<Scalar>& rates, I
   const Arena::Frame frame(scratch);
   const Scalar factor = rates.factor[count - 1];
   const auto scaled = scratch.matrix<Scalar>(count, map.gradients.columns());
-  detail::copy_rows<Arch, Scalar>(map.bias, folded.bias);
+  copy_rows<Arch, Scalar>(map.bias, folded.bias);
   for (Index s = 0; s < count; ++s)
     simd::for_each_pack<Scalar, Arch>(scaled.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
       const P step = P(-factor * rates.token[s]) * P::load(map.gradients.row(s) + c);
@@ -195,7 +155,7 @@ struct FastOuter {
 template <class Arch, class Scalar>
 void fast_weight_backward(const FastOuter<Scalar>& outer, Index biased, const FastLinear<Scalar>& d_map) {
   kernels::block_product<Arch>(kernels::transposed(outer.left), outer.right, d_map.weight, kernels::Output::accumulate);
-  detail::add_column_sums<Arch, Scalar>(outer.right.rows(0, biased), d_map.bias);
+  add_column_sums<Arch, Scalar>(outer.right.rows(0, biased), d_map.bias);
 }
 
 /// Backward of `fast_apply` but for W and b, which x and d_z reach by `fast_weight_backward`: adds to the gradients of
@@ -226,7 +186,7 @@ void fast_apply_start_backward(const FastLinear<Scalar>& map, MatrixView<const S
   const Arena::Frame frame(scratch);
   const auto product = scratch.matrix<Scalar>(d_x.rows(), d_x.columns());
   kernels::block_product_transposed<Arch, Scalar>(d_z, map.weight, product, scratch);
-  detail::add_rows<Arch, Scalar>(product, d_x);
+  add_rows<Arch, Scalar>(product, d_x);
 }
 
 /// Backward of `fast_fold` over all K rows: `d_map.weight` and `d_map.bias` are the gradients of the folded weights
@@ -241,18 +201,18 @@ void fast_fold_backward(const FastLinear<Scalar>& map, const InnerRates<Scalar>&
   kernels::block_product_from_row<Arch, Scalar>(d_map.bias.data(), map.keys, d_map.weight, d_gradients);
   kernels::block_product_transposed<Arch, Scalar>(map.gradients, d_map.weight, d_keys, scratch);
   for (Index s = 0; s < count; ++s) {
-    const Scalar product = detail::dot<Arch>(d_gradients.row(s), map.gradients.row(s), outputs);
+    const Scalar product = dot<Arch>(d_gradients.row(s), map.gradients.row(s), outputs);
     d_rates.token[s] -= factor * product;
     d_rates.factor[count - 1] -= rates.token[s] * product;
-    detail::add_scaled<Arch>(-factor * rates.token[s], d_gradients.row(s), outputs, d_map.gradients.row(s));
-    detail::add_scaled<Arch>(-factor * rates.token[s], d_keys.row(s), inputs, d_map.keys.row(s));
+    add_scaled<Arch>(-factor * rates.token[s], d_gradients.row(s), outputs, d_map.gradients.row(s));
+    add_scaled<Arch>(-factor * rates.token[s], d_keys.row(s), inputs, d_map.keys.row(s));
   }
 }
 
 /// Moves rows of the open mini-batch's gradient to the gradient of the inputs they came from, leaving zeros.
 template <class Arch, class Scalar>
 void take_rows(MiniBatchPart part, MatrixView<Scalar> from, MatrixView<Scalar> to) {
-  detail::copy_rows<Arch, Scalar>(from.rows(part.first, part.count), to);
+  copy_rows<Arch, Scalar>(from.rows(part.first, part.count), to);
   fill(from.rows(part.first, part.count), Scalar(0));
 }
 template <class Scalar>

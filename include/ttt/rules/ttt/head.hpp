@@ -4,24 +4,25 @@
 #pragma once
 
 #include "ttt/core/parameters.hpp"
+#include "ttt/kernels/layer_norm/rows.hpp"
 #include "ttt/rules/ttt/fast_linear.hpp"
-#include "ttt/rules/ttt/inner_norm.hpp"
 
 TTT_NAMESPACE_BEGIN
 
 namespace rules {
 
-/// What all tokens of a head share.
+/// What all tokens of a head share. Every inner model ends in its norm, f(x) = x + LN(z(x)), and learns from the loss
+/// ½‖f(k) − v‖² = ½‖LN(z) − (v − k)‖² (TTT paper, section 2.7).
 template <class Scalar>
 struct TttHead {
-  InnerNorm<Scalar> norm;
+  kernels::NormRows<Scalar> norm;
   VectorView<const Scalar> factors;  ///< τ [K], position factors, clamped at 0
 };
 
 /// Gradients of what all tokens of a head share; they accumulate.
 template <class Scalar>
 struct TttHeadGradient {
-  InnerNormGradient<Scalar> norm;
+  kernels::NormRowsGradient<Scalar> norm;
   VectorView<Scalar> factors;  ///< dτ [K]
 };
 

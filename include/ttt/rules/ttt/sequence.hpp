@@ -71,6 +71,22 @@ struct TttCheckpoints {
   Index offset(Index group) const { return group == 0 ? 0 : state_size + (group - 1) * weight_size; }
 };
 
+/// Mean over the rows of ½‖LN(z) − (v − k)‖².
+template <class Arch, class Scalar>
+double inner_loss(const kernels::NormRows<Scalar>& norm, MatrixView<const Scalar> z, const TttRows<const Scalar>& rows,
+                  Arena& scratch) {
+  const Arena::Frame frame(scratch);
+  const Index width = z.columns();
+  Scalar* const target = scratch.allocate<Scalar>(width);
+  double sum = 0;
+  for (Index r = 0; r < z.rows(); ++r) {
+    for (Index c = 0; c < width; ++c) target[c] = rows.values(r, c) - rows.keys(r, c);
+    sum += static_cast<double>(
+        kernels::layer_norm_l2_loss_row<Arch>(z.row(r), target, norm.weight, norm.bias, width, norm.epsilon));
+  }
+  return sum / static_cast<double>(z.rows());
+}
+
 /// Mean inner losses of `rows` with W₀ (`initial`, laid out as the state), before the part and after its last token.
 template <class Arch, class Rule, class Scalar = typename Rule::Scalar>
 PartLoss part_loss(const Rule& rule, const TttHead<Scalar>& head, const Scalar* initial, Scalar* before,
@@ -80,7 +96,7 @@ PartLoss part_loss(const Rule& rule, const TttHead<Scalar>& head, const Scalar* 
   const auto z = scratch.matrix<Scalar>(part.count, rule.head_width());
   const auto loss = [&](Scalar* state) {
     rule.template model<Arch>(rule.state(state), rows.keys, z, scratch);
-    return inner_loss<Arch, Scalar>(head.norm, z, rows.keys, rows.values, scratch);
+    return inner_loss<Arch, Scalar>(head.norm, z, rows, scratch);
   };
   PartLoss result;
   result.before_update = loss(before);

@@ -23,8 +23,8 @@ void ttt_linear_backward(const TttHead<Scalar>& head, const TttLinearState<Scala
   const InnerRatesGradient<Scalar> d_rates{d_state.rates, d_head.factors};
   const auto z = scratch.matrix<Scalar>(count, width);
   const FastOuter<Scalar> outer(2 * count, width, width, scratch);  // of the queries, then of the keys
-  detail::copy_rows<Arch, Scalar>(rows.queries, outer.left.rows(0, count));
-  detail::copy_rows<Arch, Scalar>(rows.keys, outer.left.rows(count, count));
+  copy_rows<Arch, Scalar>(rows.queries, outer.left.rows(0, count));
+  copy_rows<Arch, Scalar>(rows.keys, outer.left.rows(count, count));
 
   // W(last) of the mini-batch
   if (part.end() == state.map.keys.rows()) fast_fold_backward<Arch>(state.map, rates, d_state.map, d_rates, scratch);
@@ -33,17 +33,17 @@ void ttt_linear_backward(const TttHead<Scalar>& head, const TttLinearState<Scala
   const auto mixing = fast_mixing<Arch>(state.map, rates, part, rows.queries, scratch);
   const auto d_applied = outer.right.rows(0, count);
   fast_apply<Arch, Scalar>(state.map, mixing, part, rows.queries, z);
-  inner_output_backward<Arch, Scalar>(head.norm, z, d_out, d_applied, d_head.norm);
+  kernels::residual_norm_rows_backward<Arch, Scalar>(head.norm, z, d_out, d_applied, d_head.norm);
   fast_apply_backward<Arch, Scalar>(state.map, rates, part, mixing, rows.queries, d_applied, d_rows.queries,
                                     d_state.map, d_rates, scratch);
-  detail::add_rows<Arch, Scalar>(d_out, d_rows.queries);
+  add_rows<Arch, Scalar>(d_out, d_rows.queries);
 
   // g = ∂/∂z ½‖LN(z) − (v − k)‖², z = k W + b
   const auto d_keys = d_state.map.keys.rows(part.first, count);
   const auto d_gradients = d_state.map.gradients.rows(part.first, count);
   const auto d_z = outer.right.rows(count, count);
-  inner_gradient_backward<Arch, Scalar>(head.norm, kept.z.rows(0, count), rows.keys, rows.values, d_gradients, d_z,
-                                        d_keys, d_rows.values, d_head.norm);
+  kernels::reconstruction_gradient_rows_backward<Arch, Scalar>(head.norm, kept.z.rows(0, count), rows.keys, rows.values,
+                                                               d_gradients, d_z, d_keys, d_rows.values, d_head.norm);
   fast_apply_start_backward<Arch, Scalar>(state.map, d_z, d_keys, scratch);
 
   fast_weight_backward<Arch, Scalar>(outer, 2 * count, d_state.map);

@@ -14,10 +14,11 @@ namespace rules {
 template <class Arch, class Scalar>
 void ttt_linear_learn(const TttHead<Scalar>& head, const TttLinearState<Scalar>& state, MiniBatchPart part,
                       const TttRows<const Scalar>& rows, MatrixView<Scalar> z) {
-  detail::copy_rows<Arch, Scalar>(rows.keys, state.map.keys.rows(part.first, part.count));
+  copy_rows<Arch, Scalar>(rows.keys, state.map.keys.rows(part.first, part.count));
   std::copy(rows.rates.begin(), rows.rates.end(), state.rates.data() + part.first);
   fast_apply_start<Arch>(state.map, rows.keys, z);
-  inner_gradient<Arch, Scalar>(head.norm, z, rows.keys, rows.values, state.map.gradients.rows(part.first, part.count));
+  kernels::reconstruction_gradient_rows<Arch, Scalar>(head.norm, z, rows.keys, rows.values,
+                                                      state.map.gradients.rows(part.first, part.count));
 }
 
 /// out = q + LN(z), z = q W(r) + b(r) for the tokens of `part`, which have been learned; assigns both.
@@ -25,7 +26,7 @@ template <class Arch, class Scalar>
 void ttt_linear_apply(const TttHead<Scalar>& head, const TttLinearState<Scalar>& state, MiniBatchPart part,
                       MatrixView<const Scalar> queries, MatrixView<Scalar> z, MatrixView<Scalar> out, Arena& scratch) {
   fast_apply<Arch>(state.map, {state.rates, head.factors}, part, queries, z, scratch);
-  inner_output<Arch, Scalar>(head.norm, queries, z, out);
+  kernels::residual_norm_rows<Arch, Scalar>(head.norm, queries, z, out);
 }
 
 /// W, b of `folded`, which may be `state`, ← the weights after the first `count` tokens of the mini-batch.

@@ -27,7 +27,7 @@ void ttt_linear_primal(const TttHead<Scalar>& head, const TttLinearState<Scalar>
     map.template update<Arch>(head.factors[r]);
     const MatrixView<const Scalar> query = rows.queries.rows(i, 1);
     fast_apply_start<Arch>(map.now, query, z.queries.rows(i, 1));
-    inner_output<Arch, Scalar>(head.norm, query, z.queries.rows(i, 1), out.rows(i, 1));
+    kernels::residual_norm_rows<Arch, Scalar>(head.norm, query, z.queries.rows(i, 1), out.rows(i, 1));
   }
   if (part.end() == state.map.keys.rows()) map.keep();
 }

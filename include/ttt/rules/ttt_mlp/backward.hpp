@@ -41,7 +41,7 @@ void ttt_mlp_apply_backward(const TttMlpBackward<Scalar>& b, MatrixView<const Sc
   gelu_rows_with_slope<Arch, Scalar>(z1, x2, slope, {});
   const auto second = fast_mixing<Arch, Scalar>(b.state.second, b.rates(), b.part, x2, b.scratch);
 
-  inner_output_backward<Arch, Scalar>(b.head.norm, z2, d_out, d_z2, b.d_head.norm);
+  kernels::residual_norm_rows_backward<Arch, Scalar>(b.head.norm, z2, d_out, d_z2, b.d_head.norm);
   fast_apply_backward<Arch, Scalar>(b.state.second, b.rates(), b.part, second, x2, d_z2, d_z1, b.d_state.second,
                                     b.d_rates(), b.scratch);
   multiply_rows<Arch, Scalar>(d_z1, slope, d_z1);
@@ -59,15 +59,6 @@ void ttt_mlp_slope_backward(const TttMlpKept<Scalar>& kept, MatrixView<const Sca
       const P d = P::load(d_g1.row(r) + c);
       (d * P::load(kept.slope.row(r) + c)).store(d_e.row(r) + c);
       (d * P::load(kept.errors.row(r) + c) * P::load(kept.curvature.row(r) + c)).store(d_z1.row(r) + c);
-    });
-}
-
-/// sum += a ∘ b, element by element.
-template <class Arch, class Scalar>
-void multiply_add_rows(MatrixView<const Scalar> a, MatrixView<const Scalar> b, MatrixView<Scalar> sum) {
-  for (Index r = 0; r < a.rows(); ++r)
-    simd::for_each_pack<Scalar, Arch>(a.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
-      simd::fma(P::load(a.row(r) + c), P::load(b.row(r) + c), P::load(sum.row(r) + c)).store(sum.row(r) + c);
     });
 }
 
@@ -96,8 +87,8 @@ void ttt_mlp_learn_backward(const TttMlpBackward<Scalar>& b, const TttRows<const
   copy_rows<Arch, Scalar>(b.state.second.keys.rows(b.part.first, count), b.of(1, b.second.left));
 
   ttt_mlp_first_gradient_backward<Arch, Scalar>(b);
-  inner_gradient_backward<Arch, Scalar>(b.head.norm, z2, rows.keys, rows.values, d_g2, d_z2, d_keys, d_values,
-                                        b.d_head.norm);
+  kernels::reconstruction_gradient_rows_backward<Arch, Scalar>(b.head.norm, z2, rows.keys, rows.values, d_g2, d_z2,
+                                                               d_keys, d_values, b.d_head.norm);
   fast_apply_start_backward<Arch, Scalar>(b.state.second, d_z2, d_x2, b.scratch);
   multiply_add_rows<Arch, Scalar>(d_x2, b.kept.slope, d_z1);
   fast_apply_start_backward<Arch, Scalar>(b.state.first, d_z1, d_keys, b.scratch);

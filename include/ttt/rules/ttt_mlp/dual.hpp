@@ -36,15 +36,6 @@ void gelu_rows_with_slope(MatrixView<const Scalar> z, MatrixView<Scalar> x, Matr
     });
 }
 
-/// product = a ∘ b, element by element; may be in place.
-template <class Arch, class Scalar>
-void multiply_rows(MatrixView<const Scalar> a, MatrixView<const Scalar> b, MatrixView<Scalar> product) {
-  for (Index r = 0; r < a.rows(); ++r)
-    simd::for_each_pack<Scalar, Arch>(a.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
-      (P::load(a.row(r) + c) * P::load(b.row(r) + c)).store(product.row(r) + c);
-    });
-}
-
 /// Takes the keys of `part` into the state, with x2 = gelu(z1); assigns gelu′(z1), and gelu″(z1) if it is wanted.
 template <class Arch, class Scalar>
 void ttt_mlp_take_keys(const TttMlpState<Scalar>& state, MiniBatchPart part, const TttRows<const Scalar>& rows,
@@ -63,7 +54,7 @@ void ttt_mlp_take_gradients(const TttHead<Scalar>& head, const TttMlpState<Scala
                             const TttRows<const Scalar>& rows, MatrixView<const Scalar> z2,
                             const TttMlpKept<Scalar>& kept, Arena& scratch) {
   const auto g2 = state.second.gradients.rows(part.first, part.count);
-  inner_gradient<Arch, Scalar>(head.norm, z2, rows.keys, rows.values, g2);
+  kernels::reconstruction_gradient_rows<Arch, Scalar>(head.norm, z2, rows.keys, rows.values, g2);
   kernels::block_product_transposed<Arch, Scalar>(g2, state.second.weight, kept.errors, scratch);
   multiply_rows<Arch, Scalar>(kept.errors, kept.slope, state.first.gradients.rows(part.first, part.count));
 }
@@ -104,7 +95,7 @@ void ttt_mlp_apply(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state
   fast_apply<Arch>(state.first, rates, part, queries, x2, scratch);
   detail::gelu_rows<Arch, Scalar>(x2, x2);
   fast_apply<Arch, Scalar>(state.second, rates, part, x2, z2, scratch);
-  inner_output<Arch, Scalar>(head.norm, queries, z2, out);
+  kernels::residual_norm_rows<Arch, Scalar>(head.norm, queries, z2, out);
 }
 
 /// All four fast weights of `folded`, which may be `state`, ← those after the first `count` tokens of the mini-batch.

@@ -33,7 +33,7 @@ void ttt_mlp_primal(const TttHead<Scalar>& head, const TttMlpState<Scalar>& stat
     fast_apply_start<Arch>(first.now, query, x2);
     detail::gelu_rows<Arch, Scalar>(x2, x2);
     fast_apply_start<Arch, Scalar>(second.now, x2, z.queries.rows(i, 1));
-    inner_output<Arch, Scalar>(head.norm, query, z.queries.rows(i, 1), out.rows(i, 1));
+    kernels::residual_norm_rows<Arch, Scalar>(head.norm, query, z.queries.rows(i, 1), out.rows(i, 1));
   }
   if (part.end() == state.first.keys.rows()) {
     first.keep();
