@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "ttt/layers/ttt/projections.hpp"
 #include "ttt/layers/ttt/ttt_layer.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -67,8 +68,8 @@ void TttLayer<Rule, Arch>::backward_gate(const Parameters& parameters, const Act
   });
 }
 
-/// One task per sequence and head, segments in reverse. What the tasks find out about shared parameters is summed
-/// afterwards, in the order of the sequences, so that the bits do not depend on the threads.
+/// One task per sequence and head. What the tasks find out about shared parameters is summed afterwards, in the order
+/// of the sequences, so that the bits do not depend on the threads.
 template <class Rule, class Arch>
 void TttLayer<Rule, Arch>::backward_inner_loop(const Parameters& parameters, const Record& record, const Activations& d,
                                                Parameters& gradients, std::span<State* const> d_states,
@@ -76,38 +77,44 @@ void TttLayer<Rule, Arch>::backward_inner_loop(const Parameters& parameters, con
   const Activations& a = record.activations;
   Arena& scratch = context.scratch();
   const auto runs = plan_runs(a.segments, scratch);
-  const Index heads = config_.heads, width = rule_.head_width(), state_size = rule_.state_size();
-  const Index weight_size = rule_.weight_size(), mini_batch = rule_.mini_batch();
-  const auto sums =
-      scratch.zeros<Scalar>(static_cast<Index>(runs.size()) * heads, weight_size + 2 * width + mini_batch);
-
+  const Index heads = config_.heads, shared = rule_.weight_size() + 2 * rule_.head_width() + rule_.mini_batch();
+  const auto sums = scratch.zeros<Scalar>(static_cast<Index>(runs.size()) * heads, shared);
   context.parallel(sums.rows(), [&](Index task, Arena& arena) {
     const SegmentRange run = runs[static_cast<std::size_t>(task / heads)];
-    const Index h = task % heads;
-    Scalar* d_initial = sums.row(task);
-    Scalar* d_norm = d_initial + weight_size;
-    const rules::TttHeadGradient<Scalar> d_head{{d_norm, d_norm + width}, {d_norm + 2 * width, mini_batch}};
-    const auto wanted = [&](std::size_t i) -> Scalar* {
-      return d_states.empty() || !d_states[i] ? nullptr : d_states[i]->values.data() + h * state_size;
-    };
-    const auto d_state = arena.zeros<Scalar>(1, state_size);
-    if (const Scalar* given = wanted(run.end - 1)) std::copy_n(given, state_size, d_state.data());
-    for (std::size_t i = run.end; i-- > run.first;) {
-      const TttSegment& segment = a.segments[i];
-      context.call<Rule::backward_kernel, Scalar, &rules::backward_sequence<Arch, Rule>,
-                   decltype(&rules::backward_sequence<Arch, typename Rule::AnySize>)>(
-          rule_, head(parameters, a, h), parts(segment), a.rows(segment, h, width),
-          d.inner.rows(segment.row, segment.length).columns(h * width, width),
-          checkpoints(record.checkpoints[i * static_cast<std::size_t>(heads) + static_cast<std::size_t>(h)]),
-          d_state.data(), d.gradient_rows(segment, h, width), d_head, arena);
-      if (segment.reset) {  // the sequence began here, from the learned W₀
-        rules::add_scaled<Arch>(Scalar(1), d_state.data(), weight_size, d_initial);
-        fill(d_state, Scalar(0));
-      }
-    }
-    if (Scalar* target = wanted(run.first)) std::copy_n(d_state.data(), state_size, target);
+    backward_run(parameters, record, d, run, task % heads, d_states, sums.row(task), context, arena);
   });
   sum_inner_gradients(a, sums, gradients, context);
+}
+
+/// One head of a run of segments, in reverse: assigns its rows of d, turns its part of d_states and adds to `sums`, the
+/// gradients of W₀, of the norm's weight and bias and of the position factors.
+template <class Rule, class Arch>
+void TttLayer<Rule, Arch>::backward_run(const Parameters& parameters, const Record& record, const Activations& d,
+                                        SegmentRange run, Index h, std::span<State* const> d_states, Scalar* sums,
+                                        Context& context, Arena& arena) const {
+  const Activations& a = record.activations;
+  const Index width = rule_.head_width(), state_size = rule_.state_size(), weight_size = rule_.weight_size();
+  const auto heads = static_cast<std::size_t>(config_.heads);
+  Scalar* const d_norm = sums + weight_size;
+  const rules::TttHeadGradient<Scalar> d_head{{d_norm, d_norm + width}, {d_norm + 2 * width, rule_.mini_batch()}};
+  const auto wanted = [&](std::size_t i) -> Scalar* {
+    return d_states.empty() || !d_states[i] ? nullptr : d_states[i]->values.data() + h * state_size;
+  };
+  const auto d_state = arena.zeros<Scalar>(1, state_size);
+  if (const Scalar* given = wanted(run.end - 1)) std::copy_n(given, state_size, d_state.data());
+  for (std::size_t i = run.end; i-- > run.first;) {
+    const TttSegment& segment = a.segments[i];
+    context.call<Rule::backward_kernel, Scalar, &rules::backward_sequence<Arch, Rule>,
+                 decltype(&rules::backward_sequence<Arch, typename Rule::AnySize>)>(
+        rule_, head(parameters, a, h), parts(segment), a.rows(segment, h, width),
+        d.inner.rows(segment.row, segment.length).columns(h * width, width),
+        checkpoints(record.checkpoints[i * heads + static_cast<std::size_t>(h)]), d_state.data(),
+        d.gradient_rows(segment, h, width), d_head, arena);
+    if (!segment.reset) continue;  // else the sequence began here, from the learned W₀
+    rules::add_scaled<Arch>(Scalar(1), d_state.data(), weight_size, sums);
+    fill(d_state, Scalar(0));
+  }
+  if (Scalar* target = wanted(run.first)) std::copy_n(d_state.data(), state_size, target);
 }
 
 /// Adds the tasks' sums to the gradients of W₀, the inner norm and the position factors (clamped ones get none): heads
@@ -159,35 +166,20 @@ void TttLayer<Rule, Arch>::backward_projections(const Parameters& parameters, co
   Arena& scratch = context.scratch();
   const Arena::Frame frame(scratch);
   const bool shared = config_.share_query_key;
-  const nn::LinearBackward rates(parameters.rate_weight, gradients.rate_weight, context);
-  const nn::LinearBackward value(parameters.value, gradients.value, context);
-  std::optional<nn::LinearBackward<Scalar>> query, key;
-  if (!shared) query.emplace(parameters.query, gradients.query, context);
-  if (!shared) key.emplace(parameters.key, gradients.key, context);
+  const TttProjectionsBackward<Scalar> projections(parameters, gradients, !shared, context);
   nn::in_rounds(d_x.rows(), context, [&](Index first, Index count) {
     const Activations a_round = record.activations.piece(first, count), d_round = d_all.piece(first, count);
     const auto d_logits = scratch.matrix<Scalar>(count, config_.heads);
     nn::in_pieces(count, context, [&](Index row, Index size, Context& own) {
       const Activations a = a_round.piece(row, size), d = d_round.piece(row, size);
-      const auto d_piece = d_x.rows(first + row, size);
       backward_learning_rates(a, d, d_logits.rows(row, size), own);
-      rates.input(d_logits.rows(row, size), d_piece, own, config_.gate ? Output::accumulate : Output::assign);
-      value.input(d.values, d_piece, own, Output::accumulate);
       rotate(d, true, own);
-      if (shared) return;
-      query->input(d.queries, d_piece, own, Output::accumulate);
-      key->input(d.keys, d_piece, own, Output::accumulate);
+      projections.input(d, d_logits.rows(row, size), d_x.rows(first + row, size), own,
+                        config_.gate ? Output::accumulate : Output::assign);
     });
     if (!gradients.rate_bias.empty())
       rules::add_column_sums<Arch, Scalar>(d_logits, {gradients.rate_bias.data(), 1, config_.heads});
-    nn::WeightSums<Scalar> sums(context);
-    rates.weight(a_round.x, d_logits, sums);
-    value.weight(a_round.x, d_round.values, sums);
-    if (!shared) {
-      query->weight(a_round.x, d_round.queries, sums);
-      key->weight(a_round.x, d_round.keys, sums);
-    }
-    sums.add_up();
+    projections.weights(a_round.x, d_round, d_logits, context);
   });
   if (!shared) return;
   const auto d_shared = scratch.matrix<Scalar>(d_x.rows(), width());

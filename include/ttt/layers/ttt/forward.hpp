@@ -170,14 +170,7 @@ void TttLayer<Rule, Arch>::inner_loop(const Parameters& parameters, Segments seg
   Arena& scratch = context.scratch();
   const auto runs = plan_runs(a.segments, scratch);
   const Index heads = config_.heads, width = rule_.head_width();
-  std::span<rules::PartLoss*> losses;
-  if (context.statistics) {
-    losses = {scratch.allocate<rules::PartLoss*>(static_cast<Index>(segments.size()) * heads),
-              segments.size() * static_cast<std::size_t>(heads)};
-    for (std::size_t i = 0; i < losses.size(); ++i)
-      losses[i] = scratch.allocate<rules::PartLoss>(parts(a.segments[i / static_cast<std::size_t>(heads)]).size());
-  }
-
+  const auto losses = context.statistics ? allocate_losses(a.segments, scratch) : std::span<rules::PartLoss*>();
   const Index tasks = static_cast<Index>(runs.size()) * heads, work = a.x.rows() * heads * rule_.weight_size();
   context.parallel(tasks, work, [&](Index task, Arena& arena) {
     const SegmentRange run = runs[static_cast<std::size_t>(task / heads)];
@@ -199,6 +192,17 @@ void TttLayer<Rule, Arch>::inner_loop(const Parameters& parameters, Segments seg
     }
   });
   if (context.statistics) report(a.segments, losses, context);
+}
+
+/// One list per segment and head, with a place for each part.
+template <class Rule, class Arch>
+std::span<rules::PartLoss*> TttLayer<Rule, Arch>::allocate_losses(std::span<const TttSegment> segments,
+                                                                  Arena& memory) const {
+  const auto heads = static_cast<std::size_t>(config_.heads), count = segments.size() * heads;
+  const std::span<rules::PartLoss*> losses(memory.allocate<rules::PartLoss*>(static_cast<Index>(count)), count);
+  for (std::size_t i = 0; i < count; ++i)
+    losses[i] = memory.allocate<rules::PartLoss>(parts(segments[i / heads]).size());
+  return losses;
 }
 
 template <class Rule, class Arch>

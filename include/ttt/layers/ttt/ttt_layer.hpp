@@ -108,6 +108,7 @@ class TttLayer {
   void learning_rates(const Parameters& parameters, const Activations& a, Context& context) const;
   void inner_loop(const Parameters& parameters, Segments segments, const Activations& a,
                   std::span<Scalar*> checkpoint_memory, Context& context) const;
+  std::span<rules::PartLoss*> allocate_losses(std::span<const TttSegment> segments, Arena& memory) const;
   void report(std::span<const TttSegment> segments, std::span<rules::PartLoss*> losses, Context& context) const;
   void gated_norm(const Parameters& parameters, const Activations& a, MatrixView<Scalar> out, Context& context) const;
 
@@ -118,6 +119,8 @@ class TttLayer {
                      MatrixView<Scalar> d_gate, Context& context) const;
   void backward_inner_loop(const Parameters& parameters, const Record& record, const Activations& d,
                            Parameters& gradients, std::span<State* const> d_states, Context& context) const;
+  void backward_run(const Parameters& parameters, const Record& record, const Activations& d, SegmentRange run, Index h,
+                    std::span<State* const> d_states, Scalar* sums, Context& context, Arena& arena) const;
   void sum_inner_gradients(const Activations& a, MatrixView<const Scalar> sums, Parameters& gradients,
                            Context& context) const;
   void backward_learning_rates(const Activations& a, const Activations& d, MatrixView<Scalar> d_logits,
