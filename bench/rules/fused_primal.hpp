@@ -37,7 +37,7 @@ class FusedPrimal : public rules::TttLinear<Scalar, D, K> {
       add_and_apply<Arch>(state, r, answers ? rows.queries.row(i) : state.map.keys.row(r),
                           answers ? head.factors[r] : 0, sum, bias, answers ? z.row(i) : z.row(0));
     }
-    kernels::residual_norm_rows<Arch, Scalar>(head.norm, rows.queries, z, out);
+    ttt::kernels::residual_norm_rows<Arch, Scalar>(head.norm, rows.queries, z, out);
     if (part.end() != K) return;
     rules::add_scaled<Arch>(-head.factors[K - 1], sum.data(), D * D, state.map.weight.data());
     rules::add_scaled<Arch>(-head.factors[K - 1], bias.data(), D, state.map.bias.data());

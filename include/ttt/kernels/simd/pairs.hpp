@@ -4,7 +4,7 @@
 #pragma once
 
 #include "ttt/core/bfloat16.hpp"
-#include "ttt/kernels/simd.hpp"
+#include "ttt/kernels/simd/pack.hpp"
 
 TTT_NAMESPACE_BEGIN
 

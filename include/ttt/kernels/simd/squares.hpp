@@ -3,7 +3,7 @@
 /// Transposes of squares that fit into registers.
 #pragma once
 
-#include "ttt/kernels/simd.hpp"
+#include "ttt/kernels/simd/pack.hpp"
 
 TTT_NAMESPACE_BEGIN
 
