@@ -9,6 +9,7 @@
 
 #include "support/eigen_product.hpp"
 #include "support/random.hpp"
+#include "ttt/kernels/simd.hpp"
 #include "ttt/nn/linear.hpp"
 
 #if defined(__linux__)
