@@ -14,6 +14,7 @@
 
 #include "ttt/core/large_products.hpp"
 #include "ttt/kernels/matmul.hpp"
+#include "ttt/kernels/simd.hpp"
 #include "ttt/kernels/simd/pairs.hpp"
 
 TTT_NAMESPACE_BEGIN
