@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "support/kernels.hpp"
 
+#include <algorithm>
+#include <limits>
+
 #include "support/bench.hpp"
 #include "ttt/kernels/simd.hpp"
 

@@ -21,11 +21,12 @@ TTT_NAMESPACE_BEGIN
 
 namespace nn {
 
+/// Fewer rows are not worth a worker.
+inline constexpr Index rows_per_worker = 128;
+
 namespace detail {
 
 inline constexpr Index rows_per_piece = 192;
-/// Fewer rows are not worth a worker.
-inline constexpr Index rows_per_worker = 128;
 
 /// Length of equal parts of [0, rows), their number a multiple of `shares`, each a multiple of `grain` rows and none
 /// longer than `most`, which is one.

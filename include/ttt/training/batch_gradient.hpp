@@ -120,7 +120,7 @@ class BatchGradient {
     constexpr double waiting = 0.875;
     const auto workers = static_cast<double>(context.workers()), count = static_cast<double>(shares());
     const double busy = count / (std::ceil(count / workers) * workers);
-    const double split = std::min(1.0, static_cast<double>(rows) / count / (nn::detail::rows_per_worker * workers));
+    const double split = std::min(1.0, static_cast<double>(rows) / count / (nn::rows_per_worker * workers));
     return workers > 1 && busy >= waiting * split && !context.statistics && !context.large_products;
   }
 
