@@ -19,8 +19,10 @@ namespace kernels {
 namespace detail {
 
 /// Inner dimension per pass: a slice of the right factor (128 bytes a row) stays in the first-level cache beside the
-/// tiles. Passes continue the chain from the output.
-inline constexpr Index inner_block = 192;
+/// tiles. Passes continue the chain from the output. A tile of 512-bit packs is so high that its slice may as well come
+/// from the second level, and longer passes then win: 1 % at width 256 and 4 % at 2048 on Zen 4.
+template <class Scalar, class Arch>
+inline constexpr Index inner_block = sizeof(simd::Pack<Scalar, Arch>) == 64 ? 256 : 192;
 /// Rows per pass: the left factor's block stays in the second-level cache while all slices go by.
 template <class Scalar>
 inline constexpr Index row_block = 384 / static_cast<Index>(sizeof(Scalar));
@@ -80,8 +82,9 @@ void panel_pass(const Left<Scalar>& a, PanelView<const Scalar> b, Index k, Panel
 template <class Arch, bool Pack, class Scalar>
 void panel_passes(const Left<Scalar>& a, PanelView<const Scalar> b, Panels<Scalar> c, Output output, Index first,
                   Index last) {
-  const Index inner = block_length(a.columns, inner_block, 1), rows = block_length(a.rows, row_block<Scalar>, 12);
-  Scalar buffer[Pack ? row_block<Scalar> * inner_block : 1];
+  const Index inner = block_length(a.columns, inner_block<Scalar, Arch>, 1);
+  const Index rows = block_length(a.rows, row_block<Scalar>, 12);
+  Scalar buffer[Pack ? row_block<Scalar> * inner_block<Scalar, Arch> : 1];
   for (Index r = 0; r < a.rows; r += rows)
     for (Index k = 0; k == 0 || k < a.columns; k += inner) {
       const Index count = std::min(rows, a.rows - r);
@@ -123,7 +126,7 @@ void few_rows_product(const Left<Scalar>& a, PanelView<const Scalar> b, MatrixVi
 template <class Arch, class Scalar>
 void packed_slice_product(const Left<Scalar>& a, Slice<Scalar> b, Index columns, Scalar* c, Index c_row,
                           Output output) {
-  alignas(alignment) Scalar buffer[inner_block * panel_width<Scalar>];
+  alignas(alignment) Scalar buffer[inner_block<Scalar, Arch> * panel_width<Scalar>];
   const MatrixView<const Scalar> columns_of_b(b.data, a.columns, columns, b.row_stride);
   pack_panels(columns_of_b, {buffer, a.columns, columns});
   slice_product<Arch>(a, Slice<Scalar>{buffer, panel_width<Scalar>}, columns, c, c_row, output);
@@ -133,7 +136,7 @@ template <class Arch, class Scalar>
 void plain_product(const Left<Scalar>& a, MatrixView<const Scalar> b, MatrixView<Scalar> c, Output output) {
   constexpr Index width = panel_width<Scalar>;
   constexpr Index narrow = wide_packs<Scalar, Arch> / 2 * simd::Pack<Scalar, Arch>::size;
-  const Index inner = block_length(a.columns, inner_block, 1);
+  const Index inner = block_length(a.columns, inner_block<Scalar, Arch>, 1);
   for (Index k = 0; k == 0 || k < a.columns; k += inner, output = Output::accumulate)
     for (Index n = 0; n < b.columns(); n += width) {
       const Left<Scalar> part = a.block(0, a.rows, k, std::min(inner, a.columns - k));
