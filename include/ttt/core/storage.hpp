@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "ttt/core/large_pages.hpp"
 #include "ttt/core/view.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -79,6 +80,7 @@ class Buffer {
     const std::size_t bytes = static_cast<std::size_t>(size) * sizeof(Scalar);
     void* const allocated = std::calloc(bytes + room, 1);
     if (!allocated) throw std::bad_alloc();
+    prefer_large_pages(allocated, bytes + room);
     const std::size_t past = reinterpret_cast<std::uintptr_t>(allocated) % room;
     auto* const aligned = static_cast<std::byte*>(allocated) + (room - past) % room;
     return Pointer(reinterpret_cast<Scalar*>(aligned), Free{allocated});
