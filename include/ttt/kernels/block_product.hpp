@@ -23,6 +23,10 @@ struct ChainStart {
 
   ChainStart rows(Index r) const { return {data ? data + r * stride : nullptr, stride}; }
   ChainStart columns(Index n) const { return {data ? data + n : nullptr, stride}; }
+  template <class P>
+  TTT_INLINE P begin(Index r, Index n, const Scalar*) const {
+    return data ? P::load(data + r * stride + n) : P(Scalar(0));
+  }
 };
 
 /// Which k a row uses: all, or in a causal product, whose row r ends at k = first + r, those of its tile's last row
@@ -33,40 +37,18 @@ struct InnerRange {
   Index of_rows(Index end) const { return first < 0 ? inner : std::min(inner, first + end); }
 };
 
-/// C [Rows × Packs·size] = start + A · B: the accumulators never leave their registers.
-template <class P, int Rows, int Packs, class Scalar>
-TTT_INLINE void block_tile(const Left<Scalar>& a, const Scalar* b, Index b_row, Index inner, ChainStart<Scalar> start,
-                           Scalar* c, Index c_row) {
-  P sum[Rows * Packs];
-  TTT_UNROLL for (int r = 0; r < Rows; ++r) TTT_UNROLL for (int p = 0; p < Packs; ++p) sum[r * Packs + p] =
-      start.data ? P::load(start.data + r * start.stride + p * P::size) : P(Scalar(0));
-  const Scalar* left = a.data;
-  for (Index k = 0; k < inner; ++k, left += a.column_stride, b += b_row) {
-    P right[Packs];
-    TTT_UNROLL for (int p = 0; p < Packs; ++p) {
-      right[p] = P::load(b + p * P::size);
-      if constexpr (Rows > 1) right[p] = simd::in_register(right[p]);
-    }
-    TTT_UNROLL for (int r = 0; r < Rows; ++r) {
-      const P factor(left[r * a.row_stride]);
-      TTT_UNROLL for (int p = 0; p < Packs; ++p) sum[r * Packs + p] = simd::fma(factor, right[p], sum[r * Packs + p]);
-    }
-  }
-  TTT_UNROLL for (int r = 0; r < Rows; ++r) TTT_UNROLL for (int p = 0; p < Packs; ++p) sum[r * Packs + p].store(
-      c + r * c_row + p * P::size);
-}
-
 /// C = start + A · B for the rows of a tile and all columns: the fewer rows, the wider the tiles, so that eight or more
 /// chains are open.
 template <class Arch, int Rows, class Scalar>
-TTT_INLINE void block_rows(const Left<Scalar>& a, MatrixView<const Scalar> b, Index inner, ChainStart<Scalar> start,
-                           Scalar* c, Index c_row) {
+TTT_INLINE void block_rows(const Left<Scalar>& a, MatrixView<const Scalar> b, ChainStart<Scalar> start, Scalar* c,
+                           Index c_row) {
   using Wide = simd::Pack<Scalar, Arch>;
   constexpr int widest = Rows == 1 ? 8 : Rows <= 3 ? 4 : 2;
   Index n = 0;
   const auto tiles = [&]<class P, int Packs>() TTT_INLINE_LAMBDA {
     for (; n + Packs * P::size <= b.columns(); n += Packs * P::size)
-      block_tile<P, Rows, Packs>(a, b.data() + n, b.stride(), inner, start.columns(n), c + n, c_row);
+      register_tile<P, Rows, Packs>(a, TileColumns<const Scalar>{b.data() + n, b.stride()}, start.columns(n),
+                                    TileColumns<Scalar>{c + n, c_row});
   };
   if constexpr (Wide::size > 1) {
     tiles.template operator()<Wide, widest>();
@@ -78,12 +60,12 @@ TTT_INLINE void block_rows(const Left<Scalar>& a, MatrixView<const Scalar> b, In
 
 /// The same with as many rows as `a`, at most `Rows`.
 template <class Arch, int Rows, class Scalar>
-TTT_INLINE void block_rows_of(const Left<Scalar>& a, MatrixView<const Scalar> b, Index inner, ChainStart<Scalar> start,
-                              Scalar* c, Index c_row) {
+TTT_INLINE void block_rows_of(const Left<Scalar>& a, MatrixView<const Scalar> b, ChainStart<Scalar> start, Scalar* c,
+                              Index c_row) {
   if (a.rows == Rows)
-    block_rows<Arch, Rows>(a, b, inner, start, c, c_row);
+    block_rows<Arch, Rows>(a, b, start, c, c_row);
   else if constexpr (Rows > 1)
-    block_rows_of<Arch, Rows - 1>(a, b, inner, start, c, c_row);
+    block_rows_of<Arch, Rows - 1>(a, b, start, c, c_row);
 }
 
 /// C = start + A · B in tiles of nearly equal height, each along all columns: rows far apart in memory, a power of two
@@ -96,8 +78,7 @@ void block_product(const Left<Scalar>& a, MatrixView<const Scalar> b, InnerRange
   Index r = 0;
   for (Index tiles = (a.rows + most - 1) / most; tiles > 0; --tiles) {
     const Index rows = (a.rows - r + tiles - 1) / tiles;
-    block_rows_of<Arch, most>(a.block(r, rows, 0, a.columns), b, range.of_rows(r + rows), start.rows(r), c.row(r),
-                              c.stride());
+    block_rows_of<Arch, most>(a.block(r, rows, 0, range.of_rows(r + rows)), b, start.rows(r), c.row(r), c.stride());
     r += rows;
   }
 }

@@ -42,6 +42,74 @@ auto transposed(MatrixView<Scalar> view) {
   return Left<Plain>(view.data(), view.columns(), view.rows(), 1, view.stride());
 }
 
+/// Columns side by side.
+struct SideBySide {
+  TTT_INLINE Index operator()(Index n) const { return n; }
+};
+/// Columns in runs of `Run`, which begin `distance` scalars apart.
+template <Index Run>
+struct InRuns {
+  Index distance;
+  TTT_INLINE Index operator()(Index n) const { return n / Run * distance + n % Run; }
+};
+
+/// The columns of a tile in a factor or an output: (row, n) is at `data[row * row_stride + column(n)]`.
+template <class Scalar, class Column = SideBySide>
+struct TileColumns {
+  Scalar* data;
+  Index row_stride;
+  Column column = {};
+};
+
+/// Where the chains of a tile begin: `begin` gives a pack of row r from column n on, whose place in the output is
+/// given, `rows` the start of the rows from another on.
+struct FromZero {
+  template <class P, class Scalar>
+  TTT_INLINE P begin(Index, Index, const Scalar*) const {
+    return P(Scalar(0));
+  }
+  FromZero rows(Index) const { return *this; }
+};
+struct FromOutput {
+  Output output = Output::accumulate;  ///< at zero if it is to be assigned
+
+  template <class P, class Scalar>
+  TTT_INLINE P begin(Index, Index, const Scalar* place) const {
+    return output == Output::assign ? P(Scalar(0)) : P::load(place);
+  }
+  FromOutput rows(Index) const { return *this; }
+};
+
+/// C [Rows × Packs·size] = start + A · B for B and C given as TileColumns: the accumulators never leave their
+/// registers.
+template <class P, int Rows, int Packs, class Scalar, class Right, class Start, class Target>
+TTT_INLINE void register_tile(const Left<Scalar>& a, Right b, const Start& start, Target c) {
+  P sum[Rows * Packs];
+  TTT_UNROLL for (int r = 0; r < Rows; ++r) TTT_UNROLL for (int p = 0; p < Packs; ++p) sum[r * Packs + p] =
+      start.template begin<P>(r, p * P::size, c.data + r * c.row_stride + c.column(p * P::size));
+  const Scalar* left = a.data;
+  const auto load = [&](int p) TTT_INLINE_LAMBDA { return P::load(b.data + b.column(p * P::size)); };
+  for (Index k = 0; k < a.columns; ++k, left += a.column_stride, b.data += b.row_stride) {
+    if constexpr (Rows > Packs) {
+      P right[Packs];
+      TTT_UNROLL for (int p = 0; p < Packs; ++p) right[p] = simd::in_register(load(p));
+      TTT_UNROLL for (int r = 0; r < Rows; ++r) {
+        const P factor(left[r * a.row_stride]);
+        TTT_UNROLL for (int p = 0; p < Packs; ++p) sum[r * Packs + p] = simd::fma(factor, right[p], sum[r * Packs + p]);
+      }
+    } else {
+      P factor[Rows];
+      TTT_UNROLL for (int r = 0; r < Rows; ++r) factor[r] = simd::in_register(P(left[r * a.row_stride]));
+      TTT_UNROLL for (int p = 0; p < Packs; ++p) {
+        const P right = Rows == 1 ? load(p) : simd::in_register(load(p));
+        TTT_UNROLL for (int r = 0; r < Rows; ++r) sum[r * Packs + p] = simd::fma(factor[r], right, sum[r * Packs + p]);
+      }
+    }
+  }
+  TTT_UNROLL for (int r = 0; r < Rows; ++r) TTT_UNROLL for (int p = 0; p < Packs; ++p) sum[r * Packs + p].store(
+      c.data + r * c.row_stride + c.column(p * P::size));
+}
+
 namespace detail {
 
 /// Columns [n, n + panel_width) of a right factor, in memory that holds whole packs: row k is at `data + k *
@@ -65,44 +133,12 @@ inline constexpr int tile_rows = std::min(12, simd::registers<Arch> / 16 * 12 / 
 
 inline constexpr Index cache_line = 64;
 
-/// C [Rows × Packs·size] (+)= A · B: the accumulators never leave their registers. Packs from `Adjacent` on belong to
-/// the next panel, `b_panel` scalars further.
-template <class P, int Rows, int Packs, int Adjacent = Packs, class Scalar>
-TTT_INLINE void tile(const Left<Scalar>& a, const Scalar* b, Index b_row, Index b_panel, Scalar* c, Index c_row,
-                     Output output) {
-  constexpr auto column = [](int p) { return p / Adjacent * panel_width<Scalar> + p % Adjacent * P::size; };
-  P sum[Rows * Packs];
-  TTT_UNROLL for (int r = 0; r < Rows; ++r) TTT_UNROLL for (int p = 0; p < Packs; ++p) sum[r * Packs + p] =
-      output == Output::assign ? P(Scalar(0)) : P::load(c + r * c_row + column(p));
-  const Scalar* left = a.data;
-  const auto load = [&](int p)
-                        TTT_INLINE_LAMBDA { return P::load(b + p / Adjacent * b_panel + p % Adjacent * P::size); };
-  for (Index k = 0; k < a.columns; ++k, left += a.column_stride, b += b_row) {
-    if constexpr (Rows > Packs) {
-      P right[Packs];
-      TTT_UNROLL for (int p = 0; p < Packs; ++p) right[p] = simd::in_register(load(p));
-      TTT_UNROLL for (int r = 0; r < Rows; ++r) {
-        const P factor(left[r * a.row_stride]);
-        TTT_UNROLL for (int p = 0; p < Packs; ++p) sum[r * Packs + p] = simd::fma(factor, right[p], sum[r * Packs + p]);
-      }
-    } else {
-      P factor[Rows];
-      TTT_UNROLL for (int r = 0; r < Rows; ++r) factor[r] = simd::in_register(P(left[r * a.row_stride]));
-      TTT_UNROLL for (int p = 0; p < Packs; ++p) {
-        const P right = Rows == 1 ? load(p) : simd::in_register(load(p));
-        TTT_UNROLL for (int r = 0; r < Rows; ++r) sum[r * Packs + p] = simd::fma(factor[r], right, sum[r * Packs + p]);
-      }
-    }
-  }
-  TTT_UNROLL for (int r = 0; r < Rows; ++r) TTT_UNROLL for (int p = 0; p < Packs; ++p) sum[r * Packs + p].store(
-      c + r * c_row + column(p));
-}
-
 /// The tile with as many rows as `a`, at most `Rows`.
 template <class P, int Rows, int Packs, class Scalar>
 TTT_INLINE void tile_of_rows(const Left<Scalar>& a, Slice<Scalar> b, Scalar* c, Index c_row, Output output) {
   if (a.rows == Rows)
-    tile<P, Rows, Packs>(a, b.data, b.row_stride, 0, c, c_row, output);
+    register_tile<P, Rows, Packs>(a, TileColumns<const Scalar>{b.data, b.row_stride}, FromOutput{output},
+                                  TileColumns<Scalar>{c, c_row});
   else if constexpr (Rows > 1)
     tile_of_rows<P, Rows - 1, Packs>(a, b, c, c_row, output);
 }

@@ -22,68 +22,38 @@ constexpr Index panel_begin(Index position) { return position / key_panel * key_
 
 namespace detail {
 
-/// A right factor: element (k, n) is `data[k * row_stride + n / key_panel * panel_stride + n % key_panel]`.
+using kernels::FromOutput, kernels::FromZero;
+
+/// A right factor: columns of a matrix, or panels of `width` rows, one after another.
 template <class Scalar>
 struct Right {
   const Scalar* data;
-  Index row_stride, panel_stride;
+  Index row_stride;
+  kernels::InRuns<key_panel> column;
 
-  /// Columns of a matrix.
-  Right(MatrixView<const Scalar> rows) : data(rows.data()), row_stride(rows.stride()), panel_stride(key_panel) {}
+  Right(MatrixView<const Scalar> rows) : data(rows.data()), row_stride(rows.stride()), column{key_panel} {}
   Right(MatrixView<Scalar> rows) : Right(MatrixView<const Scalar>(rows)) {}
-  /// Panels of `width` rows, one after another.
-  Right(const Scalar* panels, Index width) : data(panels), row_stride(key_panel), panel_stride(key_panel * width) {}
+  Right(const Scalar* panels, Index width) : data(panels), row_stride(key_panel), column{key_panel * width} {}
 
-  TTT_INLINE Index column(Index n) const { return n / key_panel * panel_stride + n % key_panel; }
+  /// Columns from n on, where a pack begins.
+  Right from(Index n) const {
+    Right rest = *this;
+    rest.data += column(n);
+    return rest;
+  }
 };
 
-/// Where the chains begin: at zero, at what the output holds, or at that times a factor per row.
-struct FromZero {
-  template <class P, class Scalar>
-  TTT_INLINE P begin(Index, const Scalar*) const {
-    return P(Scalar(0));
-  }
-  FromZero rows(Index) const { return {}; }
-};
-struct FromOutput {
-  template <class P, class Scalar>
-  TTT_INLINE P begin(Index, const Scalar* output) const {
-    return P::load(output);
-  }
-  FromOutput rows(Index) const { return {}; }
-};
+/// Chains that begin at what the output holds times a factor per row.
 template <class Scalar>
 struct FromScaledOutput {
   const Scalar* factors;
 
   template <class P>
-  TTT_INLINE P begin(Index row, const Scalar* output) const {
-    return P::load(output) * P(factors[row]);
+  TTT_INLINE P begin(Index row, Index, const Scalar* place) const {
+    return P::load(place) * P(factors[row]);
   }
   FromScaledOutput rows(Index first) const { return {factors + first}; }
 };
-
-/// One tile whose accumulators never leave their registers; `b` and `c` point to its first column.
-template <class P, int Rows, int Packs, class Scalar, class Start>
-TTT_INLINE void register_tile(const kernels::Left<Scalar>& a, const Scalar* b, const Right<Scalar>& right, Scalar* c,
-                              Index c_row, Start start) {
-  P sum[Rows][Packs];
-  for (int r = 0; r < Rows; ++r)
-    for (int p = 0; p < Packs; ++p) sum[r][p] = start.template begin<P>(r, c + r * c_row + p * P::size);
-  const Scalar* left = a.data;
-  for (Index k = 0; k < a.columns; ++k) {
-    P row[Packs];
-    for (int p = 0; p < Packs; ++p) row[p] = P::load(b + right.column(p * P::size));
-    for (int r = 0; r < Rows; ++r) {
-      const P factor(left[r * a.row_stride]);
-      for (int p = 0; p < Packs; ++p) sum[r][p] = simd::fma(factor, row[p], sum[r][p]);
-    }
-    left += a.column_stride;
-    b += right.row_stride;
-  }
-  for (int r = 0; r < Rows; ++r)
-    for (int p = 0; p < Packs; ++p) sum[r][p].store(c + r * c_row + p * P::size);
-}
 
 /// Columns [first, columns) of `Rows` rows, in strips of `Packs`, then of half of them, then lane by lane.
 template <class P, int Rows, int Packs, class Scalar, class Start>
@@ -91,7 +61,7 @@ void row_strips(const kernels::Left<Scalar>& a, const Right<Scalar>& b, Index fi
                 Index c_row, Start start) {
   Index n = first;
   for (; n + Packs * P::size <= columns; n += Packs * P::size)
-    register_tile<P, Rows, Packs>(a, b.data + b.column(n), b, c + n, c_row, start);
+    kernels::register_tile<P, Rows, Packs>(a, b.from(n), start, kernels::TileColumns<Scalar>{c + n, c_row});
   if (n == columns) return;
   if constexpr (Packs > 1)
     row_strips<P, Rows, Packs / 2>(a, b, n, columns, c, c_row, start);
