@@ -41,19 +41,7 @@ struct ArchOf<simd::Pack<Scalar, Arch>> {
   using Type = Arch;
 };
 
-// Whatever architecture this version of xsimd takes for the flags: the tiles of products count on all registers.
-#if defined(__AVX512F__) || defined(__aarch64__)
-static_assert(simd::registers<simd::Native> == 32);
-#else
-static_assert(simd::registers<simd::Native> == 16);
-#endif
-static_assert(simd::registers<simd::Generic> == 16);
 static_assert(architectures::is_fused<simd::Native>() == simd::fused_scalar);
-static_assert(simd::registers<simd::Pairs<simd::Native>> == simd::registers<simd::Native>);
-#if defined(__AVX512F__)
-static_assert(simd::registers<xsimd::avx512f> == 32 && simd::registers<xsimd::avx512bw> == 32);
-static_assert(simd::registers<xsimd::avx2> == 16 && simd::registers<xsimd::sse2> == 16);
-#endif
 
 }  // namespace
 

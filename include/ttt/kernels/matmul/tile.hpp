@@ -127,9 +127,9 @@ template <class Scalar, class Arch>
 inline constexpr int wide_packs = static_cast<int>(std::min<Index>(4, panel_width<Scalar> /
                                                                           simd::Pack<Scalar, Arch>::size));
 
-/// Rows of a tile: twelve accumulators for sixteen registers hide the latency of the additions.
-template <class Arch, int Packs>
-inline constexpr int tile_rows = std::min(12, simd::registers<Arch> / 16 * 12 / Packs);
+/// Rows of a tile of so many packs; more of them would only be another copy of the code.
+template <int Packs>
+inline constexpr int tile_rows = std::min(12, simd::accumulators / Packs);
 
 inline constexpr Index cache_line = 64;
 
@@ -162,9 +162,9 @@ Index next_tile(Index rows) {
 }
 
 /// C [R × columns] (+)= A · B for columns that one tile covers.
-template <class P, int Packs, class Arch, class Scalar>
+template <class P, int Packs, class Scalar>
 void strip(const Left<Scalar>& a, Slice<Scalar> b, Index columns, Scalar* c, Index c_row, Output output) {
-  constexpr int most = tile_rows<Arch, Packs>;
+  constexpr int most = tile_rows<Packs>;
   const char* next = reinterpret_cast<const char*>(b.next);
   const Index ahead = b.ahead / std::max<Index>(1, a.rows);
   for (Index r = 0, rows = 0; r < a.rows; r += rows) {
@@ -188,9 +188,9 @@ void slice_product(const Left<Scalar>& a, Slice<Scalar> b, Index columns, Scalar
     const Slice<Scalar> part{b.data + n, b.row_stride, b.next, n == 0 ? b.ahead : 0};
     const Index count = std::min(wide, columns - n);
     if (count > wide / 2)
-      strip<P, packs, Arch>(a, part, count, c + n, c_row, output);
+      strip<P, packs>(a, part, count, c + n, c_row, output);
     else
-      strip<P, packs / 2, Arch>(a, part, count, c + n, c_row, output);
+      strip<P, packs / 2>(a, part, count, c + n, c_row, output);
   }
 }
 

@@ -23,9 +23,6 @@ struct Pack<float, Pairs<Arch>> : Pack<float, Arch> {
   static TTT_INLINE Pack load(const float* from) { return Pack<float, Arch>::load(from); }
 };
 
-template <class Arch>
-inline constexpr int registers<Pairs<Arch>> = registers<Arch>;
-
 /// Of lanes that hold a pair of bfloat16 each: those in the lower halves, as floats.
 template <class Arch>
 TTT_INLINE Pack<float, Arch> widen_lower(Pack<float, Arch> pairs) {

@@ -101,8 +101,8 @@ void add_key_gradients(const QueryTile& tile, const BackwardRows<Scalar, Arch>& 
   const Index group = tile.shape.group;
   const auto add = [&](MatrixView<Scalar> of, MatrixView<Scalar> by, MatrixView<Scalar> to, Index column,
                        Index columns) {
-    for (Index at = block.first; at < block.end; at += tile_rows<Arch>) {
-      const Index count = std::min<Index>(tile_rows<Arch>, block.end - at);
+    for (Index at = block.first; at < block.end; at += tile_rows) {
+      const Index count = std::min<Index>(tile_rows, block.end - at);
       const Index begin = std::max<Index>(at - tile.position, 0) * group;
       const Index end = std::min(at + count - 1 + tile.shape.window - tile.position, tile.tokens) * group;
       if (begin >= end) continue;
@@ -128,7 +128,7 @@ void differentiate_block(const QueryTile& tile, const BackwardRows<Scalar, Arch>
                     block.first + panel_end(range.end - block.first)};
   };
   tile.for_each_strip<Arch>(block.first, block.end, [&](Index at, Index end) {
-    tile.for_each_group(tile_rows<Arch>, {at, end}, [&](Index row, Index count, KeyRange range) {
+    tile.for_each_group(tile_rows, {at, end}, [&](Index row, Index count, KeyRange range) {
       const KeyRange lanes = lanes_of(range);
       const auto multiply = [&](MatrixView<Scalar> left, const Scalar* panels, MatrixView<Scalar> to) {
         small_product<Arch>(kernels::Left<Scalar>(left.rows(row, count)), keys.panels(panels, lanes.first),
@@ -138,7 +138,7 @@ void differentiate_block(const QueryTile& tile, const BackwardRows<Scalar, Arch>
       multiply(rows.d_output, keys.value_panels, d_scores);
     });
   });
-  tile.for_each_group(tile_rows<Arch>, block, [&](Index row, Index count, KeyRange range) {
+  tile.for_each_group(tile_rows, block, [&](Index row, Index count, KeyRange range) {
     const KeyRange lanes = lanes_of(range);
     const auto part = [&](MatrixView<Scalar> of) {
       return of.rows(row, count).columns(lanes.first - block.first, lanes.size());
@@ -164,7 +164,7 @@ void backward_tile(const QueryTile& tile, const BackwardKeys<Scalar>& keys, cons
   tile.for_each_block(backward_tiling.keys, keys.rows.first, [&](KeyRange block) {
     differentiate_block<Arch>(tile, rows, keys, block, weights, d_scores);
     tile.for_each_strip<Arch>(0, width, [&](Index column, Index end) {
-      tile.for_each_group(tile_rows<Arch>, block, [&](Index row, Index count, KeyRange range) {
+      tile.for_each_group(tile_rows, block, [&](Index row, Index count, KeyRange range) {
         const kernels::Left<Scalar> left(d_scores.rows(row, count).columns(range.first - block.first, range.size()));
         const auto key_rows = keys.rows.keys.rows(range.first - keys.rows.first, range.size());
         small_product<Arch>(left, Right<Scalar>(key_rows.columns(column, end - column)), end - column,

@@ -105,7 +105,7 @@ void score_block(const QueryTile& tile, KeyRange block, KeyValueStretches<Scalar
                  MatrixView<Scalar> scores) {
   const Index width = tile.shape.head_width;
   tile.for_each_strip<Arch>(block.first, block.end, [&](Index at, Index end) {
-    tile.for_each_group(tile_rows<Arch>, {at, end}, [&](Index row, Index count, KeyRange range) {
+    tile.for_each_group(tile_rows, {at, end}, [&](Index row, Index count, KeyRange range) {
       for_each_run(stretches, range.panels(), [&](const KeyValueStretch<Scalar>& stretch, KeyRange run) {
         const Right<Scalar> keys(stretch.keys + (run.first - stretch.first) * width, width);
         small_product<Arch>(kernels::Left<Scalar>(rows.rows(row, count)), keys, run.panels().size(),
@@ -120,7 +120,7 @@ template <class Arch, class Scalar>
 void add_values(const QueryTile& tile, KeyRange block, KeyValueStretches<Scalar> stretches, MatrixView<Scalar> weights,
                 VectorView<Scalar> factors, MatrixView<Scalar> weighted) {
   tile.for_each_strip<Arch>(0, weighted.columns(), [&](Index column, Index end) {
-    tile.for_each_group(tile_rows<Arch>, block, [&](Index row, Index count, KeyRange range) {
+    tile.for_each_group(tile_rows, block, [&](Index row, Index count, KeyRange range) {
       for_each_run(stretches, range, [&](const KeyValueStretch<Scalar>& stretch, KeyRange run) {
         const auto multiply = [&](auto start) {
           const auto left = weights.rows(row, count).columns(run.first - block.first, run.size());
@@ -151,11 +151,11 @@ void forward_tile(const QueryTile& tile, KeyValueStretches<Scalar> stretches, Ma
       const KeyRange lanes = range.panels();
       return scores.rows(row, count).columns(lanes.first - block.first, lanes.size());
     };
-    tile.for_each_group(tile_rows<Arch>, block, [&](Index row, Index count, KeyRange range) {
+    tile.for_each_group(tile_rows, block, [&](Index row, Index count, KeyRange range) {
       tile.mask(row, range.panels(), part(row, count, range));
     });
     softmax.template add<Arch>([&](auto&& body) {
-      tile.for_each_group(tile_rows<Arch>, block, [&](Index row, Index count, KeyRange range) {
+      tile.for_each_group(tile_rows, block, [&](Index row, Index count, KeyRange range) {
         const auto seen = part(row, count, range);
         for (Index r = 0; r < count; ++r) body(row + r, seen.row(r), seen.columns());
       });

@@ -70,12 +70,11 @@ void row_strips(const kernels::Left<Scalar>& a, const Right<Scalar>& b, Index fi
 }
 
 /// Rows of one register tile with two packs of columns.
-template <class Arch>
-inline constexpr int tile_rows = simd::registers<Arch> == 32 ? 12 : 6;
+inline constexpr int tile_rows = simd::accumulators / 2;
 
 /// C [R × columns] = start + A [R × K] · B. C must not overlap A or B. Fewer rows take more columns at once, so that
 /// one row keeps as many chains busy and reads B in long stretches.
-template <class Arch, int Rows = tile_rows<Arch>, class Scalar, class Start>
+template <class Arch, int Rows = tile_rows, class Scalar, class Start>
 void small_product(const kernels::Left<Scalar>& a, const Right<Scalar>& b, Index columns, Scalar* c, Index c_row,
                    Start start) {
   constexpr int packs = Rows == 1 ? 8 : Rows == 2 ? 4 : 2;

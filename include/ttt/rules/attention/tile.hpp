@@ -96,7 +96,7 @@ struct QueryTile {
   /// while the groups of rows pass; all at once when there is one group.
   template <class Arch, class Body>
   void for_each_strip(Index first, Index end, Body&& body) const {
-    const Index step = rows() > tile_rows<Arch> ? key_panel : end - first;
+    const Index step = rows() > tile_rows ? key_panel : end - first;
     for (Index at = first; at < end; at += step) body(at, std::min(at + step, end));
   }
 
