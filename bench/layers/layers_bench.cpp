@@ -30,8 +30,9 @@ ttt::Layer<Definition> make_layer(Index width) {
   return ttt::Layer<Definition>(config);
 }
 
-/// Longer calls are their own warm-up: the first pages of a second's work do not show.
-constexpr Index warm_up_tokens = 2048;
+/// Calls up to here have a warm-up, as those of the peers: the first touch of hundreds of megabytes takes a tenth of
+/// their time. Longer ones would take too long twice.
+constexpr Index warm_up_tokens = 8192;
 
 /// Arguments: width C, tokens T, threads.
 template <class Definition, bool backward>
