@@ -51,9 +51,9 @@ struct Size {
 };
 // Tails of rows, packs and panels; one row of many panels; an inner dimension beyond one pass (192, or 256), two and
 // four; ones and zeros.
-constexpr Size sizes[] = {{1, 1, 1},     {1, 7, 5},    {3, 5, 1},  {2, 9, 16},   {13, 17, 23},
-                          {7, 64, 33},   {1, 20, 235}, {5, 1, 67}, {6, 513, 19}, {4, 1025, 41},
-                          {11, 384, 70}, {5, 0, 9},    {0, 4, 9}};
+constexpr Size sizes[] = {{1, 1, 1},    {1, 7, 5},     {3, 5, 1},     {2, 9, 16},   {13, 17, 23},
+                          {7, 64, 33},  {1, 20, 235},  {5, 1, 67},    {6, 385, 19}, {6, 513, 19},
+                          {4, 769, 41}, {4, 1025, 41}, {11, 384, 70}, {5, 0, 9},    {0, 4, 9}};
 
 // A normal row times a normal column: the chain's partial sums stay below its length times the two largest factors.
 template <class Scalar>

@@ -80,13 +80,11 @@ void small_product(const kernels::Left<Scalar>& a, const Right<Scalar>& b, Index
   constexpr int packs = Rows == 1 ? 8 : Rows == 2 ? 4 : 2;
   constexpr int fewer = Rows > 4 ? 4 : Rows / 2;
   Index r = 0;
-  const auto from = [&] {
-    return kernels::Left<Scalar>(a.data + r * a.row_stride, a.rows - r, a.columns, a.row_stride, a.column_stride);
-  };
+  const auto rest = [&] { return a.block(r, a.rows - r, 0, a.columns); };
   for (; r + Rows <= a.rows; r += Rows)
-    row_strips<simd::Pack<Scalar, Arch>, Rows, packs>(from(), b, 0, columns, c + r * c_row, c_row, start.rows(r));
+    row_strips<simd::Pack<Scalar, Arch>, Rows, packs>(rest(), b, 0, columns, c + r * c_row, c_row, start.rows(r));
   if constexpr (Rows > 1)
-    if (r < a.rows) small_product<Arch, fewer>(from(), b, columns, c + r * c_row, c_row, start.rows(r));
+    if (r < a.rows) small_product<Arch, fewer>(rest(), b, columns, c + r * c_row, c_row, start.rows(r));
 }
 
 }  // namespace detail
