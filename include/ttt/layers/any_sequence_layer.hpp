@@ -5,6 +5,7 @@
 
 #include "ttt/layers/any_sequence_layer/values.hpp"
 #include "ttt/layers/call_checks.hpp"
+#include "ttt/layers/layer.hpp"
 #include "ttt/layers/sequence_layer.hpp"
 
 TTT_NAMESPACE_BEGIN
