@@ -3,7 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
-#include <utility>
+#include <span>
 
 #include "ttt/core/context.hpp"
 #include "ttt/kernels/simd.hpp"
@@ -58,9 +58,10 @@ template <class Scalar>
 class AdamW {
  public:
   AdamW() = default;
-  /// Throws Error for settings that are no optimiser.
-  AdamW(const AdamWConfig& config, ParameterGroups groups, Index arena_size)
-      : config_(checked(config)), groups_(std::move(groups)), first_(arena_size), second_(arena_size) {}
+  /// For the parameters of `store`, grouped by `rules`. Throws Error for settings that are no optimiser.
+  template <class Parameters>
+  AdamW(const AdamWConfig& config, const ParameterStore<Parameters>& store, std::span<const GroupRule> rules = {})
+      : config_(checked(config)), groups_(store, rules), first_(store.arena().size()), second_(store.arena().size()) {}
 
   /// One update. The learning rate is that of this step, whatever schedule it comes from; a group's factor multiplies
   /// it. The bits do not depend on the number of workers.
