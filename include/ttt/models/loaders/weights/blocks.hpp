@@ -4,17 +4,13 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
-#include <cstring>
 #include <span>
 #include <string>
-#include <type_traits>
 #include <vector>
 
 #include "ttt/core/finite.hpp"
 #include "ttt/io/safetensors_set.hpp"
-#include "ttt/kernels/matmul/pack.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -92,70 +88,21 @@ inline std::string element_text(std::vector<std::int64_t> shape, std::size_t ind
   return io::shape_text(shape);
 }
 
+/// Throws Error about the first element that is not finite, `at` in the values from `first` on of a tensor, unless it
+/// is their end.
+template <class Scalar>
+void check_none(typename std::span<const Scalar>::iterator at, std::span<const Scalar> values, std::size_t first,
+                const std::vector<std::int64_t>& shape, const std::string& subject) {
+  if (at == values.end()) return;
+  const auto index = first + static_cast<std::size_t>(at - values.begin());
+  throw_unexpected(subject, "finite numbers", "NaN or infinity at " + element_text(shape, index));
+}
+
 /// Throws Error for a NaN or an infinity among the elements from `first` on of a tensor.
 template <class Scalar>
 void check_finite(std::span<const Scalar> values, std::size_t first, const std::vector<std::int64_t>& shape,
                   const std::string& subject) {
-  bool all = true;  // without an early end, so that compilers check many at once
-  for (const Scalar value : values) all &= is_finite(value);
-  if (all) return;
-  const auto bad = std::find_if_not(values.begin(), values.end(), is_finite<Scalar>) - values.begin();
-  throw_unexpected(subject, "finite numbers",
-                   "NaN or infinity at " + element_text(shape, first + static_cast<std::size_t>(bad)));
-}
-
-/// Elements that are assigned at once: whole panels of a weight.
-template <class Scalar>
-std::size_t assigned_at_once(const Tensor<Scalar>& tensor) {
-  if (tensor.layout() == Layout::rows || tensor.size() == 0) return block_size;
-  return static_cast<std::size_t>(tensor.size() / tensor.shape()[0] * panel_width<Scalar>);
-}
-
-/// Assigns the panel of rows [first row, …) of a bfloat16 weight.
-inline void assign_narrow(Tensor<float>& tensor, Index first, MatrixView<const float> rows) {
-  using Panels = Bfloat16PanelView;
-  std::vector<float> panel(static_cast<std::size_t>(rows.columns() * Panels::width));
-  kernels::transpose(rows, MatrixView<float>(panel.data(), rows.columns(), rows.rows(), Panels::width));
-  float* to = tensor.data() + first / Panels::width * rows.columns() * Panels::words;
-  for (Index k = 0; k < rows.columns(); ++k) {
-    const float* from = panel.data() + k * Panels::width;
-    std::array<std::uint32_t, Panels::words> pairs;
-    for (std::size_t j = 0; j < pairs.size(); ++j)
-      pairs[j] = float_to_bfloat16(from[j]) | std::uint32_t{float_to_bfloat16(from[j + pairs.size()])} << 16;
-    std::memcpy(to + k * Panels::words, pairs.data(), sizeof pairs);
-  }
-}
-
-/// Assigns the elements from `first` on, row-major, `assigned_at_once` of them or what remains. Padding is left alone.
-template <class Scalar>
-void assign(Tensor<Scalar>& tensor, Index first, std::span<const Scalar> values) {
-  if (tensor.layout() == Layout::rows) {
-    std::copy(values.begin(), values.end(), tensor.data() + first);
-    return;
-  }
-  const Index inputs = tensor.size() / tensor.shape()[0], row = first / inputs;
-  const MatrixView<const Scalar> rows(values.data(), static_cast<Index>(values.size()) / inputs, inputs);
-  if constexpr (std::is_same_v<Scalar, float>)
-    if (tensor.layout() == Layout::bfloat16_panels) return assign_narrow(tensor, row, rows);
-  const auto panels = tensor.panels();
-  kernels::transpose(rows, MatrixView<Scalar>(panels.panel(row / panels.width), inputs, rows.rows(), panels.width));
-}
-
-/// The elements of a parameter, row-major.
-template <class Scalar>
-std::vector<Scalar> row_major(const Tensor<Scalar>& tensor) {
-  std::vector<Scalar> values(static_cast<std::size_t>(tensor.size()));
-  if (tensor.layout() != Layout::panels) {
-    for (Index i = 0; i < tensor.size(); ++i) values[static_cast<std::size_t>(i)] = tensor[i];
-    return values;
-  }
-  const auto panels = tensor.panels();
-  for (Index p = 0; p < panels.count(); ++p) {
-    const Index first = p * panels.width, rows = std::min(panels.width, panels.columns() - first);
-    kernels::transpose(MatrixView<const Scalar>(panels.panel(p), panels.rows(), rows, panels.width),
-                       MatrixView<Scalar>(values.data() + first * panels.rows(), rows, panels.rows()));
-  }
-  return values;
+  check_none(find_not_finite(values), values, first, shape, subject);
 }
 
 }  // namespace loaders::detail
