@@ -157,3 +157,15 @@ TEST_CASE("Settings that are no optimiser are errors") {
             },
             {"decay"}) == "");
 }
+
+TEST_CASE("Arenas of other parameters are refused, and nothing changes") {
+  Store parameters = random_store(1);
+  const Store before = parameters;
+  AdamW<float> optimizer({}, parameters);
+  Buffer<float> shorter(parameters.arena().size() - 1);
+  Context context;
+  CHECK(error_lacks([&] { optimizer.step(parameters.arena(), shorter, 0.1, context); }, {"arena of gradients"}) == "");
+  CHECK(error_lacks([&] { optimizer.step(shorter, parameters.arena(), 0.1, context); }, {"arena of parameters"}) == "");
+  CHECK(optimizer.steps() == 0);
+  CHECK(parameters.arena() == before.arena());
+}
