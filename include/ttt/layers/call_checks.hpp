@@ -19,12 +19,28 @@ TTT_NAMESPACE_BEGIN
 
 namespace detail {
 
-inline std::string of_segment(const char* what, std::size_t i) { return what + (" of segment " + std::to_string(i)); }
-
-[[noreturn]] inline void refuse_state(const char* name, const std::string& what) {
-  refuse_call(name, what, "one that initial_state of such a layer made",
-              "one of another layer or other sizes, default-constructed or moved from");
+[[noreturn, gnu::cold, gnu::noinline]] inline void refuse_segment(const char* name, const char* what, std::size_t i,
+                                                                  const char* expected, const char* found) {
+  refuse_call(name, (std::string(what) + " of segment " + std::to_string(i)).c_str(), expected, found);
 }
+[[noreturn, gnu::cold, gnu::noinline]] inline void refuse_length(const char* name, std::size_t i, Index found) {
+  refuse_segment(name, "length", i, "at least 0", std::to_string(found).c_str());
+}
+[[noreturn, gnu::cold, gnu::noinline]] inline void refuse_tokens(const char* name, std::size_t i, Index room,
+                                                                 std::int64_t found) {
+  refuse_segment(name, "State", i,
+                 ("at most " + std::to_string(room) + " tokens, the capacity given to initial_state").c_str(),
+                 std::to_string(found).c_str());
+}
+[[noreturn, gnu::cold, gnu::noinline]] inline void refuse_twin(const char* name, const char* what, std::size_t i,
+                                                               std::size_t first) {
+  const std::string expected = "another one than that of segment " + std::to_string(first);
+  refuse_segment(name, what, i, (expected + ", or no other one between them").c_str(), "the same one");
+}
+
+inline constexpr const char* made_by_layer = "one that initial_state of such a layer made";
+inline constexpr const char* not_made_by_layer =
+    "one of another layer or other sizes, default-constructed or moved from";
 
 template <class Layer>
 void check_parameters(const char* name, const Layer& layer, const typename Layer::Parameters& parameters) {
@@ -36,7 +52,6 @@ void check_parameters(const char* name, const Layer& layer, const typename Layer
 /// Null ones are left out.
 template <class Value, class Pointer>
 void check_adjacent(const char* name, const char* what, std::size_t count, Pointer&& pointer, Arena& scratch) {
-  if (count < 3) return;
   const Arena::Frame frame(scratch);
   Value** const runs = scratch.allocate<Value*>(static_cast<Index>(count));
   const std::less<Value*> before;
@@ -55,9 +70,7 @@ void check_adjacent(const char* name, const char* what, std::size_t count, Point
   std::size_t first = 0, last = count - 1;
   while (pointer(first) != *twice) ++first;
   while (pointer(last) != *twice) --last;
-  refuse_call(name, of_segment(what, last),
-              "another one than that of segment " + std::to_string(first) + ", or no other one between them",
-              "the same one");
+  refuse_twin(name, what, last, first);
 }
 
 /// Throws Error unless every State was made by such a layer, has a sequence (or is reset) and room for its tokens.
@@ -66,21 +79,19 @@ void check_segments(const char* name, const Layer& layer, std::span<const Segmen
   std::int64_t end = 0;  // of the sequence that the segment belongs to
   for (std::size_t i = 0; i < segments.size(); ++i) {
     const Segment<State>& segment = segments[i];
-    if (segment.length < 0) refuse_call(name, of_segment("length", i), "at least 0", std::to_string(segment.length));
-    if (!segment.state) refuse_call(name, of_segment("State", i), "one", "null");
+    if (segment.length < 0) refuse_length(name, i, segment.length);
+    if (!segment.state) refuse_segment(name, "State", i, "one", "null");
     if (i == 0 || segment.state != segments[i - 1].state) {
-      if (!layer.accepts(std::as_const(*segment.state))) refuse_state(name, of_segment("State", i));
+      if (!layer.accepts(std::as_const(*segment.state)))
+        refuse_segment(name, "State", i, made_by_layer, not_made_by_layer);
       end = segment.state->position;
     }
     if (segment.reset) end = 0;
-    if (end < 0)
-      refuse_call(name, of_segment("State", i), "one with a sequence, from initial_state or reset", "a wiped one");
+    if (end < 0) refuse_segment(name, "State", i, "one with a sequence, from initial_state or reset", "a wiped one");
     end += segment.length;
-    if (const Index room = layer.capacity(std::as_const(*segment.state)); end > room)
-      refuse_call(name, of_segment("State", i),
-                  "at most " + std::to_string(room) + " tokens, the capacity given to initial_state",
-                  std::to_string(end));
+    if (const Index room = layer.capacity(std::as_const(*segment.state)); end > room) refuse_tokens(name, i, room, end);
   }
+  if (segments.size() < 3) return;
   check_adjacent<State>(
       name, "State", segments.size(), [&](std::size_t i) { return segments[i].state; }, scratch);
 }
@@ -90,7 +101,7 @@ template <class Layer>
 void check_reset(const char* name, const Layer& layer, const typename Layer::Parameters& parameters,
                  const typename Layer::State& state) {
   check_parameters(name, layer, parameters);
-  if (!layer.accepts(state)) refuse_state(name, "State");
+  if (!layer.accepts(state)) refuse_call(name, "State", made_by_layer, not_made_by_layer);
 }
 
 /// The checks of a layer's forward, before anything changes.
@@ -127,20 +138,21 @@ template <class Call, class State>
 void check_shared_gradients(const char* name, const Call& call, std::span<State* const> d_states, Arena& scratch) {
   if (d_states.empty()) return;
   if (d_states.size() != call.segments())
-    refuse_call(name, "d_states", "none or " + std::to_string(call.segments()) + ", one for each segment",
-                std::to_string(d_states.size()));
+    refuse_call(name, "d_states", ("none or " + std::to_string(call.segments()) + ", one for each segment").c_str(),
+                std::to_string(d_states.size()).c_str());
   const State* previous = nullptr;
   bool given = false;  // for a segment before that shares the State
   for (std::size_t i = 0; i < d_states.size(); ++i) {
     given = given && call.continues(i);
     if (!d_states[i]) continue;
     if (given != (previous == d_states[i]))
-      refuse_call(name, of_segment("gradient of the State", i),
-                  given ? "that of the segments before, which share the State" : "one of its own",
-                  given ? "another one" : "that of the segment before");
+      refuse_segment(name, "gradient of the State", i,
+                     given ? "that of the segments before, which share the State" : "one of its own",
+                     given ? "another one" : "that of the segment before");
     previous = d_states[i];
     given = true;
   }
+  if (d_states.size() < 3) return;
   check_adjacent<State>(
       name, "gradient of the State", d_states.size(), [&](std::size_t i) { return d_states[i]; }, scratch);
 }
@@ -154,7 +166,7 @@ void check_gradients(const char* name, const Layer& layer, const typename Layer:
     refuse_call(name, "gradients", "tensors of such a layer", "those of another layer");
   for (std::size_t i = 0; i < d_states.size(); ++i)
     if (d_states[i] && !layer.accepts(std::as_const(*d_states[i])))
-      refuse_state(name, of_segment("gradient of the State", i));
+      refuse_segment(name, "gradient of the State", i, made_by_layer, not_made_by_layer);
 }
 
 /// The checks of a layer's backward, before anything changes. `in_place`: d_x may be d_y itself.

@@ -28,25 +28,34 @@ bool overlap(MatrixView<const Scalar> a, MatrixView<const Scalar> b) {
   return offset < a.columns() || offset + b.columns() > stride;
 }
 
-[[noreturn]] inline void refuse_call(const char* name, const std::string& what, const std::string& expected,
-                                     const std::string& found) {
+// Messages are made in functions of their own, never inlined: right calls pay for comparisons only.
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void refuse_call(const char* name, const char* what, const char* expected,
+                                                               const char* found) {
   throw_unexpected(std::string(name) + ", " + what, expected, found);
+}
+[[noreturn, gnu::cold, gnu::noinline]] inline void refuse_matrix(const char* name, const char* what, Shape expected,
+                                                                 Shape found) {
+  const std::string text = expected == found ? "no memory" : to_string(found);
+  refuse_call(name, what, to_string(expected).c_str(), text.c_str());
+}
+[[noreturn, gnu::cold, gnu::noinline]] inline void refuse_stride(const char* name, const char* what, Index columns,
+                                                                 Index stride) {
+  refuse_call(name, what, ("rows at least " + std::to_string(columns) + " scalars apart").c_str(),
+              ("a stride of " + std::to_string(stride)).c_str());
 }
 
 /// Throws Error unless `view` is [rows × columns] in memory.
 template <class Scalar>
 void check_matrix(const char* name, const char* what, MatrixView<const Scalar> view, Index rows, Index columns) {
-  if (view.rows() == rows && view.columns() == columns && (rows == 0 || view.data())) return;
-  const Shape expected{rows, columns}, found{view.rows(), view.columns()};
-  refuse_call(name, what, to_string(expected), expected == found ? "no memory" : to_string(found));
+  if (view.rows() != rows || view.columns() != columns || (rows != 0 && !view.data()))
+    refuse_matrix(name, what, {rows, columns}, {view.rows(), view.columns()});
 }
 /// The same for rows that are written to, which must not overlap one another.
 template <class Scalar>
 void check_written(const char* name, const char* what, MatrixView<Scalar> view, Index rows, Index columns) {
   check_matrix<Scalar>(name, what, view, rows, columns);
-  if (rows > 1 && std::abs(view.stride()) < columns)
-    refuse_call(name, what, "rows at least " + std::to_string(columns) + " scalars apart",
-                "a stride of " + std::to_string(view.stride()));
+  if (rows > 1 && std::abs(view.stride()) < columns) refuse_stride(name, what, columns, view.stride());
 }
 
 }  // namespace detail
