@@ -14,6 +14,7 @@
 #include "ttt/core/error.hpp"
 #include "ttt/core/executor.hpp"
 #include "ttt/core/finite.hpp"
+#include "ttt/core/inner_loss_averages.hpp"
 #include "ttt/core/kernel_table.hpp"
 #include "ttt/core/parameters.hpp"
 #include "ttt/core/random.hpp"

@@ -9,6 +9,7 @@
 #include "support/catch.hpp"
 #include "support/compare.hpp"
 #include "support/decay_layer.hpp"
+#include "support/error_message.hpp"
 #include "support/random_matrix.hpp"
 #include "ttt/layers/any_sequence_layer.hpp"
 #include "ttt/layers/ttt_linear.hpp"
@@ -171,6 +172,21 @@ TEST_CASE("Layer draws its weights from the seed") {
   CHECK(testing::largest_magnitude(weights(one)[2].values) > 0);
   CHECK(one.width() == 7);
   CHECK(one.definition().width() == 7);
+}
+
+TEST_CASE("A Layer takes and gives its weights by name, row-major") {
+  Layer<TttLinear<float>> layer({.width = 12, .heads = 3});
+  std::vector<float> counted(144);
+  for (std::size_t i = 0; i < counted.size(); ++i) counted[i] = static_cast<float>(i);
+  layer.assign("q_proj.weight", {12, 12}, counted);
+  CHECK(layer.values("q_proj.weight") == counted);
+  CHECK(std::as_const(layer).parameters().query[12 * 5 + 7] == 67);
+  CHECK(testing::error_lacks(
+            [&] {
+              layer.assign("q_proj", {12, 12}, counted);
+            },
+            {"parameter 'q_proj'", "'q_proj.weight' [12 x 12]", "no such name"}) == "");
+  CHECK_THROWS_AS(layer.values("W3"), Error);
 }
 
 TEST_CASE("A Layer is a value with weights of its own") {

@@ -53,7 +53,7 @@ TEST_CASE("Five clipped updates of PyTorch's AdamW") {
   const auto golden = io::SafetensorsFile::open(TTT_GOLDEN_DIR "/kernel/adamw.safetensors");
   ParameterStore<GoldenParameters> parameters{GoldenParameters{}}, gradients{GoldenParameters{}},
       expected{GoldenParameters{}};
-  AdamW<double> optimizer({0.9, 0.95, 1e-8, 0.1}, ParameterGroups(parameters), parameters.arena().size());
+  AdamW<double> optimizer({0.9, 0.95, 1e-8, 0.1}, parameters);
   Context context;
   read(parameters.views(), golden, "p0.");
   const auto norms = golden.values<double>("global_norm");
@@ -101,7 +101,7 @@ TEST_CASE("The bits do not depend on the threads") {
   const auto run = [](Executor& executor) {
     Context context(executor);
     Store parameters = random_store(1);
-    AdamW<float> optimizer({}, ParameterGroups(parameters), parameters.arena().size());
+    AdamW<float> optimizer({}, parameters);
     for (std::uint64_t step = 2; step < 5; ++step)
       optimizer.step(parameters.arena(), random_store(step).arena(), 0.01, context);
     return parameters.arena();
@@ -122,7 +122,7 @@ TEST_CASE("Decay is decoupled, only where it belongs, and frozen tensors keep th
   if (rule == 2) rules = {{"head*", 1, {}, true}, {"gate", 0.5, true, false}};
   Store parameters = random_store(1), before = parameters;
   const Store gradients(testing::TinyModel<float>{3001, 7}.make_parameters());  // all zero: only decay is left
-  AdamW<float> optimizer({0.9, 0.95, 1e-8, 0.5}, ParameterGroups(parameters, rules), parameters.arena().size());
+  AdamW<float> optimizer({0.9, 0.95, 1e-8, 0.5}, parameters, rules);
   Context context;
   optimizer.step(parameters.arena(), gradients.arena(), 0.1, context);
   const auto kept = [](float value, double rate) { return static_cast<float>(1 - rate * 0.5) * value; };
@@ -135,7 +135,7 @@ TEST_CASE("Decay is decoupled, only where it belongs, and frozen tensors keep th
 TEST_CASE("The first update moves every parameter by the learning rate times its factor") {
   Store parameters = random_store(1), before = parameters, gradients = random_store(2);
   const std::vector<GroupRule> rules{{"gate", 0.25, {}, false}};
-  AdamW<float> optimizer({0.9, 0.95, 1e-8, 0}, ParameterGroups(parameters, rules), parameters.arena().size());
+  AdamW<float> optimizer({0.9, 0.95, 1e-8, 0}, parameters, rules);
   Context context;
   optimizer.step(parameters.arena(), gradients.arena(), 0.01, context);
   const auto moved = [](float after, float start) {
@@ -147,12 +147,25 @@ TEST_CASE("The first update moves every parameter by the learning rate times its
 }
 
 TEST_CASE("Settings that are no optimiser are errors") {
-  CHECK(error_lacks([&] { AdamW<float>({1, 0.95, 1e-8, 0.1}, {}, 0); }, {"beta1"}) == "");
-  CHECK(error_lacks([&] { AdamW<float>({0.9, -0.1, 1e-8, 0.1}, {}, 0); }, {"beta2"}) == "");
-  CHECK(error_lacks([&] { AdamW<float>({0.9, 0.95, 0, 0.1}, {}, 0); }, {"epsilon"}) == "");
+  const Store parameters = random_store(1);
+  CHECK(error_lacks([&] { AdamW<float>({1, 0.95, 1e-8, 0.1}, parameters); }, {"beta1"}) == "");
+  CHECK(error_lacks([&] { AdamW<float>({0.9, -0.1, 1e-8, 0.1}, parameters); }, {"beta2"}) == "");
+  CHECK(error_lacks([&] { AdamW<float>({0.9, 0.95, 0, 0.1}, parameters); }, {"epsilon"}) == "");
   CHECK(error_lacks(
             [&] {
-              AdamW<float>({0.9, 0.95, 1e-8, std::numeric_limits<double>::quiet_NaN()}, {}, 0);
+              AdamW<float>({0.9, 0.95, 1e-8, std::numeric_limits<double>::quiet_NaN()}, parameters);
             },
             {"decay"}) == "");
+}
+
+TEST_CASE("Arenas of other parameters are refused, and nothing changes") {
+  Store parameters = random_store(1);
+  const Store before = parameters;
+  AdamW<float> optimizer({}, parameters);
+  Buffer<float> shorter(parameters.arena().size() - 1);
+  Context context;
+  CHECK(error_lacks([&] { optimizer.step(parameters.arena(), shorter, 0.1, context); }, {"arena of gradients"}) == "");
+  CHECK(error_lacks([&] { optimizer.step(shorter, parameters.arena(), 0.1, context); }, {"arena of parameters"}) == "");
+  CHECK(optimizer.steps() == 0);
+  CHECK(parameters.arena() == before.arena());
 }

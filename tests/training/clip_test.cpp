@@ -91,6 +91,17 @@ TEST_CASE("A value that is not finite is found and named, and is not spread by c
   CHECK(first_not_finite(ParameterGroups(store, rules), store.arena()) == "head.weight");
 }
 
+TEST_CASE("The arena of other parameters is refused") {
+  const auto store = random_store<float>();
+  const ParameterGroups groups(store);
+  Buffer<float> shorter(store.arena().size() - 1);
+  Context context;
+  CHECK(error_lacks([&] { clip_gradients(groups, shorter, 1, context); },
+                    {"arena of gradients", std::to_string(shorter.size() + 1) + " scalars",
+                     "found " + std::to_string(shorter.size())}) == "");
+  CHECK(error_lacks([&] { first_not_finite(groups, shorter); }, {"arena of values"}) == "");
+}
+
 TEST_CASE("Finite is told from the bits") {
   CHECK(is_finite(std::numeric_limits<double>::max()));
   CHECK(is_finite(std::numeric_limits<double>::denorm_min()));

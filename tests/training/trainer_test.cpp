@@ -131,7 +131,7 @@ TEST_CASE("A step is forward, backward, clipping and AdamW on the windows of tha
   const Model model;
   ParameterStore<Model::Parameters> parameters(model.make_parameters()), gradients(model.make_parameters());
   initialize(parameters.views(), config.seed);
-  AdamW<float> optimizer(config.optimizer, ParameterGroups(parameters), parameters.arena().size());
+  AdamW<float> optimizer(config.optimizer, parameters);
   const std::vector<double> rates{0.01, 0.003, 0.02};
   for (std::int64_t step = 0; step < 3; ++step) {
     std::vector<std::int64_t> ids(24), targets(24);

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "ttt/core/bfloat16.hpp"
+#include "ttt/core/error.hpp"
 #include "ttt/core/storage.hpp"
 #include "ttt/core/view.hpp"
 
@@ -17,8 +18,10 @@ TTT_NAMESPACE_BEGIN
 class Shape {
  public:
   Shape() = default;
+  /// Throws Error for more than four.
   Shape(std::initializer_list<Index> extents) : rank_(static_cast<Index>(extents.size())) {
-    TTT_ASSERT(rank_ <= 4, "a tensor has at most four dimensions");
+    if (extents.size() > extents_.size())
+      throw_unexpected("shape of a tensor", "at most four dimensions", std::to_string(rank_));
     std::copy(extents.begin(), extents.end(), extents_.begin());
   }
 

@@ -4,10 +4,13 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "ttt/layers/sequence_layer.hpp"
+#include "ttt/nn/named_values.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -64,6 +67,14 @@ class Layer {
   const Parameters& parameters() const { return store_.views(); }
   ParameterStore<Parameters>& store() { return store_; }
   const ParameterStore<Parameters>& store() const { return store_; }
+
+  /// Assigns the weight called `name` from row-major values, as PyTorch's `tensor.contiguous()` has them; see
+  /// nn::assign_values. Files: save_weights and load_weights of ttt/models/loaders/weights.hpp.
+  void assign(std::string_view name, const Shape& shape, std::span<const Scalar> values) {
+    nn::assign_values(parameters(), name, shape, values);
+  }
+  /// The values of the weight called `name`, row-major. Throws Error for a name that there is not.
+  std::vector<Scalar> values(std::string_view name) const { return nn::values_of(parameters(), name); }
 
   Index width() const { return definition_.width(); }
   State initial_state(Index capacity = 0) const { return definition_.initial_state(parameters(), capacity); }

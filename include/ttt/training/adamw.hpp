@@ -3,7 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
-#include <utility>
+#include <span>
 
 #include "ttt/core/context.hpp"
 #include "ttt/kernels/simd.hpp"
@@ -58,14 +58,16 @@ template <class Scalar>
 class AdamW {
  public:
   AdamW() = default;
-  /// Throws Error for settings that are no optimiser.
-  AdamW(const AdamWConfig& config, ParameterGroups groups, Index arena_size)
-      : config_(checked(config)), groups_(std::move(groups)), first_(arena_size), second_(arena_size) {}
+  /// For the parameters of `store`, grouped by `rules`. Throws Error for settings that are no optimiser.
+  template <class Parameters>
+  AdamW(const AdamWConfig& config, const ParameterStore<Parameters>& store, std::span<const GroupRule> rules = {})
+      : config_(checked(config)), groups_(store, rules), first_(store.arena().size()), second_(store.arena().size()) {}
 
   /// One update. The learning rate is that of this step, whatever schedule it comes from; a group's factor multiplies
-  /// it. The bits do not depend on the number of workers.
+  /// it. The bits do not depend on the number of workers. Throws Error for arenas of other parameters.
   void step(Buffer<Scalar>& parameters, const Buffer<Scalar>& gradients, double learning_rate, Context& context) {
-    TTT_ASSERT(parameters.size() == first_.size() && gradients.size() == first_.size(), "arenas of another layout");
+    groups_.check_arena(parameters, "parameters");
+    groups_.check_arena(gradients, "gradients");
     ++steps_;
     const auto& slices = groups_.slices();
     context.parallel(static_cast<Index>(slices.size()), [&](Index index, Arena&) {

@@ -15,9 +15,11 @@ TTT_NAMESPACE_BEGIN
 
 namespace training {
 
-/// Name of the first tensor with a value that is NaN or infinite, frozen or not.
+/// Name of the first tensor with a value that is NaN or infinite, frozen or not. Throws Error for the arena of other
+/// parameters.
 template <class Scalar>
 std::optional<std::string> first_not_finite(const ParameterGroups& groups, const Buffer<Scalar>& values) {
+  groups.check_arena(values, "values");
   for (const auto& tensor : groups.tensors())
     for (Index i = 0; i < tensor.size; ++i)
       if (!is_finite(values[tensor.offset + i])) return tensor.name;
@@ -51,8 +53,10 @@ double sum_of_squares(const Scalar* values, Index count) {
 }  // namespace detail
 
 /// √Σ g² over every gradient that is not frozen, summed in double in an order that does not depend on the workers.
+/// Throws Error for the arena of other parameters.
 template <class Scalar>
 double gradient_norm(const ParameterGroups& groups, const Buffer<Scalar>& gradients, Context& context) {
+  groups.check_arena(gradients, "gradients");
   const auto& slices = groups.slices();
   std::vector<double> sums(slices.size());
   context.parallel(static_cast<Index>(slices.size()), [&](Index index, Arena&) {

@@ -95,7 +95,8 @@ class ParameterGroups {
   ParameterGroups() = default;
   /// Throws Error when a rule matches no parameter, or when a weight is in bfloat16, which no optimiser can change.
   template <class Parameters>
-  explicit ParameterGroups(const ParameterStore<Parameters>& store, std::span<const GroupRule> rules = {}) {
+  explicit ParameterGroups(const ParameterStore<Parameters>& store, std::span<const GroupRule> rules = {})
+      : arena_size_(store.arena().size()) {
     using Scalar = typename Parameters::Scalar;
     Parameters views = store.views();
     views.visit([&](std::string_view name, Tensor<Scalar>& tensor, const ParameterInfo& info) {
@@ -119,6 +120,13 @@ class ParameterGroups {
   /// Slices of every tensor that is not frozen.
   const std::vector<Slice>& slices() const { return slices_; }
   const ParameterGroup& tensor_of(const Slice& slice) const { return tensors_[static_cast<std::size_t>(slice.tensor)]; }
+  /// Throws Error, naming `what`, unless `arena` is as long as that of the parameters.
+  template <class Scalar>
+  void check_arena(const Buffer<Scalar>& arena, const char* what) const {
+    if (arena.size() != arena_size_)
+      throw_unexpected(std::string("arena of ") + what,
+                       std::to_string(arena_size_) + " scalars, as the parameters have", std::to_string(arena.size()));
+  }
 
  private:
   // Long enough that handing out a slice costs nothing, short enough to share one embedding between workers.
@@ -132,6 +140,7 @@ class ParameterGroups {
     }
   }
 
+  Index arena_size_ = 0;
   std::vector<ParameterGroup> tensors_;
   std::vector<Slice> slices_;
 };

@@ -45,7 +45,7 @@ class Trainer {
         parameters_(model_.make_parameters()),
         gradients_(model_.make_parameters()),
         batch_gradient_(model_, config_.batch, corpus.context(), config_.groups),
-        optimizer_(config_.optimizer, ParameterGroups(parameters_, config_.groups), parameters_.arena().size()) {
+        optimizer_(config_.optimizer, parameters_, config_.groups) {
     initialize(parameters_.views(), config_.seed);
     unbind_frozen<Parameters>(gradients_.views(), config_.groups);
     const Index states = carries() ? rows_per_step() : config_.batch;

@@ -45,8 +45,7 @@ Curve train(Loaded& loaded, const golden::Array& windows, const std::vector<doub
   constexpr double clip = 1;
   constexpr training::AdamWConfig settings{0.9, 0.95, 1e-8, 0.1};
   ParameterStore gradients(loaded.model.make_parameters());
-  const training::ParameterGroups groups(loaded.parameters);
-  training::AdamW<float> optimizer(settings, groups, loaded.parameters.arena().size());
+  training::AdamW<float> optimizer(settings, loaded.parameters);
   const auto rows = static_cast<std::size_t>(windows.shape[1]);
   std::vector<Model::State> states(rows, loaded.model.initial_state(loaded.parameters.views(), windows.shape[2]));
   std::vector<Segment<Model::State>> segments;
@@ -61,7 +60,7 @@ Curve train(Loaded& loaded, const golden::Array& windows, const std::vector<doub
                                                      1 / static_cast<double>(batch.targets.size()), gradients.views(),
                                                      {}, record, context);
     curve.losses.push_back(loss.mean());
-    curve.norms.push_back(training::clip_gradients(groups, gradients.arena(), clip, context));
+    curve.norms.push_back(training::clip_gradients(optimizer.groups(), gradients.arena(), clip, context));
     optimizer.step(loaded.parameters.arena(), gradients.arena(), learning_rates[step], context);
   }
   return curve;

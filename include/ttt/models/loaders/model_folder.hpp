@@ -66,8 +66,8 @@ Parameters stored_as(Parameters shapes, WeightStorage storage) {
 template <class Parameters>
 void check_saved(Parameters views, const ModelConfig& config, const Family& family, const std::string& folder) {
   using Scalar = typename Parameters::Scalar;
-  const auto expected = expected_tensors(make_model<Scalar>(config).make_parameters(), family);
-  const auto found = expected_tensors(views, family);
+  const auto expected = expected_tensors(make_model<Scalar>(config).make_parameters(), family.tensor_name);
+  const auto found = expected_tensors(views, family.tensor_name);
   for (std::size_t i = 0; i < std::max(expected.size(), found.size()); ++i) {
     const auto text = [&](const auto& list) {
       return i < list.size() ? "'" + list[i].name + "' " + io::shape_text(list[i].shape) : std::string("nothing");
@@ -76,20 +76,6 @@ void check_saved(Parameters views, const ModelConfig& config, const Family& fami
       throw_unexpected(folder + ", parameter " + std::to_string(i) + " of the model to be saved", text(expected),
                        text(found));
   }
-}
-
-/// The values of every parameter, row-major, in the order of the visitor. Throws Error for one that is not finite, as
-/// nobody could load it.
-template <class Parameters>
-std::vector<std::vector<typename Parameters::Scalar>> published_values(Parameters views, const Family& family,
-                                                                       const std::string& folder) {
-  using Scalar = typename Parameters::Scalar;
-  std::vector<std::vector<Scalar>> result;
-  views.visit([&](std::string_view name, Tensor<Scalar>& tensor, const ParameterInfo&) {
-    const auto& values = result.emplace_back(row_major(std::as_const(tensor)));
-    check_finite(std::span(values), 0, extents(tensor.shape()), tensor_subject(folder, family.tensor_name(name)));
-  });
-  return result;
 }
 
 /// The family a model is written as: that of the folder it came from, if this can still hold it.
@@ -115,9 +101,10 @@ LoadedModel<Scalar> load_model_folder(const std::filesystem::path& folder,
   const ModelConfig config = family.read(files.json);
   detail::check_sizes(files.set, config, family);
   auto model = detail::make_model_of<Scalar>(config, files.json.file());
-  detail::check_tensors(files.set, detail::expected_tensors(model.make_parameters(), family), config.tied, family);
+  detail::check_tensors(files.set, detail::expected_tensors(model.make_parameters(), family.tensor_name), config.tied,
+                        family);
   ParameterStore parameters(detail::stored_as(model.make_parameters(), storage));
-  detail::read_tensors(files.set, family, parameters.views());
+  detail::read_tensors(files.set, family.tensor_name, parameters.views());
   return {config, std::move(model), std::move(parameters), {files.json.json(), files.set.metadata()}};
 }
 
@@ -137,12 +124,8 @@ void save_model_folder(const std::filesystem::path& folder, const ModelConfig& c
   using Scalar = typename Parameters::Scalar;
   const loaders::Family& family = detail::family_to_write(config, notes.config);
   detail::check_saved(store.views(), config, family, folder.string());
-  const auto values = detail::published_values(store.views(), family, folder.string());
-  std::vector<io::TensorSource> tensors;
-  for (const auto& expected : detail::expected_tensors(store.views(), family)) {
-    const std::span<const Scalar> source = values[tensors.size()];
-    tensors.push_back(io::tensor_source(expected.name, expected.shape, source));
-  }
+  const auto values = detail::published_values(store.views(), family.tensor_name, folder.string());
+  const auto tensors = detail::tensor_sources(detail::expected_tensors(store.views(), family.tensor_name), values);
   const char* type = sizeof(Scalar) == sizeof(float) ? "float32" : "float64";
   detail::write_folder(folder, loaders::config_text(config, family, type, notes.config), tensors, notes.metadata);
 }

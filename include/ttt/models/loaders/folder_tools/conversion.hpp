@@ -140,8 +140,8 @@ void convert_model_folder(const std::filesystem::path& from, const std::filesyst
   const loaders::Family& target = detail::target_family(conversion.model_type, config, source, from.string());
   detail::check_sizes(files.set, config, source);
   const auto model = detail::make_model_of<Scalar>(config, files.json.file());
-  const auto expected = detail::expected_tensors(model.make_parameters(), source);
-  const auto renamed = detail::expected_tensors(model.make_parameters(), target);
+  const auto expected = detail::expected_tensors(model.make_parameters(), source.tensor_name);
+  const auto renamed = detail::expected_tensors(model.make_parameters(), target.tensor_name);
   detail::check_tensors(files.set, expected, config.tied, source);
 
   std::vector<std::vector<std::byte>> bytes;

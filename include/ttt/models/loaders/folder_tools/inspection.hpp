@@ -111,7 +111,7 @@ FolderInspection inspect_model_folder(const std::filesystem::path& folder) {
   FolderInspection result{std::string(family.model_type), family.read(files.json), {}};
   if (!detail::is_bounded(files.set, result.config)) detail::check_sizes(files.set, result.config, family);
   const auto model = detail::make_model_of<Scalar>(result.config, files.json.file());
-  const auto expected = detail::expected_tensors(model.make_parameters(), family);
+  const auto expected = detail::expected_tensors(model.make_parameters(), family.tensor_name);
   for (const auto& tensor : expected) result.tensors.push_back(detail::inspect_expected<Scalar>(files.set, tensor));
   detail::for_each_other(files.set, expected, [&](const io::TensorInfo& tensor) {
     result.tensors.push_back(detail::inspect_other(files.set, tensor, result.config.tied, family));

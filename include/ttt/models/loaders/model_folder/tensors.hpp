@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "ttt/models/loaders/families.hpp"
-#include "ttt/models/loaders/model_folder/blocks.hpp"
+#include "ttt/models/loaders/weights/tensors.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -14,46 +14,6 @@ namespace loaders::detail {
 
 inline constexpr std::string_view embedding_name = "model.embed_tokens.weight";
 inline constexpr std::string_view head_name = "lm_head.weight";
-
-/// A parameter as its file must have it.
-struct ExpectedTensor {
-  std::string name;
-  std::vector<std::int64_t> shape;
-};
-
-inline std::string tensor_subject(const std::string& file, const std::string& name) {
-  return file + ", tensor '" + io::printable(name) + "'";
-}
-
-inline std::vector<std::int64_t> extents(const Shape& shape) {
-  std::vector<std::int64_t> result;
-  for (Index axis = 0; axis < shape.rank(); ++axis) result.push_back(shape[axis]);
-  return result;
-}
-
-/// The tensors of `parameters`, bound or not, in the order of their visitor.
-template <class Parameters>
-std::vector<ExpectedTensor> expected_tensors(Parameters parameters, const Family& family) {
-  std::vector<ExpectedTensor> result;
-  parameters.visit([&](std::string_view name, Tensor<typename Parameters::Scalar>& tensor, const ParameterInfo&) {
-    result.push_back({family.tensor_name(name), extents(tensor.shape())});
-  });
-  return result;
-}
-
-/// The tensor of that name, which must be there.
-inline StoredTensor stored_tensor(const io::SafetensorsSet& set, const std::string& name) {
-  const io::TensorInfo& info = set.at(name);
-  return {tensor_subject(set.path().string(), name), &info, set.bytes(info)};
-}
-
-inline void check_shape(const io::SafetensorsSet& set, const ExpectedTensor& expected) {
-  const std::string subject = tensor_subject(set.path().string(), expected.name);
-  const io::TensorInfo* found = set.find(expected.name);
-  if (!found) throw_unexpected(subject, "shape " + io::shape_text(expected.shape), "no such tensor");
-  if (found->shape != expected.shape)
-    throw_unexpected(subject, "shape " + io::shape_text(expected.shape), io::shape_text(found->shape));
-}
 
 /// Compares with the file the few shapes that bound what building the model of `config` takes, so that the numbers of a
 /// config.json alone cannot ask for memory.
@@ -83,16 +43,6 @@ inline void check_tied_head(const io::SafetensorsSet& set) {
                      "the bits of '" + std::string(embedding_name) + "', as tie_word_embeddings is true", "others");
 }
 
-/// Calls body with every tensor of the set that is not expected.
-template <class Body>
-void for_each_other(const io::SafetensorsSet& set, const std::vector<ExpectedTensor>& expected, Body&& body) {
-  std::vector<std::string_view> names;
-  for (const ExpectedTensor& tensor : expected) names.push_back(tensor.name);
-  std::sort(names.begin(), names.end());
-  for (const io::TensorInfo& tensor : set.tensors())
-    if (!std::binary_search(names.begin(), names.end(), tensor.name)) body(tensor);
-}
-
 [[noreturn]] inline void refuse_extra(const io::SafetensorsSet& set, const io::TensorInfo& tensor) {
   throw_unexpected(tensor_subject(set.path().string(), tensor.name), "only tensors that config.json implies",
                    "one more, " + io::shape_text(tensor.shape));
@@ -105,19 +55,6 @@ inline void check_tensors(const io::SafetensorsSet& set, const std::vector<Expec
   if (tied) check_tied_head(set);
   for_each_other(set, expected, [&](const io::TensorInfo& tensor) {
     if (!(tied && tensor.name == head_name) && !family.is_derived(tensor.name)) refuse_extra(set, tensor);
-  });
-}
-
-/// Assigns every parameter, whose padding is zero, from the checked set. Throws Error for one that is not finite.
-template <class Parameters>
-void read_tensors(const io::SafetensorsSet& set, const Family& family, Parameters& parameters) {
-  using Scalar = typename Parameters::Scalar;
-  parameters.visit([&](std::string_view name, Tensor<Scalar>& tensor, const ParameterInfo&) {
-    const StoredTensor stored = stored_tensor(set, family.tensor_name(name));
-    for_each_block<Scalar>(stored, assigned_at_once(tensor), [&](std::size_t first, std::span<const Scalar> values) {
-      check_finite(values, first, stored.info->shape, stored.subject);
-      assign(tensor, static_cast<Index>(first), values);
-    });
   });
 }
 
