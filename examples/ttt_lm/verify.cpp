@@ -16,9 +16,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string type_text(const ttt::TensorInspection& tensor) {
-  return tensor.dtype ? std::string(ttt::io::dtype_name(*tensor.dtype)) : "none";
-}
+std::string type_text(const ttt::TensorInspection& tensor) { return tensor.type.empty() ? "none" : tensor.type; }
 
 Json json_of(const ttt::FolderInspection& folder) {
   Json tensors = Json::array();

@@ -55,16 +55,24 @@ inline void check_shape(const io::SafetensorsSet& set, const ExpectedTensor& exp
     throw_unexpected(subject, "shape " + io::shape_text(expected.shape), io::shape_text(found->shape));
 }
 
+/// In its shape, and of a type whose bytes bear this shape out.
+inline void check_tensor(const io::SafetensorsSet& set, const ExpectedTensor& expected) {
+  check_shape(set, expected);
+  const io::TensorInfo& found = set.at(expected.name);
+  if (found.dtype == io::DType::other)
+    throw_unexpected(tensor_subject(set.path().string(), expected.name), "F64, F32, F16 or BF16", found.type());
+}
+
 /// Compares with the file the few shapes that bound what building the model of `config` takes, so that the numbers of a
 /// config.json alone cannot ask for memory.
 inline void check_sizes(const io::SafetensorsSet& set, const ModelConfig& config, const Family& family) {
   if (static_cast<std::size_t>(config.depth) > set.tensors().size())
     throw_unexpected(set.path().string(), "tensors of " + std::to_string(config.depth) + " layers",
                      std::to_string(set.tensors().size()) + " tensors");
-  check_shape(set, {std::string(embedding_name), {config.vocabulary, config.width}});
+  check_tensor(set, {std::string(embedding_name), {config.vocabulary, config.width}});
   const std::string layer = "model.layers.0.seq_modeling_block.";
-  check_shape(set, {family.tensor_name(layer + "q_proj.weight"), {config.width, config.width}});
-  if (is_ttt(config)) check_shape(set, {family.tensor_name(layer + "learnable_token_idx"), {config.mini_batch}});
+  check_tensor(set, {family.tensor_name(layer + "q_proj.weight"), {config.width, config.width}});
+  if (is_ttt(config)) check_tensor(set, {family.tensor_name(layer + "learnable_token_idx"), {config.mini_batch}});
 }
 
 /// Some files store the head of a tied model too; it must say the same.
@@ -101,7 +109,7 @@ void for_each_other(const io::SafetensorsSet& set, const std::vector<ExpectedTen
 /// Every expected tensor in its shape, and no other.
 inline void check_tensors(const io::SafetensorsSet& set, const std::vector<ExpectedTensor>& expected, bool tied,
                           const Family& family) {
-  for (const ExpectedTensor& tensor : expected) check_shape(set, tensor);
+  for (const ExpectedTensor& tensor : expected) check_tensor(set, tensor);
   if (tied) check_tied_head(set);
   for_each_other(set, expected, [&](const io::TensorInfo& tensor) {
     if (!(tied && tensor.name == head_name) && !family.is_derived(tensor.name)) refuse_extra(set, tensor);
