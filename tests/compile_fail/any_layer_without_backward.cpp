@@ -16,6 +16,11 @@ struct Untrainable {
   ttt::Index width() const { return 1; }
   Parameters make_parameters() const { return {}; }
   State initial_state(const Parameters&, ttt::Index) const { return {}; }
+  void reset(const Parameters&, State&) const {}
+  bool accepts(const State&) const { return true; }
+  bool accepts(const Parameters&) const { return true; }
+  bool accepts_gradients(const Parameters&) const { return true; }
+  ttt::Index capacity(const State&) const { return 0; }
   std::size_t state_bytes(ttt::Index) const { return 0; }
   std::size_t record_bytes(ttt::Index) const { return 0; }
   void forward(const Parameters&, ttt::MatrixView<const float>, std::span<const ttt::Segment<State>>,

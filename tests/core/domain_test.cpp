@@ -30,6 +30,8 @@ void check_domain(void (*require)(const std::string&, double), const std::vector
 
 TEST_CASE("each domain has its numbers and no others") {
   check_domain(domain::positive, {denormal, 1, largest}, {0, -0.0, -1, not_a_number, infinity, -infinity});
+  check_domain(domain::positive_float, {1.2e-38, 1, 3.4e38},
+               {0, -1, 1e-38, 3.5e38, denormal, not_a_number, infinity, -infinity});
   check_domain(domain::not_negative, {0, -0.0, denormal, 1, largest}, {-denormal, -1, not_a_number, infinity, -infinity});
   check_domain(domain::fraction, {0, 0.5, 0.999}, {1, 2, -denormal, not_a_number, infinity, -infinity});
   check_domain(domain::finite, {0, -1, -largest, largest}, {not_a_number, infinity, -infinity});

@@ -30,6 +30,6 @@ TEST_CASE("a state shows its values to a visitor and can be wiped") {
   });
   CHECK(calls == 1);
   CHECK(state.values[1] == 7);
-  state.clear();
-  CHECK(state == BufferState<double>{0, Buffer<double>(3)});
+  state.wipe();
+  CHECK(state == BufferState<double>{Position::none, Buffer<double>(3)});
 }

@@ -144,8 +144,8 @@ TEST_CASE("AnyState is a value") {
 
   SECTION("kinds differ") {
     Any::State one = decay.state, two = linear.state;
-    one.clear();
-    two.clear();
+    one.wipe();
+    two.wipe();
     CHECK_FALSE(one == two);
     CHECK_FALSE(one == nothing);
     CHECK_FALSE(nothing == one);

@@ -63,13 +63,14 @@ class FaultyModel {
   State initial_state(const Parameters& parameters, Index capacity = 0) const {
     return inner_.initial_state(parameters, capacity);
   }
+  void reset(const Parameters& parameters, State& state) const { inner_.reset(parameters, state); }
   std::size_t state_bytes(Index capacity = 0) const { return inner_.state_bytes(capacity); }
   std::size_t record_bytes(Index tokens) const { return inner_.record_bytes(tokens); }
 
   void forward(const Parameters& parameters, Ids ids, Segments segments, LogitRows rows, MatrixView<double> logits,
                Context& context, Record* record = nullptr) const {
     if (fault_ == Fault::accepts_anything && (!sound(ids) || logits.columns() != vocabulary())) return;
-    if (fault_ == Fault::moves_on_error && !sound(ids)) segments[0].state->position += 1;
+    if (fault_ == Fault::moves_on_error && !sound(ids)) segments[0].state->position = segments[0].state->position + 1;
     if (fault_ == Fault::allocates) memory_ = std::make_shared<int>(1);
     if (fault_ == Fault::ignores_reset) {
       std::vector<Segment<State>> pieces(segments.begin(), segments.end());

@@ -96,13 +96,13 @@ void rebuild(Report& report, const std::string& where, const State& saved, State
   report.expect(other == saved, where + ": visit and position do not show everything");
 }
 
-/// Nothing is left in a State after clear().
+/// Nothing is left in a State after wipe(), and no sequence.
 template <class State>
 void wipe(Report& report, const std::string& where, State& state) {
-  state.clear();
+  state.wipe();
   for (const auto& part : testing::parts_of_state(state))
-    report.expect(testing::largest_magnitude(part.values) == 0, where + ": clear leaves values in " + part.name);
-  report.expect(state.position == 0, where + ": clear leaves the position");
+    report.expect(testing::largest_magnitude(part.values) == 0, where + ": wipe leaves values in " + part.name);
+  report.expect(state.position == Position::none, where + ": wipe leaves the position");
 }
 
 /// Σ weights ∘ outputs + Σ cotangents ∘ final states: what a backward from `weights` and `cotangents` differentiates.

@@ -89,7 +89,7 @@ class LayerRuns {
   State cotangent(const State& final_state, std::uint64_t seed) const {
     const auto values = testing::parts_of_state(final_state);
     State cotangent = final_state;
-    cotangent.clear();
+    cotangent.wipe();
     randomize(cotangent, options_.seed * 1000 + seed);
     std::size_t part = 0;
     cotangent.visit([&](std::string_view, VectorView<Scalar> places) {

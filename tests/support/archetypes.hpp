@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -29,8 +30,8 @@ class Archetype {
     using Scalar = double;
     Position position;
     void visit(StateVisitor<double> visitor) { visitor("sum", {values_.data(), 1}); }
-    void clear() {
-      position = 0;
+    void wipe() {
+      position = -1;
       values_.clear();
     }
     bool operator==(const State&) const = default;
@@ -61,12 +62,19 @@ class Archetype {
   Parameters make_parameters() const { return {}; }
   State initial_state(const Parameters&, Index) const { return {}; }
   std::size_t state_bytes(Index) const { return sizeof(double); }
+  void reset(const Parameters&, State& state) const {
+    state.wipe();
+    state.position = 0;
+  }
+  bool accepts(const State&) const { return true; }
+  bool accepts(const Parameters&) const { return true; }
+  Index capacity(const State&) const { return std::numeric_limits<Index>::max(); }
   void forward(const Parameters& parameters, MatrixView<const double> x, std::span<const Segment<State>> segments,
                MatrixView<double> y, Context&) const {
     Index row = 0;
     for (const auto& segment : segments) {
       State& state = *segment.state;
-      if (segment.reset) state.clear();
+      if (segment.reset) reset(parameters, state);
       for (Index t = 0; t < segment.length; ++t, ++row)
         y(row, 0) = state.values_[0] += parameters.scale_[0] * x(row, 0);
       state.position = state.position + segment.length;
@@ -93,6 +101,7 @@ class TrainableArchetype : public Archetype {
   };
 
   static TrainableArchetype make() { return {}; }
+  bool accepts_gradients(const Parameters&) const { return true; }
   std::size_t record_bytes(Index tokens) const { return sizeof(Record) + static_cast<std::size_t>(tokens); }
   using Archetype::forward;
   void forward(const Parameters& parameters, MatrixView<const double> x, std::span<const Segment<State>> segments,

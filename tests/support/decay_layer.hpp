@@ -3,6 +3,7 @@
 /// The simplest layer with everything a layer has, and its broken relatives.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <new>
 #include <vector>
@@ -57,14 +58,14 @@ class DecayLayer {
    public:
     using Scalar = Element;
 
-    std::int64_t position = 0;
+    Position position;
 
     void visit(StateVisitor<Scalar> visitor) {
       visitor("sum", {sum().data(), sum_.size()});
       if (flaw_ != Flaw::hides_part) visitor("last", {last_.data(), last_.size()});
     }
-    void clear() {
-      position = 0;
+    void wipe() {
+      position = Position::none;
       sum().clear();
       if (flaw_ != Flaw::keeps_part) last_.clear();
     }
@@ -123,6 +124,11 @@ class DecayLayer {
     start(parameters, state);
     return state;
   }
+  void reset(const Parameters& parameters, State& state) const { start(parameters, state); }
+  bool accepts(const State& state) const { return state.sum().size() == width_; }
+  bool accepts(const Parameters& parameters) const { return !parameters.decay.empty() && accepts_gradients(parameters); }
+  bool accepts_gradients(const Parameters& gradients) const { return gradients.decay.shape() == Shape{width_}; }
+  Index capacity(const State&) const { return std::numeric_limits<Index>::max(); }
   std::size_t state_bytes(Index capacity) const {
     if (flaw_ == Flaw::no_state_bytes) return 0;
     const Index growth = flaw_ == Flaw::state_bytes_grow ? capacity : 0;
@@ -156,7 +162,7 @@ class DecayLayer {
         // A plain call: new expressions whose memory nobody needs may be left out.
         if (flaw_ == Flaw::allocates) ::operator delete(::operator new(sizeof(Scalar)));
       }
-      if (flaw_ != Flaw::drops_position) state.position += segment.length;
+      if (flaw_ != Flaw::drops_position) state.position = state.position + segment.length;
     }
   }
 
@@ -178,7 +184,8 @@ class DecayLayer {
 
  private:
   void start(const Parameters& parameters, State& state) const {
-    state.clear();
+    state.wipe();
+    state.position = 0;
     for (Index c = 0; c < width_; ++c) state.sum()[c] = parameters.initial[c];
   }
   void step(const Parameters& parameters, State& state, MatrixView<const Scalar> x, Index row, Index c, bool last,
@@ -219,10 +226,10 @@ class DecayLayer {
   void start_back(Parameters& gradients, State& d_state) const {
     for (Index c = 0; c < width_; ++c)
       if (!gradients.initial.empty() && flaw_ != Flaw::reset_forgets_gradient) gradients.initial[c] += d_state.sum_[c];
-    if (flaw_ != Flaw::reset_passes_gradient) d_state.clear();
+    if (flaw_ != Flaw::reset_passes_gradient) d_state.wipe();
   }
   void take(State& d_state, const State* wanted) const {
-    d_state.clear();
+    d_state.wipe();
     const Scalar null_value = flaw_ == Flaw::writes_null_state_gradient ? Scalar(1) : Scalar(0);
     for (Index c = 0; c < width_; ++c) {
       d_state.sum_[c] = wanted ? wanted->sum()[c] : null_value;

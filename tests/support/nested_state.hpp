@@ -15,12 +15,12 @@ struct NestedState {
   using Scalar = Element;
 
   struct Block {
-    std::int64_t position = 0;
+    Position position = 0;
     BufferState<Scalar> layer;
     friend bool operator==(const Block&, const Block&) = default;
   };
 
-  std::int64_t position = 0;
+  Position position = 0;
   std::vector<Block> blocks;
 
   static NestedState of_sizes(const std::vector<Index>& sizes) {
@@ -33,9 +33,9 @@ struct NestedState {
       visitor("blocks." + std::to_string(b) + ".layer.values",
               {blocks[b].layer.values.data(), blocks[b].layer.values.size()});
   }
-  void clear() {
-    for (auto& block : blocks) block = {0, {0, Buffer<Scalar>(block.layer.values.size())}};
-    position = 0;
+  void wipe() {
+    for (auto& block : blocks) block = {Position::none, {Position::none, Buffer<Scalar>(block.layer.values.size())}};
+    position = Position::none;
   }
   friend bool operator==(const NestedState&, const NestedState&) = default;
 };

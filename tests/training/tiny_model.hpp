@@ -51,6 +51,10 @@ struct TinyModel {
             ttt::nn::make_weight<Scalar>(size, width)};
   }
   State initial_state(const Parameters&, ttt::Index = 0) const { return {0, ttt::Buffer<Scalar>(width)}; }
+  void reset(const Parameters&, State& state) const {
+    state.wipe();
+    state.position = 0;
+  }
   std::size_t state_bytes(ttt::Index = 0) const { return static_cast<std::size_t>(width) * sizeof(Scalar); }
   std::size_t record_bytes(ttt::Index tokens) const {
     return static_cast<std::size_t>(2 * tokens * width) * sizeof(Scalar);
@@ -116,14 +120,14 @@ struct TinyModel {
     std::size_t row = 0;
     for (const auto& segment : segments) {
       record.lengths.push_back(segment.length);
-      if (segment.reset) segment.state->clear();
+      if (segment.reset) reset(parameters, *segment.state);
       for (ttt::Index t = 0; t < segment.length; ++t, ++row) {
         Scalar* hidden = segment.state->values.data();
         record.before[row].assign(hidden, hidden + width);
         for (ttt::Index c = 0; c < width; ++c)
           hidden[c] = parameters.gate[c] * hidden[c] + parameters.embedding[ids[row] * width + c];
         std::copy_n(hidden, width, record.hidden.data() + static_cast<ttt::Index>(row) * width);
-        ++segment.state->position;
+        segment.state->position = segment.state->position + 1;
       }
     }
   }

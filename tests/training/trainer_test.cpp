@@ -58,12 +58,12 @@ std::vector<double> train(Trainer& trainer, int steps, Context& context) {
 template <bool Settable>
 struct NestedState {
   using Scalar = float;
-  std::int64_t position = 0;
+  Position position = 0;
   BufferState<float> inner;
   void visit(StateVisitor<float> visitor) { inner.visit(visitor); }
-  void clear() {
-    position = 0;
-    inner.clear();
+  void wipe() {
+    position = Position::none;
+    inner.wipe();
   }
   void set_position(std::int64_t value) requires Settable { position = inner.position = value; }
   friend bool operator==(const NestedState&, const NestedState&) = default;
@@ -74,6 +74,7 @@ struct NestedModel : Model {
   using State = NestedState<Settable>;
 
   State initial_state(const Parameters& parameters, Index = 0) const { return {0, Model::initial_state(parameters)}; }
+  void reset(const Parameters& parameters, State& state) const { state = initial_state(parameters); }
   void forward(const Parameters&, std::span<const std::int64_t>, std::span<const Segment<State>>, LogitRows,
                MatrixView<float>, Context&, Record* = nullptr) const {
     FAIL("a trainer does not ask for logits");

@@ -7,6 +7,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include "ttt/core/error.hpp"
@@ -34,6 +35,12 @@ inline void at_least(const std::string& subject, Index least, Index value) {
 /// Finite numbers above 0: a base, a divisor.
 inline void positive(const std::string& subject, double value) {
   require(std::isfinite(value) && value > 0, subject, "a finite number above 0", value);
+}
+/// Numbers above 0 that a float holds in full precision: what layers of either scalar divide by.
+inline void positive_float(const std::string& subject, double value) {
+  using Limits = std::numeric_limits<float>;
+  require(value >= double{Limits::min()} && value <= double{Limits::max()}, subject,
+          "a number from " + text(double{Limits::min()}) + " to " + text(double{Limits::max()}), value);
 }
 /// Finite numbers from 0 on: a rate, an epsilon.
 inline void not_negative(const std::string& subject, double value) {

@@ -5,6 +5,9 @@
 
 #include <Eigen/Core>
 
+#include <string>
+
+#include "ttt/core/error.hpp"
 #include "ttt/core/view.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -13,7 +16,8 @@ TTT_NAMESPACE_BEGIN
 template <class Scalar>
 using Tokens = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-/// Views a row-major Eigen matrix, map, block or Ref with unit inner stride; its memory stays where it is.
+/// Views a row-major Eigen matrix, map, block or Ref; its memory stays where it is. Throws Error for an inner stride
+/// that is not 1.
 ///
 /// A column-major [C × T] matrix has the bytes of a row-major [T × C] one: pass it through `as_tokens` first.
 template <class Derived>
@@ -23,7 +27,9 @@ auto view(Derived&& matrix) {
                 "ttt::view needs a row-major matrix (tokens are rows); a column-major [C x T] matrix has the bytes of a "
                 "row-major [T x C] one: pass ttt::as_tokens(matrix)");
   using Element = std::remove_pointer_t<decltype(matrix.data())>;
-  TTT_ASSERT(matrix.innerStride() == 1, "rows of tokens must be contiguous");
+  if (matrix.innerStride() != 1 && matrix.cols() > 1)
+    throw_unexpected("view of a matrix", "contiguous rows, an inner stride of 1",
+                     "an inner stride of " + std::to_string(matrix.innerStride()));
   return MatrixView<Element>(matrix.data(), matrix.rows(), matrix.cols(), matrix.outerStride());
 }
 

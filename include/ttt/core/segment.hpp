@@ -12,7 +12,7 @@ TTT_NAMESPACE_BEGIN
 ///
 /// `state` is read, advanced by `length` tokens and never null. With `reset` the sequence starts anew from the learned
 /// initial state, whatever `state` holds, and gradients of the initial state go to the parameters it was learned in.
-/// Segments that share a State must be adjacent: they are pieces (or documents) of one stream, in order.
+/// Segments that share a State are adjacent (others are an Error): they are pieces (or documents) of one stream, in order.
 template <class State>
 struct Segment {
   Index length = 0;

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "ttt/layers/any_sequence_layer/values.hpp"
+#include "ttt/layers/call_checks.hpp"
 #include "ttt/layers/sequence_layer.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -43,11 +44,20 @@ class AnySequenceLayer {
   State initial_state(const Parameters& parameters, Index capacity = 0) const {
     return layer_->initial_state(parameters, capacity);
   }
+  void reset(const Parameters& parameters, State& state) const {
+    detail::check_reset(name, *this, parameters, state);
+    layer_->reset(parameters, state);
+  }
+  bool accepts(const Parameters& parameters) const { return layer_->accepts(parameters); }
+  bool accepts_gradients(const Parameters& gradients) const { return layer_->accepts_gradients(gradients); }
+  bool accepts(const State& state) const { return layer_->accepts(state); }
+  Index capacity(const State& state) const { return layer_->capacity(state); }
   std::size_t state_bytes(Index capacity = 0) const { return layer_->state_bytes(capacity); }
   std::size_t record_bytes(Index tokens) const { return layer_->record_bytes(tokens); }
 
   void forward(const Parameters& parameters, MatrixView<const Scalar> x, std::span<const Segment<State>> segments,
                MatrixView<Scalar> y, Context& context, Record* record = nullptr) const {
+    detail::check_forward<AnySequenceLayer>(name, *this, parameters, x, segments, y, context.scratch());
     layer_->forward(parameters, x, segments, y, context, record);
   }
   void backward(const Parameters& parameters, Record& record, MatrixView<const Scalar> d_y, MatrixView<Scalar> d_x,
@@ -56,11 +66,18 @@ class AnySequenceLayer {
   }
 
  private:
+  static constexpr const char* name = "AnySequenceLayer";
+
   struct Interface {
     virtual ~Interface() = default;
     virtual Index width() const = 0;
     virtual Parameters make_parameters() const = 0;
     virtual State initial_state(const Parameters& parameters, Index capacity) const = 0;
+    virtual void reset(const Parameters& parameters, State& state) const = 0;
+    virtual bool accepts(const Parameters& parameters) const = 0;
+    virtual bool accepts_gradients(const Parameters& gradients) const = 0;
+    virtual bool accepts(const State& state) const = 0;
+    virtual Index capacity(const State& state) const = 0;
     virtual std::size_t state_bytes(Index capacity) const = 0;
     virtual std::size_t record_bytes(Index tokens) const = 0;
     virtual void forward(const Parameters& parameters, MatrixView<const Scalar> x,
@@ -90,6 +107,23 @@ struct AnySequenceLayer<Element>::Model final : Interface {
   State initial_state(const Parameters& parameters, Index capacity) const override {
     return State(layer.initial_state(parameters.template get<Weights>(), capacity));
   }
+  void reset(const Parameters& parameters, State& state) const override {
+    layer.reset(parameters.template get<Weights>(), state.template get<Inner>());
+    state.read_position();
+  }
+  bool accepts(const Parameters& parameters) const override {
+    const auto* weights = parameters.template find<Weights>();
+    return weights && layer.accepts(*weights);
+  }
+  bool accepts_gradients(const Parameters& gradients) const override {
+    const auto* weights = gradients.template find<Weights>();
+    return weights && layer.accepts_gradients(*weights);
+  }
+  bool accepts(const State& state) const override {
+    const auto* inner = state.template find<Inner>();
+    return inner && layer.accepts(*inner);
+  }
+  Index capacity(const State& state) const override { return layer.capacity(state.template get<Inner>()); }
   std::size_t state_bytes(Index capacity) const override { return layer.state_bytes(capacity); }
   std::size_t record_bytes(Index tokens) const override { return layer.record_bytes(tokens); }
 

@@ -30,6 +30,8 @@ class Layer {
 
   Index width() const { return definition_.width(); }
   State initial_state(Index capacity = 0) const { return definition_.initial_state(parameters(), capacity); }
+  /// Starts the sequence of `state` again.
+  void reset(State& state) const { definition_.reset(parameters(), state); }
 
   /// One sequence, or the next piece of one: x [T × C] to y [T × C].
   void forward(MatrixView<const Scalar> x, State& state, MatrixView<Scalar> y, Context& context) const {

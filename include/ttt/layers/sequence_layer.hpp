@@ -9,6 +9,11 @@
 /// - `make_parameters()` returns the unbound struct: names, shapes and layouts, no memory.
 /// - `initial_state(parameters, capacity)` gives the State of a sequence that has read nothing; layers whose state grows
 ///   take `capacity` tokens, the others ignore it.
+/// - `reset(parameters, state)` makes a State what `initial_state` gave, of the same capacity, without allocating: the
+///   sequence starts again. `state.wipe()` is the other thing: nothing is left, not even the start, and calls refuse the
+///   State until it is reset (or a segment says `reset`).
+/// - `accepts(state)`, `accepts(parameters)` and `accepts_gradients(gradients)` tell whether such a layer made them, of
+///   the same sizes; only gradients may be unbound. `capacity(state)` is the number of tokens the State has room for.
 /// - `forward(parameters, x, segments, y, context, record)` maps the rows x [N × C] of all segments to y [N × C], advances
 ///   every State, and fills `record` unless it is null. y must not overlap x. Cost per token does not depend on the
 ///   other segments; nothing is allocated for a single token.
@@ -18,6 +23,9 @@
 ///   share a State share one entry, and gradients flow across their border even when there is none. The x of the forward
 ///   must still be there: the record views it.
 ///
+/// Wrong calls (shapes, segments, States, parameters, a record without a forward) are Errors in every build, thrown
+/// before anything changed: see call_checks.hpp.
+///
 /// `visit` of a State shows all its values; with `position` they are the whole of it.
 ///
 /// Invariants no compiler sees, and which tests/suites/sequence_layer.hpp checks: split invariance, exact gradients,
@@ -26,6 +34,7 @@
 
 #include <concepts>
 #include <span>
+#include <utility>
 
 #include "ttt/core/context.hpp"
 #include "ttt/core/parameters.hpp"
@@ -42,7 +51,7 @@ concept SequenceState = std::copyable<State> && std::equality_comparable<State> 
                           { state.position } -> std::convertible_to<std::int64_t>;
                           state.position = position;
                           state.visit(visitor);
-                          state.clear();
+                          state.wipe();
                         };
 
 /// A struct of named tensor views over one scalar.
@@ -58,11 +67,15 @@ concept SequenceLayer =
     std::copyable<Layer> && SequenceState<typename Layer::State> && ParameterViews<typename Layer::Parameters> &&
     requires(const Layer& layer, const typename Layer::Parameters& parameters,
              std::span<const Segment<typename Layer::State>> segments, MatrixView<const typename Layer::Scalar> x,
-             MatrixView<typename Layer::Scalar> y, Index capacity, Context& context) {
+             MatrixView<typename Layer::Scalar> y, typename Layer::State& state, Index capacity, Context& context) {
       { layer.width() } -> std::same_as<Index>;
       { layer.make_parameters() } -> std::same_as<typename Layer::Parameters>;
       { layer.initial_state(parameters, capacity) } -> std::same_as<typename Layer::State>;
       { layer.state_bytes(capacity) } -> std::convertible_to<std::size_t>;
+      layer.reset(parameters, state);
+      { layer.accepts(std::as_const(state)) } -> std::same_as<bool>;
+      { layer.accepts(parameters) } -> std::same_as<bool>;
+      { layer.capacity(std::as_const(state)) } -> std::same_as<Index>;
       layer.forward(parameters, x, segments, y, context);
     };
 
@@ -76,6 +89,7 @@ concept TrainableSequenceLayer =
              std::span<typename Layer::State* const> d_states, Index tokens, Context& context) {
       layer.forward(parameters, x, segments, y, context, &record);
       layer.backward(parameters, record, x, y, gradients, d_states, context);
+      { layer.accepts_gradients(std::as_const(gradients)) } -> std::same_as<bool>;
       { layer.record_bytes(tokens) } -> std::convertible_to<std::size_t>;
     };
 

@@ -7,7 +7,9 @@
 #include <type_traits>
 #include <utility>
 
-#include "ttt/core/error.hpp"
+#include "ttt/core/domain.hpp"
+#include "ttt/core/fingerprint.hpp"
+#include "ttt/layers/call_checks.hpp"
 #include "ttt/layers/sequence_layer.hpp"
 #include "ttt/models/block/convolution.hpp"
 #include "ttt/models/block/part.hpp"
@@ -48,6 +50,7 @@ class Block {
     Tensor<Scalar> seq_norm, ffn_norm;  ///< [C]
     typename Layer::Parameters layer;
     nn::SwigluParameters<Scalar> mlp;
+    Fingerprint block{};  ///< that they are of
 
     void visit(ParameterVisitor<Scalar> visitor) {
       if (conv) visit_nested(visitor, "conv.", *conv);
@@ -62,21 +65,22 @@ class Block {
     using Scalar = typename Layer::State::Scalar;
     static_assert(std::is_same_v<Scalar, typename Layer::Scalar>, "a block keeps its tail in the layer's state scalar");
 
-    std::int64_t position = 0;  ///< tokens read since the sequence began
+    Position position;  ///< tokens read since the sequence began
     typename Layer::State layer;
+    Fingerprint block;    ///< that made it
     Buffer<Scalar> tail;  ///< inputs of the convolution before the next token [(taps − 1) × C]; empty without one
 
     void visit(StateVisitor<Scalar> visitor) {
       visit_part<Scalar>(visitor, "layer.", layer);
       if (tail.size() > 0) visitor("conv", {tail.data(), tail.size()});
     }
-    void clear() {
-      position = 0;
-      layer.clear();
+    void wipe() {
+      position = Position::none;
+      layer.wipe();
       tail.clear();
     }
     friend bool operator==(const State& a, const State& b) {
-      return a.position == b.position && a.tail == b.tail && equal_parts(a.layer, b.layer);
+      return a.position == b.position && a.block == b.block && a.tail == b.tail && equal_parts(a.layer, b.layer);
     }
   };
 
@@ -92,6 +96,7 @@ class Block {
  public:
   /// What a forward leaves for its backward; its memory is reused by the next one.
   struct Record {
+    RecordedCall call;
     MatrixView<const Scalar> x;
     Arena memory;
     Values values;
@@ -100,16 +105,15 @@ class Block {
 
   /// Throws Error, naming `name`, when a size is not positive or the layer's width is not the block's.
   Block(const Config& config, Layer layer, const std::string& name = "block")
-      : config_(config), layer_(std::move(layer)) {
-    const auto require = [&](bool holds, const char* what, Index expected, Index found) {
-      if (!holds)
-        throw_unexpected(name + ": " + what, expected > 0 ? std::to_string(expected) : "a positive number",
-                         std::to_string(found));
-    };
-    require(config.width > 0, "width", 0, config.width);
-    require(config.hidden > 0, "hidden width of the MLP", 0, config.hidden);
-    require(!config.temporal_conv || config.conv_taps > 0, "taps of the temporal convolution", 0, config.conv_taps);
-    require(layer_.width() == config.width, "width of its layer", config.width, layer_.width());
+      : config_(config),
+        fingerprint_("block", {config.width, config.hidden, config.temporal_conv ? config.conv_taps : 0}),
+        layer_(std::move(layer)) {
+    domain::at_least(name + ": width", 1, config.width);
+    domain::at_least(name + ": hidden width of the MLP", 1, config.hidden);
+    if (config.temporal_conv) domain::at_least(name + ": taps of the temporal convolution", 1, config.conv_taps);
+    domain::positive_float(name + ": norm_epsilon", config.norm_epsilon);
+    if (layer_.width() != config.width)
+      throw_unexpected(name + ": width of its layer", std::to_string(config.width), std::to_string(layer_.width()));
   }
 
   const Config& config() const { return config_; }
@@ -118,13 +122,29 @@ class Block {
 
   Parameters make_parameters() const {
     const Tensor<Scalar> norm(Shape{width()});
-    Parameters parameters{{}, norm, norm, layer_.make_parameters(), {width(), config_.hidden}};
+    Parameters parameters{{}, norm, norm, layer_.make_parameters(), {width(), config_.hidden}, fingerprint_};
     if (config_.temporal_conv) parameters.conv = {norm, {width(), config_.conv_taps}};
     return parameters;
   }
   State initial_state(const Parameters& parameters, Index capacity = 0) const {
-    return {0, layer_.initial_state(parameters.layer, capacity), Buffer<Scalar>(tail_rows() * width())};
+    return {0, layer_.initial_state(parameters.layer, capacity), fingerprint_, Buffer<Scalar>(tail_rows() * width())};
   }
+  void reset(const Parameters& parameters, State& state) const {
+    detail::check_reset(name, *this, parameters, state);
+    layer_.reset(parameters.layer, state.layer);
+    state.tail.clear();
+    state.position = 0;
+  }
+  bool accepts(const Parameters& parameters) const {
+    return parameters.block == fingerprint_ && !parameters.seq_norm.empty() && layer_.accepts(parameters.layer);
+  }
+  bool accepts_gradients(const Parameters& gradients) const {
+    return gradients.block == fingerprint_ && layer_.accepts_gradients(gradients.layer);
+  }
+  bool accepts(const State& state) const {
+    return state.block == fingerprint_ && state.tail.size() == tail_rows() * width() && layer_.accepts(state.layer);
+  }
+  Index capacity(const State& state) const { return layer_.capacity(state.layer); }
   std::size_t state_bytes(Index capacity = 0) const {
     return layer_.state_bytes(capacity) + static_cast<std::size_t>(tail_rows() * width()) * sizeof(Scalar);
   }
@@ -136,6 +156,8 @@ class Block {
   void forward(const Parameters& parameters, MatrixView<const Scalar> x, std::span<const Segment<State>> segments,
                MatrixView<Scalar> y, Context& context, Record* record = nullptr) const {
     Arena& scratch = context.scratch();
+    detail::check_forward<Block>(name, *this, parameters, x, segments, y, scratch);
+    if (record) record->call.begin();
     const Arena::Frame frame(scratch);
     const auto count = static_cast<Index>(segments.size());
     Arena& memory = record ? detail::prepare(record->memory, values_bytes(x.rows(), count)) : scratch;
@@ -154,12 +176,17 @@ class Block {
       nn::add<Scalar>(middle, out, own);
     });
     advance_positions(segments);
-    if (record) record->x = x, record->values = values;
+    if (!record) return;
+    record->x = x;
+    record->values = values;
+    record->call.end(fingerprint_, segments);
   }
 
   void backward(const Parameters& parameters, Record& record, MatrixView<const Scalar> d_y, MatrixView<Scalar> d_x,
                 Parameters& gradients, std::span<State* const> d_states, Context& context) const {
     Arena& scratch = context.scratch();
+    detail::check_backward(name, *this, parameters, record.call, fingerprint_, d_y, d_x, gradients, d_states, scratch,
+                           true);
     const Arena::Frame frame(scratch);
     const Values& values = record.values;
     const auto d_branch = scratch.matrix<Scalar>(d_y.rows(), width());
@@ -173,6 +200,8 @@ class Block {
   }
 
  private:
+  static constexpr const char* name = "block";
+
   Index tail_rows() const { return config_.temporal_conv ? config_.conv_taps - 1 : 0; }
   MatrixView<Scalar> tail_of(State& state) const { return {state.tail.data(), tail_rows(), width()}; }
   MatrixView<const Scalar> mixed(MatrixView<const Scalar> x, const Values& values) const {
@@ -252,6 +281,7 @@ class Block {
   }
 
   Config config_;
+  Fingerprint fingerprint_;
   Layer layer_;
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -43,6 +44,7 @@ class CausalLm {
     std::vector<typename ResidualBlock::Parameters> blocks;
     Tensor<Scalar> norm;                 ///< [C]
     std::optional<Tensor<Scalar>> head;  ///< [V × C], unless tied
+    Fingerprint model;                   ///< that they are of
 
     void visit(ParameterVisitor<Scalar> visitor) {
       visitor("model.embed_tokens.weight", embedding, parameter::projection);
@@ -57,25 +59,28 @@ class CausalLm {
 
   struct State {
     using Scalar = typename ResidualBlock::State::Scalar;
-    std::int64_t position = 0;  ///< tokens read since the sequence began
+    Position position;  ///< tokens read since the sequence began
     std::vector<typename ResidualBlock::State> blocks;
+    Fingerprint model;  ///< that made it
 
     void visit(StateVisitor<Scalar> visitor) {
       for (std::size_t b = 0; b < blocks.size(); ++b)
         visit_part<Scalar>(visitor, "layers." + std::to_string(b) + ".", blocks[b]);
     }
-    void clear() {
-      position = 0;
-      for (auto& block : blocks) block.clear();
+    void wipe() {
+      position = Position::none;
+      for (auto& block : blocks) block.wipe();
     }
     friend bool operator==(const State& a, const State& b) {
-      return a.position == b.position && std::equal(a.blocks.begin(), a.blocks.end(), b.blocks.begin(), b.blocks.end(),
+      return a.position == b.position && a.model == b.model &&
+             std::equal(a.blocks.begin(), a.blocks.end(), b.blocks.begin(), b.blocks.end(),
                                                     equal_parts<typename ResidualBlock::State>);
     }
   };
 
   /// What a forward leaves for its backward; its memory is reused by the next call.
   struct Record {
+    RecordedCall call;
     std::span<const std::int64_t> ids;
     Arena memory;
     MatrixView<Scalar> hidden;  ///< the input of each block, one below the other, and the last output [(L + 1) N × C]
@@ -84,8 +89,11 @@ class CausalLm {
   };
 
   /// One layer per block. Throws Error when a size is not positive or a layer's width is not the model's.
-  CausalLm(const Config& config, std::vector<Layer> layers) : config_(config) {
-    if (config.vocabulary < 1) throw_unexpected("vocabulary", "at least 1", std::to_string(config.vocabulary));
+  CausalLm(const Config& config, std::vector<Layer> layers)
+      : config_(config),
+        fingerprint_("causal language model",
+                     {config.vocabulary, config.width, config.tied, static_cast<Index>(layers.size())}) {
+    domain::at_least("vocabulary", 1, config.vocabulary);
     if (layers.empty()) throw_unexpected("layers of the model", "at least one", "none");
     const BlockConfig block{config.width, config.hidden, config.temporal_conv, config.conv_taps, config.norm_epsilon};
     for (auto& layer : layers) blocks_.emplace_back(block, std::move(layer), "block " + std::to_string(blocks_.size()));
@@ -102,13 +110,39 @@ class CausalLm {
     for (const auto& block : blocks_) parameters.blocks.push_back(block.make_parameters());
     parameters.norm = Tensor<Scalar>(Shape{width()});
     if (!config_.tied) parameters.head = parameters.embedding;
+    parameters.model = fingerprint_;
     return parameters;
   }
   State initial_state(const Parameters& parameters, Index capacity = 0) const {
     State state;
     for (std::size_t b = 0; b < blocks_.size(); ++b)
       state.blocks.push_back(blocks_[b].initial_state(parameters.blocks[b], capacity));
+    state.position = 0;
+    state.model = fingerprint_;
     return state;
+  }
+  void reset(const Parameters& parameters, State& state) const {
+    detail::check_reset(name, *this, parameters, state);
+    for (std::size_t b = 0; b < blocks_.size(); ++b) blocks_[b].reset(parameters.blocks[b], state.blocks[b]);
+    state.position = 0;
+  }
+  bool accepts(const Parameters& parameters) const {
+    return parameters.model == fingerprint_ && !parameters.embedding.empty() &&
+           every_block(parameters.blocks, [](const auto& block, const auto& part) { return block.accepts(part); });
+  }
+  bool accepts_gradients(const Parameters& gradients) const {
+    return gradients.model == fingerprint_ && every_block(gradients.blocks, [](const auto& block, const auto& part) {
+             return block.accepts_gradients(part);
+           });
+  }
+  bool accepts(const State& state) const {
+    return state.model == fingerprint_ &&
+           every_block(state.blocks, [](const auto& block, const auto& part) { return block.accepts(part); });
+  }
+  Index capacity(const State& state) const {
+    Index least = std::numeric_limits<Index>::max();
+    for (std::size_t b = 0; b < blocks_.size(); ++b) least = std::min(least, blocks_[b].capacity(state.blocks[b]));
+    return least;
   }
   std::size_t state_bytes(Index capacity = 0) const {
     std::size_t sum = 0;
@@ -125,19 +159,23 @@ class CausalLm {
   void forward(const Parameters& parameters, std::span<const std::int64_t> ids,
                std::span<const Segment<State>> segments, LogitRows rows, MatrixView<Scalar> logits, Context& context,
                Record* record = nullptr) const {
-    detail::check_ids(ids, total_rows(segments), vocabulary());
+    detail::check_call(name, *this, parameters, ids, segments, context.scratch());
     check_logits(logits, rows == LogitRows::all ? ids.size() : segments.size());
     const Arena::Frame frame(context.scratch());
     const auto output = run_blocks(parameters, ids, segments, context, record);
     VectorView<const Index> last;
     if (rows == LogitRows::last) last = detail::last_rows(segments, record ? record->memory : context.scratch());
-    if (record) record->rows = last;
     const auto features = normalize(parameters, detail::gather<Scalar>(output, last, context.scratch()), context);
     nn::linear_forward(parameters.output(), features, logits, context);
+    if (!record) return;
+    record->rows = last;
+    record->call.end(fingerprint_, segments);
   }
 
   void backward(const Parameters& parameters, Record& record, MatrixView<const Scalar> d_logits, Parameters& gradients,
                 std::span<State* const> d_states, Context& context) const {
+    detail::check_record(name, record.call, fingerprint_);
+    detail::check_gradients(name, *this, parameters, record.call, gradients, d_states, context.scratch());
     check_logits(d_logits, record.rows.empty() ? record.ids.size() : static_cast<std::size_t>(record.rows.size()));
     const Arena::Frame frame(context.scratch());
     const auto output = detail::gather<Scalar>(output_of(record), record.rows, context.scratch());
@@ -151,8 +189,9 @@ class CausalLm {
 
   Loss loss(const Parameters& parameters, std::span<const std::int64_t> ids, std::span<const std::int64_t> targets,
             std::span<const Segment<State>> segments, VectorView<double> row_losses, Context& context) const {
-    detail::check_ids(ids, total_rows(segments), vocabulary());
+    detail::check_call(name, *this, parameters, ids, segments, context.scratch());
     detail::check_targets(targets, static_cast<Index>(ids.size()), vocabulary());
+    detail::check_row_losses(row_losses, static_cast<Index>(ids.size()));
     const Arena::Frame frame(context.scratch());
     const auto features = normalize(parameters, run_blocks(parameters, ids, segments, context, nullptr), context);
     return head_loss<Scalar>(parameters.output(), features, targets, 0, row_losses, {}, nullptr, context);
@@ -162,8 +201,10 @@ class CausalLm {
                          std::span<const std::int64_t> targets, std::span<const Segment<State>> segments, double scale,
                          Parameters& gradients, std::span<State* const> d_states, Record& record,
                          Context& context) const {
-    detail::check_ids(ids, total_rows(segments), vocabulary());
+    detail::check_call(name, *this, parameters, ids, segments, context.scratch());
     detail::check_targets(targets, static_cast<Index>(ids.size()), vocabulary());
+    detail::check_gradients(name, *this, parameters, detail::ComingCall<State>{segments}, gradients, d_states,
+                            context.scratch());
     const Arena::Frame frame(context.scratch());
     const auto output = run_blocks(parameters, ids, segments, context, &record);
     const auto features = normalize(parameters, output, context);
@@ -176,6 +217,12 @@ class CausalLm {
   }
 
  private:
+  static constexpr const char* name = "language model";
+
+  template <class Parts, class Accepts>
+  bool every_block(const Parts& parts, Accepts&& accepts) const {
+    return std::equal(blocks_.begin(), blocks_.end(), parts.begin(), parts.end(), accepts);
+  }
   Index depth() const { return static_cast<Index>(blocks_.size()); }
   Index record_memory(Index tokens, Index segments) const {
     return aligned_size<Scalar>((depth() + 1) * tokens * width()) * static_cast<Index>(sizeof(Scalar)) +
@@ -206,7 +253,7 @@ class CausalLm {
                            : context.scratch();
     const auto hidden = memory.template matrix<Scalar>(slots * rows, width());
     const auto slot = [&](Index i) { return hidden.rows(i % slots * rows, rows); };
-    if (record) record->ids = ids, record->hidden = hidden, record->blocks.resize(blocks_.size());
+    if (record) record->call.begin(), record->ids = ids, record->hidden = hidden, record->blocks.resize(blocks_.size());
     nn::embedding_forward(parameters.embedding, ids, slot(0), context);
     for (std::size_t b = 0; b < blocks_.size(); ++b) {
       stop_if_cancelled(context);
@@ -243,6 +290,7 @@ class CausalLm {
   }
 
   Config config_;
+  Fingerprint fingerprint_;
   std::vector<ResidualBlock> blocks_;
 };
 

@@ -9,7 +9,8 @@
 /// - `vocabulary()` is V: ids are in [0, V), logits have V columns.
 /// - `make_parameters()` returns the unbound struct; its names are those of the published checkpoints.
 /// - `initial_state(parameters, capacity)` gives the State of a sequence that has read nothing; `capacity` tokens for
-///   layers whose state grows. `state_bytes(capacity)` tells its size.
+///   layers whose state grows. `state_bytes(capacity)` tells its size. `reset(parameters, state)` starts the sequence of
+///   a State again, without allocating.
 /// - `forward(parameters, ids, segments, rows, logits, context, record)` reads ids [N], the tokens of all segments one
 ///   after another, advances every State, assigns the logits of the chosen rows ([N × V], or [segments × V]) and fills
 ///   `record` unless it is null. Zero rows are allowed. Nothing is allocated for a single token.
@@ -26,7 +27,8 @@
 ///   the gradient of their common mean. `record` is its working memory: reuse it, and the next call allocates nothing.
 /// - `record_bytes(tokens)` tells the size of a Record for one sequence of so many tokens.
 ///
-/// Ids and targets outside of the vocabulary and spans of the wrong length are Errors, thrown before anything changed.
+/// Ids and targets outside of the vocabulary, spans of the wrong length, States, parameters and records of another model
+/// are Errors in every build, thrown before anything changed.
 /// When Context::cancellation becomes true, a call stops between blocks by throwing Cancelled; the States and gradients
 /// it was given are then of no use. The ids of a recorded forward must still be there in its backward: the record views
 /// them.
@@ -42,6 +44,7 @@
 #include <string>
 
 #include "ttt/core/error.hpp"
+#include "ttt/layers/call_checks.hpp"
 #include "ttt/layers/sequence_layer.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -79,6 +82,23 @@ inline void check_ids(std::span<const std::int64_t> ids, Index rows, Index vocab
                        "at least 0 and below the vocabulary of " + std::to_string(vocabulary), std::to_string(ids[n]));
 }
 
+/// The checks of every call with ids: parameters, segments with their States, and ids.
+template <class Model>
+void check_call(const char* name, const Model& model, const typename Model::Parameters& parameters,
+                std::span<const std::int64_t> ids, std::span<const Segment<typename Model::State>> segments,
+                Arena& scratch) {
+  check_parameters(name, model, parameters);
+  check_segments(name, model, segments, scratch);
+  check_ids(ids, total_rows(segments), model.vocabulary());
+}
+
+/// Throws Error unless there is a place for the loss of each row, or for none.
+inline void check_row_losses(VectorView<double> row_losses, Index rows) {
+  if (!row_losses.empty() && row_losses.size() != rows)
+    throw_unexpected("row_losses", "none or " + std::to_string(rows) + " (one for each id)",
+                     std::to_string(row_losses.size()));
+}
+
 /// Throws Error unless every target is below `vocabulary`; negative ones are ignored rows.
 inline void check_targets(std::span<const std::int64_t> targets, Index rows, Index vocabulary) {
   if (static_cast<Index>(targets.size()) != rows)
@@ -97,11 +117,12 @@ concept LanguageModel =
     std::copyable<Model> && SequenceState<typename Model::State> && ParameterViews<typename Model::Parameters> &&
     requires(const Model& model, const typename Model::Parameters& parameters, std::span<const std::int64_t> ids,
              std::span<const Segment<typename Model::State>> segments, MatrixView<typename Model::Scalar> logits,
-             Index capacity, Context& context) {
+             typename Model::State& state, Index capacity, Context& context) {
       { model.vocabulary() } -> std::same_as<Index>;
       { model.make_parameters() } -> std::same_as<typename Model::Parameters>;
       { model.initial_state(parameters, capacity) } -> std::same_as<typename Model::State>;
       { model.state_bytes(capacity) } -> std::convertible_to<std::size_t>;
+      model.reset(parameters, state);
       model.forward(parameters, ids, segments, LogitRows::last, logits, context);
     };
 

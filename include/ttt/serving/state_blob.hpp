@@ -90,12 +90,15 @@ std::string blob_checksum(const Parts& parts, std::string_view model, std::int64
 
 }  // namespace detail
 
-/// The bytes of `state`. `model` is the caller's word for the model it belongs to, in UTF-8, which must be the same
+/// The bytes of `state`, which has a sequence: one that is default-constructed, moved from or wiped is an Error. `model` is the caller's word for the model it belongs to, in UTF-8, which must be the same
 /// when the State is restored: a name, better a checksum of the weights.
 template <SequenceState State>
-std::vector<std::byte> save_state(State& state, const std::string& model) {
+std::vector<std::byte> save_state(const State& state, const std::string& model) {
   using Scalar = typename State::Scalar;
-  const auto parts = detail::parts_of(state);
+  if (state.position < 0)
+    throw_unexpected("state of '" + io::printable(model) + "' to save", "one with a sequence",
+                     "a default-constructed, moved-from or wiped one");
+  const auto parts = detail::parts_of(const_cast<State&>(state));  // visit() gives places to write to; here none is
   std::vector<io::TensorSource> tensors;
   for (const auto& [name, values] : parts)
     tensors.push_back(

@@ -122,7 +122,7 @@ typename LanguageModelRuns<Model>::Parts LanguageModelRuns<Model>::chained_gradi
   }
   Store gradients = gradient_store();
   State d_state = fresh();
-  d_state.clear();
+  d_state.wipe();
   State* const wanted = &d_state;
   for (std::size_t p = lengths.size(); p-- > 0;) {
     Record record;

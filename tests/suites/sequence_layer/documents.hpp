@@ -43,7 +43,7 @@ void SequenceLayerSuite<Layer>::two_documents(Report& report, Index first, Index
   report.expect(state == two, where + ": the state is not that of the second document alone");
 
   State nothing = one;
-  nothing.clear();
+  nothing.wipe();
   const auto sum =
       runs_.in_pieces({first, runs_.fresh(), true}, {first}, x.rows(0, first), d_y.rows(0, first), &nothing);
   const State last = runs_.cotangent(two, 101);
@@ -84,7 +84,7 @@ void SequenceLayerSuite<Layer>::one_stream(Report& report, Index first, Index se
   close(report, where, out, whole);
 
   State nothing = state;
-  nothing.clear();
+  nothing.wipe();
   const Outcome<Layer> unwanted = runs_.in_pieces(start, {rows}, x.view(), d_y.view(), &nothing);
   auto gradients = runs_.gradient_store();
   runs_.layer().backward(runs_.parameters(), record, d_y.view(), out.d_x.view(), gradients.views(), {}, context);

@@ -150,7 +150,7 @@ void SequenceLayerSuite<Layer>::no_state_gradient(Report& report, const Matrix& 
   Matrix y(length, width());
   runs_.forward(x.view(), {{length, &state, false}}, y.view(), context, &record);
   State zero = state;
-  zero.clear();
+  zero.wipe();
   State* const given[] = {&zero};
   State* const null[] = {nullptr};
   std::vector<testing::Parts<Scalar>> results;

@@ -88,7 +88,7 @@ void SequenceLayerSuite<Layer>::visit_shows_everything(Report& report, const std
   State rebuilt = runs_.after(K() + 1), wiped = saved, wiped_other = runs_.after(1);
   rebuild(report, where, saved, rebuilt);
   wipe(report, where, wiped);
-  wiped_other.clear();
+  wiped_other.wipe();
   report.expect(wiped == wiped_other, where + ": two cleared states differ");
   State negative_zero = wiped;
   negative_zero.visit([](std::string_view, VectorView<Scalar> places) {

@@ -48,14 +48,14 @@ class AnyState {
   }
   AnyState& operator=(AnyState&& other) noexcept = default;
 
-  std::int64_t position = 0;  ///< tokens read since the sequence began
+  Position position;  ///< tokens read since the sequence began
 
   void visit(StateVisitor<Scalar> visitor) {
     if (value_) value_->visit(visitor);
   }
-  void clear() {
-    position = 0;
-    if (value_) value_->clear();
+  void wipe() {
+    position = Position::none;
+    if (value_) value_->wipe();
   }
   /// The state inside; throws Error when it has another type. Its own position may be behind: call `write_position`.
   template <class State>
@@ -64,7 +64,13 @@ class AnyState {
   }
   template <class State>
   const State& get() const {
-    return detail::require_kind(dynamic_cast<const Model<State>*>(value_.get()), "State").state;
+    return detail::require_kind(find<State>(), "State");
+  }
+  /// Null when it has another type.
+  template <class State>
+  const State* find() const {
+    const auto* model = dynamic_cast<const Model<State>*>(value_.get());
+    return model ? &model->state : nullptr;
   }
   void write_position() { value_->set_position(position); }
   void read_position() { position = value_->position(); }
@@ -85,7 +91,7 @@ class AnyState {
     virtual bool assign(const Interface& other) = 0;
     virtual bool equals(const Interface& other) const = 0;
     virtual void visit(StateVisitor<Scalar> visitor) = 0;
-    virtual void clear() = 0;
+    virtual void wipe() = 0;
     virtual std::int64_t position() const = 0;
     virtual void set_position(std::int64_t position) = 0;
   };
@@ -104,7 +110,7 @@ class AnyState {
       return same && state == same->state;
     }
     void visit(StateVisitor<Scalar> visitor) override { state.visit(visitor); }
-    void clear() override { state.clear(); }
+    void wipe() override { state.wipe(); }
     std::int64_t position() const override { return state.position; }
     void set_position(std::int64_t position) override { state.position = position; }
 
@@ -141,6 +147,12 @@ class AnyParameters {
   template <class Parameters>
   const Parameters& get() const {
     return detail::require_kind(dynamic_cast<const Model<Parameters>*>(value_.get()), "Parameters").parameters;
+  }
+  /// Null when it has another type.
+  template <class Parameters>
+  const Parameters* find() const {
+    const auto* model = dynamic_cast<const Model<Parameters>*>(value_.get());
+    return model ? &model->parameters : nullptr;
   }
 
  private:

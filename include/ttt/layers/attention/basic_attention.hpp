@@ -2,10 +2,14 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 #include <memory>
 #include <span>
+#include <string>
 
+#include "ttt/core/domain.hpp"
 #include "ttt/layers/attention/parameters.hpp"
+#include "ttt/layers/call_checks.hpp"
 #include "ttt/layers/sequence_layer.hpp"
 #include "ttt/nn/linear.hpp"
 
@@ -29,6 +33,8 @@ class BasicAttention {
   /// Throws Error for a configuration that makes no layer.
   explicit BasicAttention(const Config& config)
       : config_((check(config), config)),
+        fingerprint_(name, {config.width, config.heads, config.key_value_count(),
+                            memory == AttentionMemory::ring ? config.window : 0}),
         layout_{{config.head_width(), config.heads / config.key_value_count(),
                  memory == AttentionMemory::ring ? config.window : rules::unlimited_window},
                 config.key_value_count()},
@@ -40,13 +46,31 @@ class BasicAttention {
   Parameters make_parameters() const {
     const Index narrow = config_.key_value_width();
     return {nn::make_weight<Scalar>(width(), width()), nn::make_weight<Scalar>(narrow, width()),
-            nn::make_weight<Scalar>(narrow, width()), nn::make_weight<Scalar>(width(), width())};
+            nn::make_weight<Scalar>(narrow, width()), nn::make_weight<Scalar>(width(), width()), fingerprint_};
   }
+  bool accepts(const Parameters& parameters) const {
+    return parameters.layer == fingerprint_ && !parameters.query.empty();
+  }
+  bool accepts_gradients(const Parameters& gradients) const { return gradients.layer == fingerprint_; }
 
   /// An empty cache: for `capacity` tokens, more are refused with an Error; a ring has `window` rows, in
   /// whole panels, whatever `capacity`.
   State initial_state(const Parameters&, Index capacity) const {
-    return {0, Buffer<Scalar>(state_size(capacity))};
+    domain::at_least(std::string(name) + ", capacity of a State", 0, capacity);
+    return {0, Buffer<Scalar>(state_size(capacity)), fingerprint_};
+  }
+  void reset(const Parameters& parameters, State& state) const {
+    detail::check_reset(name, *this, parameters, state);
+    state.wipe();
+    state.position = 0;
+  }
+  bool accepts(const State& state) const {
+    return state.layer == fingerprint_ &&
+           (memory == AttentionMemory::growing || state.values.size() == state_size(0));
+  }
+  /// Tokens that `state` has room for; a ring never fills.
+  Index capacity(const State& state) const {
+    return memory == AttentionMemory::ring ? std::numeric_limits<Index>::max() : layout_.cache(state).rows();
   }
   /// Bytes of the keys and values of a State.
   std::size_t state_bytes(Index capacity) const {
@@ -69,8 +93,10 @@ class BasicAttention {
   /// Positions whose angles are looked up; further ones are computed, a few percent of what their attention costs.
   static constexpr Index table_positions = 4096;
 
+  static constexpr const char* name =
+      memory == AttentionMemory::ring ? "sliding-window attention" : "attention";
+
   static void check(const Config& config);
-  void check_capacity(std::span<const Piece> pieces) const;
   Index state_size(Index capacity) const {
     const Index rows = memory == AttentionMemory::ring ? rules::panel_end(config_.window) : capacity;
     return rules::KeyValueCache<Scalar>::size(rows, config_.key_value_count(), config_.head_width());
@@ -80,6 +106,7 @@ class BasicAttention {
   void rotate(std::span<const Piece> pieces, Index start, const Rows& rows, bool back, Context& context) const;
 
   Config config_;
+  Fingerprint fingerprint_;
   rules::AttentionHeads layout_;
   std::shared_ptr<const kernels::RotaryTable<Scalar>> rotary_;  // never changes, so copies of the layer share it
 };

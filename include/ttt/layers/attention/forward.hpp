@@ -12,28 +12,20 @@ TTT_NAMESPACE_BEGIN
 
 template <class Element, AttentionMemory memory>
 void BasicAttention<Element, memory>::check(const Config& config) {
-  const auto refuse = [](const std::string& option, const std::string& expected, Index found) {
-    throw_unexpected("attention option " + option, expected, std::to_string(found));
-  };
-  if (config.width < 1) refuse("width", "at least 1", config.width);
+  const std::string option = "attention option ";
+  domain::at_least(option + "width", 1, config.width);
   if (config.heads < 1 || config.width % config.heads != 0)
-    refuse("heads", "a divisor of the width " + std::to_string(config.width), config.heads);
+    throw_unexpected(option + "heads", "a divisor of the width " + std::to_string(config.width),
+                     std::to_string(config.heads));
   if (config.key_value_heads < 0 || config.heads % config.key_value_count() != 0)
-    refuse("key_value_heads", "0 or a divisor of the " + std::to_string(config.heads) + " heads", config.key_value_heads);
+    throw_unexpected(option + "key_value_heads", "0 or a divisor of the " + std::to_string(config.heads) + " heads",
+                     std::to_string(config.key_value_heads));
   if (config.head_width() % 2 != 0)
-    refuse("heads", "an even head width for the rotary embedding, width " + std::to_string(config.width) + " over heads",
-           config.heads);
-  if (memory == AttentionMemory::ring && config.window < 1) refuse("window", "at least 1", config.window);
-}
-
-template <class Element, AttentionMemory memory>
-void BasicAttention<Element, memory>::check_capacity(std::span<const Piece> pieces) const {
-  if (memory == AttentionMemory::ring) return;
-  for (const Piece& piece : pieces)
-    if (const Index capacity = layout_.cache(*piece.state).rows(); piece.end() > capacity)
-      throw_unexpected("attention state, which keeps every token",
-                       "at most " + std::to_string(capacity) + " tokens, the capacity given to initial_state",
-                       std::to_string(piece.end()));
+    throw_unexpected(option + "heads", "an even head width for the rotary embedding, width " +
+                                           std::to_string(config.width) + " over heads",
+                     std::to_string(config.heads));
+  if (memory == AttentionMemory::ring) domain::at_least(option + "window", 1, config.window);
+  domain::positive_float(option + "rope_theta", config.rope_theta);
 }
 
 template <class Element, AttentionMemory memory>
@@ -91,16 +83,16 @@ void BasicAttention<Element, memory>::rotate(std::span<const Piece> pieces, Inde
 template <class Element, AttentionMemory memory>
 void BasicAttention<Element, memory>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
                                               MatrixView<Scalar> y, Context& context, Record* record) const {
-  TTT_ASSERT(x.columns() == width() && x.rows() == total_rows(segments), "x must hold the rows of all segments");
+  detail::check_forward<BasicAttention>(name, *this, parameters, x, segments, y, context.scratch());
   const Arena::Frame frame(context.scratch());
   if (record) {
+    record->call.begin();
     record->arena.reset();
     record->arena.reserve(static_cast<Index>(record_bytes(x.rows(), static_cast<Index>(segments.size()))));
   }
   Arena& arena = record ? record->arena : context.scratch();
   const auto pieces = rules::plan_pieces<Scalar>(segments, layout_.shape, arena);
   const std::span<const Piece> plan(pieces);
-  check_capacity(plan);
 
   const Rows rows = allocate(x.rows(), record != nullptr, arena);
   nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
@@ -121,6 +113,7 @@ void BasicAttention<Element, memory>::forward(const Parameters& parameters, Matr
     record->pieces = pieces;
   }
   rules::update_states(layout_, plan, rows, context);
+  if (record) record->call.end(fingerprint_, segments);
 }
 
 TTT_NAMESPACE_END

@@ -5,6 +5,7 @@
 
 #include "ttt/core/parameters.hpp"
 #include "ttt/kernels/rotary.hpp"
+#include "ttt/layers/call_checks.hpp"
 #include "ttt/rules/attention/call.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -32,6 +33,7 @@ template <class Element>
 struct AttentionParameters {
   using Scalar = Element;
   Tensor<Scalar> query, key, value, output;
+  Fingerprint layer{};  ///< that they are of
 
   void visit(ParameterVisitor<Scalar> visitor) {
     visitor("q_proj.weight", query, parameter::projection);
@@ -43,6 +45,7 @@ struct AttentionParameters {
 
 template <class Scalar>
 struct AttentionRecord {
+  RecordedCall call;
   Arena arena;
   MatrixView<const Scalar> x;
   rules::AttentionRows<Scalar> rows;

@@ -11,7 +11,7 @@ TTT_NAMESPACE_BEGIN
 template <class Rule, class Arch>
 void TttLayer<Rule, Arch>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
                                    MatrixView<Scalar> y, Context& context, Record* record) const {
-  TTT_ASSERT(x.columns() == width() && x.rows() == total_rows(segments), "x must hold the rows of all segments");
+  detail::check_forward<TttLayer>(Rule::name, *this, parameters, x, segments, y, context.scratch());
   const Index most = std::max(nn::rows_of_round(context), rule_.mini_batch());
   if (x.rows() > most && !record && !context.statistics)
     return forward_in_pieces(parameters, x, segments, most, y, context);
@@ -19,6 +19,7 @@ void TttLayer<Rule, Arch>::forward(const Parameters& parameters, MatrixView<cons
   const Arena::Frame frame(context.scratch());
   Arena& memory = record ? record->arena : context.scratch();
   if (record) {
+    record->call.begin();
     record->arena.reset();
     record->arena.reserve(static_cast<Index>(record_bytes(plan_segments(segments, context.scratch()))));
   }
@@ -46,6 +47,7 @@ void TttLayer<Rule, Arch>::forward(const Parameters& parameters, MatrixView<cons
   });
   for (std::size_t i = 0; i < segments.size(); ++i)
     segments[i].state->position = a.segments[i].position + a.segments[i].length;
+  if (record) record->call.end(fingerprint_, segments);
 }
 
 /// Without a Record the inner loop goes in pieces too: memory does not grow with the length of the call.

@@ -6,7 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "ttt/core/error.hpp"
+#include "ttt/core/domain.hpp"
+#include "ttt/core/fingerprint.hpp"
 #include "ttt/core/parameters.hpp"
 #include "ttt/nn/linear.hpp"
 #include "ttt/nn/temporal_conv.hpp"
@@ -31,18 +32,21 @@ struct TttConfig {
 
 /// Throws Error when `config` makes no layer, naming the option.
 inline void check(const TttConfig& config) {
-  const auto require = [](bool holds, const char* option, const std::string& expected, Index found) {
-    if (!holds) throw_unexpected(std::string("TTT layer: ") + option, expected, std::to_string(found));
-  };
-  require(config.width > 0, "width", "a positive number", config.width);
-  require(config.heads > 0, "heads", "a positive number", config.heads);
-  require(config.width % config.heads == 0, "width", "a multiple of heads = " + std::to_string(config.heads),
-          config.width);
-  require(config.width / config.heads % 2 == 0, "head width", "an even number, for the rotary embedding",
-          config.width / config.heads);
-  require(config.mini_batch > 0, "mini_batch", "a positive number", config.mini_batch);
-  require(!config.share_query_key || config.conv_taps > 0, "conv_taps", "a positive number", config.conv_taps);
-  require(config.checkpoint_interval > 0, "checkpoint_interval", "a positive number", config.checkpoint_interval);
+  const std::string layer = "TTT layer: ";
+  domain::at_least(layer + "width", 1, config.width);
+  domain::at_least(layer + "heads", 1, config.heads);
+  if (config.width % config.heads != 0)
+    throw_unexpected(layer + "width", "a multiple of heads = " + std::to_string(config.heads),
+                     std::to_string(config.width));
+  if (config.width / config.heads % 2 != 0)
+    throw_unexpected(layer + "head width", "an even number, for the rotary embedding",
+                     std::to_string(config.width / config.heads));
+  domain::at_least(layer + "mini_batch", 1, config.mini_batch);
+  if (config.share_query_key) domain::at_least(layer + "conv_taps", 1, config.conv_taps);
+  domain::at_least(layer + "checkpoint_interval", 1, config.checkpoint_interval);
+  if (config.base_learning_rate) domain::not_negative(layer + "base_learning_rate", *config.base_learning_rate);
+  domain::positive_float(layer + "rope_theta", config.rope_theta);
+  domain::positive_float(layer + "norm_epsilon", config.norm_epsilon);
 }
 
 /// Weights of a TTT layer under their published names; what the configuration leaves out has an empty shape and is not
@@ -60,6 +64,7 @@ struct TttParameters {
   std::vector<Tensor<Scalar>> fast;         ///< W₀ and b₀ of the rule
   std::vector<rules::FastWeight> fast_info; ///< their names and shapes
   bool share_query_key = false;
+  Fingerprint layer;                        ///< that they are of
 
   TttParameters() = default;
   template <class Rule>

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <span>
 
-#include "ttt/core/segment.hpp"
+#include "ttt/layers/call_checks.hpp"
 #include "ttt/rules/ttt/sequence.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -64,6 +64,7 @@ struct TttActivations {
 /// What a forward pass of a TTT layer leaves for its backward; owned by the caller, reused without allocating.
 template <class Scalar>
 struct TttRecord {
+  RecordedCall call;
   Arena arena;
   TttActivations<Scalar> activations;
   std::span<Scalar*> checkpoints;     ///< [segments × H] memory of TttCheckpoints
@@ -77,7 +78,8 @@ std::span<TttSegment> plan_segments(std::span<const Segment<State>> segments, Ar
   Index row = 0;
   for (std::size_t i = 0; i < segments.size(); ++i) {
     const bool continues = i > 0 && segments[i].state == segments[i - 1].state;
-    const std::int64_t before = continues ? plan[i - 1].position + plan[i - 1].length : segments[i].state->position;
+    const std::int64_t own = segments[i].state->position;
+    const std::int64_t before = continues ? plan[i - 1].position + plan[i - 1].length : own;
     plan[i] = {row, segments[i].length, segments[i].reset ? 0 : before, segments[i].reset, continues};
     row += segments[i].length;
   }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <span>
 
 #include "ttt/kernels/gelu_gate.hpp"
 #include "ttt/kernels/rotary.hpp"
+#include "ttt/layers/call_checks.hpp"
 #include "ttt/layers/sequence_layer.hpp"
 #include "ttt/layers/ttt/parameters.hpp"
 #include "ttt/layers/ttt/record.hpp"
@@ -37,21 +39,42 @@ class TttLayer {
   /// Throws Error for a configuration that makes no layer.
   explicit TttLayer(const Config& config)
       : config_((check(config), config)),
+        fingerprint_(Rule::name, {config.width, config.heads, config.mini_batch, config.gate, config.share_query_key,
+                                  config.share_query_key ? config.conv_taps : 0}),
         rule_(config.width / config.heads, config.mini_batch),
         rotary_(rule_.head_width(), config.mini_batch, config.rope_theta) {}
 
   const Config& config() const { return config_; }
   const Rule& rule() const { return rule_; }
   Index width() const { return config_.width; }
-  Parameters make_parameters() const { return Parameters(config_, rule_); }
+  Parameters make_parameters() const {
+    Parameters parameters(config_, rule_);
+    parameters.layer = fingerprint_;
+    return parameters;
+  }
+  bool accepts(const Parameters& parameters) const {
+    return parameters.layer == fingerprint_ && !parameters.query.empty();
+  }
+  bool accepts_gradients(const Parameters& gradients) const { return gradients.layer == fingerprint_; }
 
   /// The learned W₀ in every head, nothing read; `capacity` is ignored, the state does not grow.
   State initial_state(const Parameters& parameters, [[maybe_unused]] Index capacity = 0) const {
-    State state{0, Buffer<Scalar>(state_size())};
-    for (Index head = 0; head < config_.heads; ++head)
-      load_initial(parameters, head, state.values.data() + head * rule_.state_size());
+    State state{0, Buffer<Scalar>(state_size()), fingerprint_};
+    reset(parameters, state);
     return state;
   }
+  void reset(const Parameters& parameters, State& state) const {
+    detail::check_reset(Rule::name, *this, parameters, state);
+    state.wipe();
+    for (Index head = 0; head < config_.heads; ++head)
+      load_initial(parameters, head, state.values.data() + head * rule_.state_size());
+    state.position = 0;
+  }
+  bool accepts(const State& state) const {
+    return state.layer == fingerprint_ && state.values.size() == state_size();
+  }
+  /// A sequence has no end.
+  Index capacity(const State&) const { return std::numeric_limits<Index>::max(); }
   std::size_t state_bytes([[maybe_unused]] Index capacity = 0) const {
     return static_cast<std::size_t>(state_size()) * sizeof(Scalar);
   }
@@ -133,6 +156,7 @@ class TttLayer {
                              Context& context) const;
 
   Config config_;
+  Fingerprint fingerprint_;
   Rule rule_;
   kernels::RotaryTable<Scalar> rotary_;
 };

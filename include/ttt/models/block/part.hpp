@@ -64,7 +64,7 @@ auto states_of_part(std::span<State* const> states, Arena& arena, Part part) {
 template <class State>
 void advance_positions(std::span<const Segment<State>> segments) {
   for (const auto& segment : segments)
-    segment.state->position = (segment.reset ? 0 : segment.state->position) + segment.length;
+    segment.state->position = (segment.reset ? 0 : std::int64_t{segment.state->position}) + segment.length;
 }
 
 /// Equality of parts of two States of the same position; their own may be behind.

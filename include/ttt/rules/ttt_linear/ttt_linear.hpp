@@ -21,6 +21,7 @@ class TttLinear {
   using State = TttLinearState<Scalar>;
   using Kept = TttLinearKept<Scalar>;
   using Head = TttHead<Scalar>;
+  static constexpr const char* name = "TTT-Linear";
   static constexpr double base_learning_rate = 1.0;  ///< of the published layer
 
   /// The same rule with sizes held at run time: what a table of kernels has.

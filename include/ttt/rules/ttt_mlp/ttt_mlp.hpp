@@ -21,6 +21,7 @@ class TttMlp {
   using State = TttMlpState<Scalar>;
   using Kept = TttMlpKept<Scalar>;
   using Head = TttHead<Scalar>;
+  static constexpr const char* name = "TTT-MLP";
   static constexpr double base_learning_rate = 0.1;  ///< of the published layer
 
   /// The same rule with sizes held at run time: what a table of kernels has.

@@ -21,7 +21,7 @@ template <class State>
 void check_can_be_restored(State& state) {
   using Values = VectorView<typename State::Scalar>;
   State restored = state;
-  restored.clear();
+  restored.wipe();
   std::vector<Values> parts;
   state.visit([&](std::string_view, Values values) { parts.push_back(values); });
   auto part = parts.begin();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// expect: state.clear()
+// expect: state.wipe()
 #include "ttt/layers/sequence_layer.hpp"
 
 struct State {
@@ -7,14 +7,14 @@ struct State {
   std::int64_t position = 0;
   void visit(ttt::StateVisitor<float>) {}
 #if !defined(TTT_BROKEN)
-  void clear() { position = 0; }
+  void wipe() { position = 0; }
 #endif
   friend bool operator==(const State&, const State&) = default;
 };
 
 template <ttt::SequenceState Value>
 void wipe(Value& value) {
-  value.clear();
+  value.wipe();
 }
 
 void wipe_one(State& state) { wipe(state); }

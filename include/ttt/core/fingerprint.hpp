@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string_view>
+
+#include "ttt/core/config.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+/// Tells what one layer or model made, a State, Parameters or a Record, from what another one did: a number drawn from
+/// its kind and the sizes that shape them. The same kind and sizes have the same number; a default one is nobody's.
+class Fingerprint {
+ public:
+  constexpr Fingerprint() = default;
+  constexpr Fingerprint(std::string_view kind, std::initializer_list<Index> sizes) {
+    for (const char letter : kind) add(static_cast<unsigned char>(letter));
+    for (const Index size : sizes) add(static_cast<std::uint64_t>(size));
+    value_ |= 1;
+  }
+
+  constexpr friend bool operator==(const Fingerprint&, const Fingerprint&) = default;
+
+ private:
+  // The finaliser of SplitMix64 over each word: every bit of it changes half of the number.
+  constexpr void add(std::uint64_t word) {
+    value_ = (value_ ^ word) + 0x9e3779b97f4a7c15U;
+    value_ = (value_ ^ (value_ >> 30)) * 0xbf58476d1ce4e5b9U;
+    value_ = (value_ ^ (value_ >> 27)) * 0x94d049bb133111ebU;
+    value_ ^= value_ >> 31;
+  }
+
+  std::uint64_t value_ = 0;
+};
+
+TTT_NAMESPACE_END
