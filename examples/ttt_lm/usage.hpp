@@ -9,7 +9,7 @@
 
 namespace ttt_lm {
 
-/// Options that do not go together; the exit code is that of wrong usage.
+/// The command line is wrong by itself, whatever is in the files that it names; the exit code is that of wrong usage.
 class UsageError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
