@@ -2,12 +2,15 @@
 #include "ttt/layers/layer.hpp"
 
 #include <array>
+#include <type_traits>
+#include <vector>
 
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"
 #include "support/compare.hpp"
 #include "support/decay_layer.hpp"
 #include "support/random_matrix.hpp"
+#include "ttt/layers/any_sequence_layer.hpp"
 #include "ttt/layers/ttt_linear.hpp"
 
 namespace {
@@ -34,10 +37,8 @@ std::vector<double> values(const testing::Matrix<double>& matrix) {
   return testing::parts_of(matrix.view(), "values")[0].values;
 }
 
-}  // namespace
-
-TEST_CASE("Layer needs no more than the concept and a configuration") {
-  const Layer<Configured> layer(Configured::Config(1));
+template <class Definition>
+void reads_the_running_sum(const Layer<Definition>& layer) {
   auto state = layer.initial_state();
   const double x[] = {1, 2, 3};
   double y[3];
@@ -45,6 +46,120 @@ TEST_CASE("Layer needs no more than the concept and a configuration") {
   layer.forward({x, 3, 1}, state, {y, 3, 1}, context);
   CHECK(y[2] == 6);
   CHECK(state.position == 3);
+}
+
+/// What a forward and a backward of a call leave behind.
+template <class Definition>
+struct Trained {
+  explicit Trained(const Layer<Definition>& layer)
+      : x(testing::random_matrix<double>(6, layer.width(), 4)),
+        d_y(testing::random_matrix<double>(6, layer.width(), 5)),
+        y(6, layer.width()),
+        d_x(6, layer.width()),
+        gradients(layer.make_gradients()),
+        state(layer.initial_state()),
+        other(state),
+        d_state(state) {}
+  bool operator==(const Trained& expected) const {
+    const auto gradient_parts = [](const Trained& t) { return testing::parts_of_parameters(t.gradients.views()); };
+    testing::Report report{"trained", 0, {}};
+    report.same_bits("gradients", gradient_parts(*this), gradient_parts(expected));
+    return report.failures.empty() && values(y) == values(expected.y) && values(d_x) == values(expected.d_x) &&
+           state == expected.state && d_state == expected.d_state;
+  }
+
+  testing::Matrix<double> x, d_y, y, d_x;
+  ParameterStore<typename Definition::Parameters> gradients;
+  typename Definition::State state, other, d_state;
+  typename Layer<Definition>::Record record;
+  Context context;
+};
+
+/// The calls of `layer` are those of its definition.
+template <class Definition>
+void trains_as_its_definition(const Layer<Definition>& layer) {
+  using State = typename Definition::State;
+  const Definition& definition = layer.definition();
+  Trained<Definition> expected(layer), actual(layer);
+  SECTION("one sequence from its start") {
+    const std::array segments{Segment<State>{6, &expected.state, true}};
+    definition.forward(layer.parameters(), expected.x.view(), segments, expected.y.view(), expected.context,
+                       &expected.record);
+    definition.backward(layer.parameters(), expected.record, expected.d_y.view(), expected.d_x.view(),
+                        expected.gradients.views(), {}, expected.context);
+    layer.forward(actual.x.view(), {6, &actual.state, true}, actual.y.view(), actual.context, actual.record);
+    layer.backward(actual.record, actual.d_y.view(), actual.d_x.view(), actual.gradients.views(), actual.context);
+  }
+  SECTION("one sequence that goes on, with the gradient of its state") {
+    const std::array segments{Segment<State>{6, &expected.state}};
+    const std::array d_states{&expected.d_state};
+    definition.forward(layer.parameters(), expected.x.view(), segments, expected.y.view(), expected.context,
+                       &expected.record);
+    definition.backward(layer.parameters(), expected.record, expected.d_y.view(), expected.d_x.view(),
+                        expected.gradients.views(), d_states, expected.context);
+    layer.forward(actual.x.view(), {6, &actual.state}, actual.y.view(), actual.context, actual.record);
+    layer.backward(actual.record, actual.d_y.view(), actual.d_x.view(), actual.gradients.views(), actual.d_state,
+                   actual.context);
+    CHECK_FALSE(actual.d_state == layer.initial_state());
+  }
+  SECTION("two sequences, one of them with the gradient of its state") {
+    const auto segments_of = [](auto& run) {
+      return std::array{Segment<State>{2, &run.state}, Segment<State>{4, &run.other, true}};
+    };
+    const auto segments = segments_of(expected), own_segments = segments_of(actual);
+    const std::array<State*, 2> d_states{&expected.d_state, nullptr}, own_d_states{&actual.d_state, nullptr};
+    definition.forward(layer.parameters(), expected.x.view(), segments, expected.y.view(), expected.context,
+                       &expected.record);
+    definition.backward(layer.parameters(), expected.record, expected.d_y.view(), expected.d_x.view(),
+                        expected.gradients.views(), d_states, expected.context);
+    layer.forward(actual.x.view(), own_segments, actual.y.view(), actual.context, actual.record);
+    layer.backward(actual.record, actual.d_y.view(), actual.d_x.view(), actual.gradients.views(), own_d_states,
+                   actual.context);
+    CHECK(actual.other == expected.other);
+  }
+  CHECK(actual == expected);
+  CHECK(testing::largest_magnitude(values(actual.d_x)) > 0);
+}
+
+}  // namespace
+
+TEST_CASE("Layer needs no more than the concept, made from a configuration or given") {
+  reads_the_running_sum(Layer<Configured>(Configured::Config(1)));
+  const Layer given(testing::Archetype::make());
+  reads_the_running_sum(given);
+  STATIC_REQUIRE(std::is_same_v<decltype(given), const Layer<testing::Archetype>>);
+}
+
+TEST_CASE("Layer trains as its definition does") {
+  SECTION("DecayLayer") { trains_as_its_definition(Decay(5, 1)); }
+  SECTION("TttLinear") {
+    trains_as_its_definition(Layer<TttLinear<double>>({.width = 8, .heads = 2, .mini_batch = 4}, 1));
+  }
+  SECTION("AnySequenceLayer") {
+    trains_as_its_definition(
+        Layer(AnySequenceLayer<double>(TttLinear<double>({.width = 8, .heads = 2, .mini_batch = 4})), 1));
+  }
+}
+
+TEST_CASE("Layer of a layer that is there draws the weights of the one made from its configuration") {
+  const TttConfig config{.width = 8, .heads = 2};
+  const Layer<TttLinear<float>> made(config, 3);
+  const Layer given(TttLinear<float>(config), 3);
+  const Layer any(AnySequenceLayer<float>(TttLinear<float>(config)), 3);
+  CHECK(given.store().arena() == made.store().arena());
+  CHECK(any.store().arena() == made.store().arena());
+  CHECK(made.make_gradients().arena() == Buffer<float>(made.store().arena().size()));
+}
+
+TEST_CASE("Gradients reach the weights that a State starts from where a segment has reset, and only there") {
+  const Decay layer(5, 1);
+  Context context;
+  for (const bool reset : {true, false}) {
+    Trained<testing::DecayLayer<double>> run(layer);
+    layer.forward(run.x.view(), {6, &run.state, reset}, run.y.view(), context, run.record);
+    layer.backward(run.record, run.d_y.view(), {}, run.gradients.views(), context);
+    CHECK((run.gradients.views().initial[0] != 0) == reset);
+  }
 }
 
 TEST_CASE("Layer draws its weights from the seed") {

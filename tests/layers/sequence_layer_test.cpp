@@ -20,6 +20,7 @@ const LayerCase layer_case{.mini_batch = mini_batch};
 Report run(const std::string& check, SequenceLayerSuite<DecayLayer<double>> suite) {
   if (check == "split invariance") return suite.split_invariance();
   if (check == "state is a value") return suite.state_is_a_value();
+  if (check == "reset") return suite.reset();
   if (check == "gradients") return suite.gradients();
   if (check == "optional gradients") return suite.optional_gradients();
   if (check == "causality") return suite.causality();
@@ -57,7 +58,8 @@ TEST_CASE("Every check of the suite finds the layer that breaks it") {
       Broken{Flaw::shares_memory, "state is a value", "changed the copy"},
       Broken{Flaw::loose_equality, "state is a value", "-0"},
       Broken{Flaw::hides_part, "state is a value", "do not show everything"},
-      Broken{Flaw::keeps_part, "state is a value", "clear leaves values in last"},
+      Broken{Flaw::keeps_part, "state is a value", "wipe leaves values in last"},
+      Broken{Flaw::reset_keeps_part, "reset", "differs from a new one"},
       Broken{Flaw::wrong_parameter_gradient, "gradients", "d decay"},
       Broken{Flaw::reset_forgets_gradient, "gradients", "d initial"},
       Broken{Flaw::wrong_input_gradient, "gradients", "d x"},

@@ -41,6 +41,14 @@ TEST_CASE("TttLinear reads long calls in pieces with the bits of the whole") {
 
 TEST_CASE("TttLinear reports the inner loss, which an update lowers") { ttt_suite::reports_inner_loss<Family>(); }
 
+TEST_CASE("TttLinear reports in long calls what a recorded call reports, in the same order") {
+  ttt_suite::long_calls_report_as_recorded_ones<Family>();
+}
+
+TEST_CASE("memory of a TttLinear call with statistics does not grow with its length") {
+  ttt_suite::memory_of_statistics_does_not_grow<Family>();
+}
+
 TEST_CASE("TttLinear refuses what makes no layer, naming the option") { ttt_suite::refuses_what_makes_no_layer<Family>(); }
 
 TEST_CASE("TttLinear keeps fewer fast weights for the backward when checkpoints are further apart") {

@@ -138,12 +138,14 @@ void long_calls_have_the_bits_of_recorded_ones() {
   }
 }
 
+struct KeptLosses final : StatisticsSink {
+  std::vector<InnerLoss> losses;
+  void inner_loss(const InnerLoss& loss) override { losses.push_back(loss); }
+};
+
 template <template <class, Index, Index> class Family>
 void reports_inner_loss() {
-  struct Sink : StatisticsSink {
-    std::vector<InnerLoss> losses;
-    void inner_loss(const InnerLoss& loss) override { losses.push_back(loss); }
-  } sink;
+  KeptLosses sink;
   TttConfig config = small(false);
   config.base_learning_rate = 1e-8;  // small against the curvature of a loss behind a layer norm of tiny inputs
   const Layer<typename Family<double, dynamic, dynamic>::Layer> layer(config, 5);
@@ -158,11 +160,61 @@ void reports_inner_loss() {
 
   REQUIRE(sink.losses.size() == 3 * 3);  // 13 tokens are 5 + 5 + 3, in each of three heads
   CHECK(sink.losses[0].at_initial == sink.losses[0].before_update);
-  CHECK(sink.losses[2].tokens == 3);
-  CHECK(sink.losses[2].position == 10);
-  CHECK(sink.losses[3].head == 1);
+  CHECK(sink.losses[1].head == 1);
+  CHECK(sink.losses[1].position == 0);
+  CHECK(sink.losses[6].tokens == 3);
+  CHECK(sink.losses[6].position == 10);
   for (const auto& loss : sink.losses) CHECK(loss.after_update < loss.before_update);
-  CHECK(sink.losses[2].before_update != sink.losses[2].at_initial);
+  CHECK(sink.losses[6].before_update != sink.losses[6].at_initial);
+}
+
+/// Without a Record a call with a sink is read in pieces too: the reports of a recorded call, in its order.
+template <template <class, Index, Index> class Family>
+void long_calls_report_as_recorded_ones() {
+  using Model = typename Family<float, dynamic, dynamic>::Layer;
+  for (const bool mamba : {false, true}) {
+    INFO((mamba ? "gate, shared query/key, convolutions" : "plain"));
+    const suites::LayerRuns<Model> runs(Model(small(mamba)), layer_case());
+    Context alone;
+    alone.block = 4;
+    KeptLosses whole;
+    alone.statistics = &whole;
+    typename Model::Record record;
+    const auto outputs = read_together<Model>(runs, alone, &record);
+    REQUIRE(whole.losses.size() == 3 * (81 + 2 + 38 + 41 + 39));  // mini-batches of 5, the first one begun
+    CHECK(whole.losses.back().segment == 5);
+    CHECK(whole.losses.back().position == 195);
+    for (const Index workers : {1, 2}) {
+      ThreadPool pool(workers);
+      Context context(pool);
+      context.block = 4;
+      KeptLosses pieces;
+      context.statistics = &pieces;
+      CHECK(read_together<Model>(runs, context, nullptr) == outputs);
+      CHECK(context.statistics == &pieces);
+      CHECK(pieces.losses == whole.losses);
+    }
+  }
+}
+
+template <template <class, Index, Index> class Family>
+void memory_of_statistics_does_not_grow() {
+  using Model = typename Family<float, dynamic, dynamic>::Layer;
+  TttConfig config = small(true);
+  config.width = 96;  // 2,000 tokens would take 7 MB
+  const suites::LayerRuns<Model> runs(Model(config), layer_case());
+  const auto scratch_after = [&](Index tokens) {
+    auto state = runs.fresh();
+    const auto x = runs.random(tokens, 2);
+    testing::Matrix<float> y(tokens, 96);
+    KeptLosses sink;
+    Context context;
+    context.statistics = &sink;
+    runs.forward(x.view(), {{tokens, &state}}, y.view(), context);
+    CHECK(sink.losses.size() == static_cast<std::size_t>(3 * tokens / 5));
+    return context.scratch().bytes();
+  };
+  CHECK(scratch_after(2000) == scratch_after(500));
 }
 
 template <template <class, Index, Index> class Family>

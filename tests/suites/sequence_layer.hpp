@@ -32,8 +32,11 @@ class SequenceLayerSuite {
   /// Contract 1: any pieces give the outputs, states and gradients of one pass.
   Report split_invariance() const;
 
-  /// A State can be copied at any moment, and the copy is independent; `==` tells bits apart; clear wipes everything.
+  /// A State can be copied at any moment, and the copy is independent; `==` tells bits apart; wipe leaves nothing.
   Report state_is_a_value() const;
+
+  /// A State that is reset is one that has read nothing, whatever it has read before, wiped or not; nothing is allocated.
+  Report reset() const;
 
   /// Contract 2: every parameter, input and initial state by central differences, in double.
   Report gradients();
@@ -125,7 +128,7 @@ class SequenceLayerSuite {
   /// Random pieces, empty ones among them, of a sequence that starts with a reset.
   void many_way_splits(Report& report, Index length, const Matrix& x, const Matrix& d_y) const;
 
-  /// All of a state can be carried to another one by its visitor, wiped by clear, and is told apart by `==`.
+  /// All of a state can be carried to another one by its visitor, wiped, and is told apart by `==`.
   void visit_shows_everything(Report& report, const std::string& where, const State& saved) const;
 
   double loss(const typename Runs::Starts& starts, const Matrix& x, const Matrix& d_y,
@@ -169,6 +172,7 @@ void check_sequence_layer(const Layer& layer, const LayerCase& options = {}) {
   SequenceLayerSuite<Layer> suite(layer, options);
   require(suite.split_invariance());
   require(suite.state_is_a_value());
+  require(suite.reset());
   if constexpr (std::is_same_v<typename Layer::Scalar, double>) require(suite.gradients());
   require(suite.optional_gradients());
   require(suite.causality());

@@ -22,6 +22,7 @@ enum class Flaw {
   loose_equality,
   hides_part,
   keeps_part,
+  reset_keeps_part,
   wrong_parameter_gradient,
   reset_forgets_gradient,
   wrong_input_gradient,
@@ -124,7 +125,11 @@ class DecayLayer {
     start(parameters, state);
     return state;
   }
-  void reset(const Parameters& parameters, State& state) const { start(parameters, state); }
+  void reset(const Parameters& parameters, State& state) const {
+    const Scalar last = state.last_[0];
+    start(parameters, state);
+    if (flaw_ == Flaw::reset_keeps_part) state.last_[0] = last;
+  }
   bool accepts(const State& state) const { return state.sum().size() == width_; }
   bool accepts(const Parameters& parameters) const { return !parameters.decay.empty() && accepts_gradients(parameters); }
   bool accepts_gradients(const Parameters& gradients) const { return gradients.decay.shape() == Shape{width_}; }

@@ -4,13 +4,15 @@
 #include <cstdint>
 #include <initializer_list>
 #include <string_view>
+#include <utility>
 
 #include "ttt/core/config.hpp"
 
 TTT_NAMESPACE_BEGIN
 
 /// Tells what one layer or model made, a State, Parameters or a Record, from what another one did: a number drawn from
-/// its kind and the sizes that shape them. The same kind and sizes have the same number; a default one is nobody's.
+/// its kind and the sizes that shape them. The same kind and sizes have the same number; a default one and one that was
+/// moved from are nobody's.
 class Fingerprint {
  public:
   constexpr Fingerprint() = default;
@@ -18,6 +20,14 @@ class Fingerprint {
     for (const char letter : kind) add(static_cast<unsigned char>(letter));
     for (const Index size : sizes) add(static_cast<std::uint64_t>(size));
     value_ |= 1;
+  }
+
+  constexpr Fingerprint(const Fingerprint&) = default;
+  constexpr Fingerprint(Fingerprint&& other) noexcept : value_(std::exchange(other.value_, 0)) {}
+  constexpr Fingerprint& operator=(const Fingerprint&) = default;
+  constexpr Fingerprint& operator=(Fingerprint&& other) noexcept {
+    value_ = std::exchange(other.value_, 0);
+    return *this;
   }
 
   constexpr friend bool operator==(const Fingerprint&, const Fingerprint&) = default;

@@ -5,6 +5,7 @@
 
 #include "ttt/layers/any_sequence_layer/values.hpp"
 #include "ttt/layers/call_checks.hpp"
+#include "ttt/layers/layer.hpp"
 #include "ttt/layers/sequence_layer.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -45,7 +46,7 @@ class AnySequenceLayer {
     return layer_->initial_state(parameters, capacity);
   }
   void reset(const Parameters& parameters, State& state) const {
-    detail::check_reset(name, *this, parameters, state);
+    detail::check_reset(kind, *this, parameters, state);
     layer_->reset(parameters, state);
   }
   bool accepts(const Parameters& parameters) const { return layer_->accepts(parameters); }
@@ -57,16 +58,17 @@ class AnySequenceLayer {
 
   void forward(const Parameters& parameters, MatrixView<const Scalar> x, std::span<const Segment<State>> segments,
                MatrixView<Scalar> y, Context& context, Record* record = nullptr) const {
-    detail::check_forward<AnySequenceLayer>(name, *this, parameters, x, segments, y, context.scratch());
+    detail::check_forward<AnySequenceLayer>(kind, *this, parameters, x, segments, y, context.scratch());
     layer_->forward(parameters, x, segments, y, context, record);
   }
   void backward(const Parameters& parameters, Record& record, MatrixView<const Scalar> d_y, MatrixView<Scalar> d_x,
                 Parameters& gradients, std::span<State* const> d_states, Context& context) const {
+    detail::check_gradients(kind, *this, parameters, gradients, d_states);
     layer_->backward(parameters, record, d_y, d_x, gradients, d_states, context);
   }
 
  private:
-  static constexpr const char* name = "AnySequenceLayer";
+  static constexpr const char* kind = "AnySequenceLayer";
 
   struct Interface {
     virtual ~Interface() = default;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "ttt/layers/attention/basic_attention.hpp"
+#include "ttt/layers/layer.hpp"
 
 TTT_NAMESPACE_BEGIN
 

@@ -190,11 +190,10 @@ struct ComingCall {
   bool continues(std::size_t i) const { return i > 0 && list[i].state == list[i - 1].state; }
 };
 
-/// Throws Error unless there is a gradient of a State of such a layer, or null, for each segment of the call, the same
-/// for segments that share a State and another for others; or none at all.
-template <class Layer, class Call, class State = typename Layer::State>
-void check_state_gradients(const char* name, const Layer& layer, const Call& call,
-                           std::span<State* const> d_states, Arena& scratch) {
+/// Throws Error unless there is a gradient, or null, for each segment of the call, the same for segments that share a
+/// State and another for others; or none at all.
+template <class Call, class State>
+void check_shared_gradients(const char* name, const Call& call, std::span<State* const> d_states, Arena& scratch) {
   if (d_states.empty()) return;
   if (d_states.size() != call.segments())
     refuse_call(name, "d_states", "none or " + std::to_string(call.segments()) + ", one for each segment",
@@ -204,8 +203,6 @@ void check_state_gradients(const char* name, const Layer& layer, const Call& cal
   for (std::size_t i = 0; i < d_states.size(); ++i) {
     given = given && call.continues(i);
     if (!d_states[i]) continue;
-    if (!layer.accepts(std::as_const(*d_states[i])))
-      refuse_state(name, of_segment("gradient of the State", i));
     if (given != (previous == d_states[i]))
       refuse_call(name, of_segment("gradient of the State", i),
                   given ? "that of the segments before, which share the State" : "one of its own",
@@ -217,15 +214,16 @@ void check_state_gradients(const char* name, const Layer& layer, const Call& cal
                         scratch);
 }
 
-/// The checks of every call that adds to gradients of parameters and turns those of States.
-template <class Layer, class Call>
+/// Throws Error unless parameters and all gradients are of such a layer.
+template <class Layer>
 void check_gradients(const char* name, const Layer& layer, const typename Layer::Parameters& parameters,
-                     const Call& call, const typename Layer::Parameters& gradients,
-                     std::span<typename Layer::State* const> d_states, Arena& scratch) {
+                     const typename Layer::Parameters& gradients, std::span<typename Layer::State* const> d_states) {
   check_parameters(name, layer, parameters);
   if (!layer.accepts_gradients(gradients))
     refuse_call(name, "gradients", "tensors of such a layer", "those of another layer");
-  check_state_gradients(name, layer, call, d_states, scratch);
+  for (std::size_t i = 0; i < d_states.size(); ++i)
+    if (d_states[i] && !layer.accepts(std::as_const(*d_states[i])))
+      refuse_state(name, of_segment("gradient of the State", i));
 }
 
 /// The checks of a layer's backward, before anything changes. `in_place`: d_x may be d_y itself.
@@ -235,7 +233,8 @@ void check_backward(const char* name, const Layer& layer, const typename Layer::
                     MatrixView<Scalar> d_x, const typename Layer::Parameters& gradients,
                     std::span<typename Layer::State* const> d_states, Arena& scratch, bool in_place = false) {
   check_record(name, call, fingerprint);
-  check_gradients(name, layer, parameters, call, gradients, d_states, scratch);
+  check_gradients(name, layer, parameters, gradients, d_states);
+  check_shared_gradients(name, call, d_states, scratch);
   check_matrix(name, "d_y", d_y, call.rows(), layer.width());
   if (!d_x.empty()) check_written(name, "d_x", d_x, call.rows(), layer.width());
   const bool same = in_place && d_x.data() == d_y.data() && (d_y.rows() < 2 || d_x.stride() == d_y.stride());

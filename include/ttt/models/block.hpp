@@ -130,7 +130,7 @@ class Block {
     return {0, layer_.initial_state(parameters.layer, capacity), fingerprint_, Buffer<Scalar>(tail_rows() * width())};
   }
   void reset(const Parameters& parameters, State& state) const {
-    detail::check_reset(name, *this, parameters, state);
+    detail::check_reset(kind, *this, parameters, state);
     layer_.reset(parameters.layer, state.layer);
     state.tail.clear();
     state.position = 0;
@@ -156,7 +156,7 @@ class Block {
   void forward(const Parameters& parameters, MatrixView<const Scalar> x, std::span<const Segment<State>> segments,
                MatrixView<Scalar> y, Context& context, Record* record = nullptr) const {
     Arena& scratch = context.scratch();
-    detail::check_forward<Block>(name, *this, parameters, x, segments, y, scratch);
+    detail::check_forward<Block>(kind, *this, parameters, x, segments, y, scratch);
     if (record) record->call.begin();
     const Arena::Frame frame(scratch);
     const auto count = static_cast<Index>(segments.size());
@@ -185,7 +185,7 @@ class Block {
   void backward(const Parameters& parameters, Record& record, MatrixView<const Scalar> d_y, MatrixView<Scalar> d_x,
                 Parameters& gradients, std::span<State* const> d_states, Context& context) const {
     Arena& scratch = context.scratch();
-    detail::check_backward(name, *this, parameters, record.call, fingerprint_, d_y, d_x, gradients, d_states, scratch,
+    detail::check_backward(kind, *this, parameters, record.call, fingerprint_, d_y, d_x, gradients, d_states, scratch,
                            true);
     const Arena::Frame frame(scratch);
     const Values& values = record.values;
@@ -200,7 +200,7 @@ class Block {
   }
 
  private:
-  static constexpr const char* name = "block";
+  static constexpr const char* kind = "block";
 
   Index tail_rows() const { return config_.temporal_conv ? config_.conv_taps - 1 : 0; }
   MatrixView<Scalar> tail_of(State& state) const { return {state.tail.data(), tail_rows(), width()}; }

@@ -122,7 +122,7 @@ class CausalLm {
     return state;
   }
   void reset(const Parameters& parameters, State& state) const {
-    detail::check_reset(name, *this, parameters, state);
+    detail::check_reset(kind, *this, parameters, state);
     for (std::size_t b = 0; b < blocks_.size(); ++b) blocks_[b].reset(parameters.blocks[b], state.blocks[b]);
     state.position = 0;
   }
@@ -159,8 +159,9 @@ class CausalLm {
   void forward(const Parameters& parameters, std::span<const std::int64_t> ids,
                std::span<const Segment<State>> segments, LogitRows rows, MatrixView<Scalar> logits, Context& context,
                Record* record = nullptr) const {
-    detail::check_call(name, *this, parameters, ids, segments, context.scratch());
-    check_logits(logits, rows == LogitRows::all ? ids.size() : segments.size());
+    detail::check_call(kind, *this, parameters, ids, segments, context.scratch());
+    const auto count = static_cast<Index>(rows == LogitRows::all ? ids.size() : segments.size());
+    detail::check_written(kind, "logits", logits, count, vocabulary());
     const Arena::Frame frame(context.scratch());
     const auto output = run_blocks(parameters, ids, segments, context, record);
     VectorView<const Index> last;
@@ -174,9 +175,11 @@ class CausalLm {
 
   void backward(const Parameters& parameters, Record& record, MatrixView<const Scalar> d_logits, Parameters& gradients,
                 std::span<State* const> d_states, Context& context) const {
-    detail::check_record(name, record.call, fingerprint_);
-    detail::check_gradients(name, *this, parameters, record.call, gradients, d_states, context.scratch());
-    check_logits(d_logits, record.rows.empty() ? record.ids.size() : static_cast<std::size_t>(record.rows.size()));
+    detail::check_record(kind, record.call, fingerprint_);
+    detail::check_gradients(kind, *this, parameters, gradients, d_states);
+    detail::check_shared_gradients(kind, record.call, d_states, context.scratch());
+    const Index count = record.rows.empty() ? record.call.rows() : record.rows.size();
+    detail::check_matrix(kind, "d_logits", d_logits, count, vocabulary());
     const Arena::Frame frame(context.scratch());
     const auto output = detail::gather<Scalar>(output_of(record), record.rows, context.scratch());
     const auto features = normalize(parameters, output, context);
@@ -189,7 +192,7 @@ class CausalLm {
 
   Loss loss(const Parameters& parameters, std::span<const std::int64_t> ids, std::span<const std::int64_t> targets,
             std::span<const Segment<State>> segments, VectorView<double> row_losses, Context& context) const {
-    detail::check_call(name, *this, parameters, ids, segments, context.scratch());
+    detail::check_call(kind, *this, parameters, ids, segments, context.scratch());
     detail::check_targets(targets, static_cast<Index>(ids.size()), vocabulary());
     detail::check_row_losses(row_losses, static_cast<Index>(ids.size()));
     const Arena::Frame frame(context.scratch());
@@ -201,10 +204,10 @@ class CausalLm {
                          std::span<const std::int64_t> targets, std::span<const Segment<State>> segments, double scale,
                          Parameters& gradients, std::span<State* const> d_states, Record& record,
                          Context& context) const {
-    detail::check_call(name, *this, parameters, ids, segments, context.scratch());
+    detail::check_call(kind, *this, parameters, ids, segments, context.scratch());
     detail::check_targets(targets, static_cast<Index>(ids.size()), vocabulary());
-    detail::check_gradients(name, *this, parameters, detail::ComingCall<State>{segments}, gradients, d_states,
-                            context.scratch());
+    detail::check_gradients(kind, *this, parameters, gradients, d_states);
+    detail::check_shared_gradients(kind, detail::ComingCall<State>{segments}, d_states, context.scratch());
     const Arena::Frame frame(context.scratch());
     const auto output = run_blocks(parameters, ids, segments, context, &record);
     const auto features = normalize(parameters, output, context);
@@ -217,7 +220,7 @@ class CausalLm {
   }
 
  private:
-  static constexpr const char* name = "language model";
+  static constexpr const char* kind = "language model";
 
   template <class Parts, class Accepts>
   bool every_block(const Parts& parts, Accepts&& accepts) const {
@@ -233,10 +236,6 @@ class CausalLm {
     return record.hidden.rows(depth() * rows, rows);
   }
 
-  void check_logits(MatrixView<const Scalar> logits, std::size_t rows) const {
-    const Shape expected{static_cast<Index>(rows), vocabulary()}, found{logits.rows(), logits.columns()};
-    if (found != expected) throw_unexpected("logits", to_string(expected), to_string(found));
-  }
   static auto block_of(std::size_t b) {
     return [b](State& state) -> typename ResidualBlock::State& { return state.blocks[b]; };
   }

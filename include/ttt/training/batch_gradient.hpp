@@ -15,32 +15,6 @@ TTT_NAMESPACE_BEGIN
 
 namespace training {
 
-namespace detail {
-
-/// While it lives, statistics of a call on the segments from `first` on name them as the whole batch does.
-class SegmentsFrom final : public StatisticsSink {
- public:
-  SegmentsFrom(Context& context, Index first) : context_(context), all_(context.statistics), first_(first) {
-    if (all_) context_.statistics = this;
-  }
-  SegmentsFrom(const SegmentsFrom&) = delete;
-  SegmentsFrom& operator=(const SegmentsFrom&) = delete;
-  ~SegmentsFrom() override { context_.statistics = all_; }
-
-  void inner_loss(const InnerLoss& loss) override {
-    InnerLoss named = loss;
-    named.segment += first_;
-    all_->inner_loss(named);
-  }
-
- private:
-  Context& context_;
-  StatisticsSink* all_;
-  Index first_;
-};
-
-}  // namespace detail
-
 /// Loss and gradient of a batch of sequences, which falls into shares of whole sequences. Each share goes through the
 /// model, forward and backward, on one worker, which waits for no other before the gradients of all shares are added
 /// up, in their order; where that would leave workers without a share, all of them split the rows of one share after
@@ -93,7 +67,7 @@ class BatchGradient {
       const auto part = segments.subspan(first, begin_of(share + 1) - first);
       const auto row = static_cast<std::size_t>(total_rows(segments.first(first)));
       const auto rows = static_cast<std::size_t>(total_rows(part));
-      const detail::SegmentsFrom statistics(own, static_cast<Index>(first));
+      const SegmentsFrom statistics(own.statistics, static_cast<Index>(first));
       losses_[static_cast<std::size_t>(share)] =
           model.loss_and_backward(parameters, ids.subspan(row, rows), targets.subspan(row, rows), part, scale,
                                   sum.views(), std::span<State* const>(), record, own);

@@ -82,6 +82,13 @@ Report LanguageModelSuite<Model>::reset() {
     const Matrix logits = runs_.forward({{tokens(), &used, true}}, ids, LogitRows::all);
     same(report, "after " + std::to_string(dirt), logits.view(), expected.logits.view());
     report.expect(used == expected.state, "the state remembers what was before its reset");
+    model().reset(parameters(), used);
+    report.expect(used == runs_.fresh(), "a State that is reset is not the start of a sequence");
+    same(report, "reset", runs_.read(ids, used).view(), expected.logits.view());
+    used.wipe();
+    same(report, "wiped, reset by the segment",
+         runs_.forward({{tokens(), &used, true}}, ids, LogitRows::all).view(), expected.logits.view());
+    report.expect(used == expected.state, "a State remembers that it was wiped");
     runs_.forward({{0, &used, true}}, {}, LogitRows::all);
     report.expect(used == runs_.fresh(), "a reset without rows is not the start of a sequence");
   }

@@ -89,12 +89,38 @@ void SequenceLayerSuite<Layer>::visit_shows_everything(Report& report, const std
   rebuild(report, where, saved, rebuilt);
   wipe(report, where, wiped);
   wiped_other.wipe();
-  report.expect(wiped == wiped_other, where + ": two cleared states differ");
+  report.expect(wiped == wiped_other, where + ": two wiped states differ");
   State negative_zero = wiped;
   negative_zero.visit([](std::string_view, VectorView<Scalar> places) {
     if (places.size() > 0) places[places.size() - 1] = -Scalar(0);
   });
   report.expect(!(negative_zero == wiped), where + ": == does not tell -0 from 0");
+}
+
+template <TrainableSequenceLayer Layer>
+Report SequenceLayerSuite<Layer>::reset() const {
+  Report report{"reset", 0, {}};
+  const State fresh = runs_.fresh();
+  const Matrix x = runs_.random(2 * K() + 1, 25);
+  State first = fresh;
+  const Matrix expected = runs_.read(x.view(), first);
+  for (const bool wiped : {false, true})
+    for (const Index read : {Index{0}, Index{1}, K(), 2 * K() + 1}) {
+      const std::string where = (wiped ? "wiped after " : "after ") + std::to_string(read) + " tokens";
+      State state = runs_.after(read);
+      if (wiped) state.wipe();
+      State restarted = state;
+      const std::uint64_t before = testing::allocations();
+      runs_.layer().reset(runs_.parameters(), state);
+      const std::uint64_t count = testing::allocations() - before;
+      report.expect(count == 0, where + ": reset allocates");
+      report.expect(state == fresh, where + ": a reset State differs from a new one");
+      same(report, where, runs_.read(x.view(), state), expected);
+      report.expect(state == first, where + ": the State differs after reading again");
+      same(report, where + ", reset by the segment", runs_.read(x.view(), restarted, true), expected);
+      report.expect(restarted == first, where + ": the State of a segment that resets differs");
+    }
+  return report;
 }
 
 template <TrainableSequenceLayer Layer>

@@ -33,7 +33,7 @@ class BasicAttention {
   /// Throws Error for a configuration that makes no layer.
   explicit BasicAttention(const Config& config)
       : config_((check(config), config)),
-        fingerprint_(name, {config.width, config.heads, config.key_value_count(),
+        fingerprint_(kind, {config.width, config.heads, config.key_value_count(),
                             memory == AttentionMemory::ring ? config.window : 0}),
         layout_{{config.head_width(), config.heads / config.key_value_count(),
                  memory == AttentionMemory::ring ? config.window : rules::unlimited_window},
@@ -56,11 +56,11 @@ class BasicAttention {
   /// An empty cache: for `capacity` tokens, more are refused with an Error; a ring has `window` rows, in
   /// whole panels, whatever `capacity`.
   State initial_state(const Parameters&, Index capacity) const {
-    domain::at_least(std::string(name) + ", capacity of a State", 0, capacity);
+    domain::at_least(std::string(kind) + ", capacity of a State", 0, capacity);
     return {0, Buffer<Scalar>(state_size(capacity)), fingerprint_};
   }
   void reset(const Parameters& parameters, State& state) const {
-    detail::check_reset(name, *this, parameters, state);
+    detail::check_reset(kind, *this, parameters, state);
     state.wipe();
     state.position = 0;
   }
@@ -93,7 +93,7 @@ class BasicAttention {
   /// Positions whose angles are looked up; further ones are computed, a few percent of what their attention costs.
   static constexpr Index table_positions = 4096;
 
-  static constexpr const char* name =
+  static constexpr const char* kind =
       memory == AttentionMemory::ring ? "sliding-window attention" : "attention";
 
   static void check(const Config& config);

@@ -83,7 +83,7 @@ void BasicAttention<Element, memory>::rotate(std::span<const Piece> pieces, Inde
 template <class Element, AttentionMemory memory>
 void BasicAttention<Element, memory>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
                                               MatrixView<Scalar> y, Context& context, Record* record) const {
-  detail::check_forward<BasicAttention>(name, *this, parameters, x, segments, y, context.scratch());
+  detail::check_forward<BasicAttention>(kind, *this, parameters, x, segments, y, context.scratch());
   const Arena::Frame frame(context.scratch());
   if (record) {
     record->call.begin();

@@ -13,8 +13,7 @@ void TttLayer<Rule, Arch>::forward(const Parameters& parameters, MatrixView<cons
                                    MatrixView<Scalar> y, Context& context, Record* record) const {
   detail::check_forward<TttLayer>(Rule::name, *this, parameters, x, segments, y, context.scratch());
   const Index most = std::max(nn::rows_of_round(context), rule_.mini_batch());
-  if (x.rows() > most && !record && !context.statistics)
-    return forward_in_pieces(parameters, x, segments, most, y, context);
+  if (x.rows() > most && !record) return forward_in_pieces(parameters, x, segments, most, y, context);
 
   const Arena::Frame frame(context.scratch());
   Arena& memory = record ? record->arena : context.scratch();
@@ -58,6 +57,7 @@ void TttLayer<Rule, Arch>::forward_in_pieces(const Parameters& parameters, Matri
   const Arena::Frame frame(context.scratch());
   SegmentPieces<State> pieces(segments, rule_.mini_batch(), rows, context.scratch());
   for (Index row = 0; !pieces.done();) {
+    const SegmentsFrom statistics(context.statistics, pieces.first());
     const Segments piece = pieces.next();
     const Index count = total_rows(piece);
     forward(parameters, x.rows(row, count), piece, y.rows(row, count), context);
@@ -210,16 +210,15 @@ std::span<rules::PartLoss*> TttLayer<Rule, Arch>::allocate_losses(std::span<cons
 template <class Rule, class Arch>
 void TttLayer<Rule, Arch>::report(std::span<const TttSegment> segments, std::span<rules::PartLoss*> losses,
                                   Context& context) const {
-  for (std::size_t i = 0; i < losses.size(); ++i) {
-    const auto heads = static_cast<std::size_t>(config_.heads);
-    const TttSegment& segment = segments[i / heads];
-    const auto list = parts(segment);
-    for (Index p = 0; p < list.size(); ++p) {
-      const rules::PartLoss& loss = losses[i][p];
-      context.statistics->inner_loss({context.block, static_cast<Index>(i / heads), static_cast<Index>(i % heads),
-                                      segment.position + list.row(p), list[p].count, loss.at_initial,
-                                      loss.before_update, loss.after_update});
-    }
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    const auto list = parts(segments[i]);
+    const auto of_heads = losses.subspan(i * static_cast<std::size_t>(config_.heads));
+    for (Index p = 0; p < list.size(); ++p)
+      for (Index head = 0; head < config_.heads; ++head) {
+        const rules::PartLoss& loss = of_heads[static_cast<std::size_t>(head)][p];
+        context.statistics->inner_loss({context.block, static_cast<Index>(i), head, segments[i].position + list.row(p),
+                                        list[p].count, loss.at_initial, loss.before_update, loss.after_update});
+      }
   }
 }
 

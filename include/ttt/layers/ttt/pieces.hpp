@@ -23,6 +23,8 @@ class SegmentPieces {
         most_(most) {}
 
   bool done() const { return first_ == segments_.size(); }
+  /// The segment of the call that the next piece begins in.
+  Index first() const { return static_cast<Index>(first_); }
 
   /// The next piece; it is overwritten by the one after it.
   Segments next() {
@@ -50,8 +52,8 @@ class SegmentPieces {
   std::span<const TttSegment> plan_;
   Segment<State>* piece_;
   Index mini_batch_, most_;
-  std::size_t first_ = 0;  // segment that the next piece begins in
-  Index offset_ = 0;       // its rows that earlier pieces had
+  std::size_t first_ = 0;
+  Index offset_ = 0;  // rows of that segment that earlier pieces had
 };
 
 TTT_NAMESPACE_END

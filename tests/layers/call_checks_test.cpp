@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+#include "ttt/layers/call_checks.hpp"
+
+#include <vector>
+
+#include "suites/wrong_calls.hpp"
+#include "support/catch.hpp"
+#include "support/compiled_layers.hpp"
+#include "ttt/models/block.hpp"
+
+using namespace ttt;
+
+namespace {
+
+constexpr Index mini_batch = 4;
+const suites::LayerCase fixed{.mini_batch = mini_batch}, growing{.mini_batch = mini_batch, .state_grows = true};
+
+TttConfig ttt_sizes(Index width, Index heads) {
+  TttConfig config;
+  config.width = width;
+  config.heads = heads;
+  config.mini_batch = mini_batch;
+  return config;
+}
+TttConfig mamba_sizes() {
+  TttConfig config = ttt_sizes(12, 3);
+  config.gate = config.share_query_key = true;
+  return config;
+}
+AttentionConfig attention_sizes(Index width, Index heads, Index window = 0) {
+  AttentionConfig config;
+  config.width = width;
+  config.heads = heads;
+  config.window = window;
+  return config;
+}
+
+/// Another width, other heads, another mini-batch, another kind of backbone; the last two for States of the same size.
+template <class Layer>
+std::vector<Layer> others_of_ttt() {
+  TttConfig longer = ttt_sizes(12, 3);
+  longer.mini_batch = 2 * mini_batch;
+  return {Layer(ttt_sizes(24, 3)), Layer(ttt_sizes(12, 2)), Layer(longer)};
+}
+
+template <class Layer>
+Index check_ttt() {
+  const auto others = others_of_ttt<Layer>();
+  return suites::check_wrong_calls(Layer(ttt_sizes(12, 3)), fixed, others) +
+         suites::check_wrong_calls(Layer(mamba_sizes()), fixed, others);
+}
+
+template <class Scalar>
+Index check_block(bool temporal_conv) {
+  using Model = Block<TttLinear<Scalar>>;
+  const auto make = [&](Index width, Index hidden, bool conv) {
+    return Model({width, hidden, conv}, TttLinear<Scalar>(ttt_sizes(width, 3)));
+  };
+  return suites::check_wrong_calls(make(12, 10, temporal_conv), fixed,
+                                   {make(24, 10, temporal_conv), make(12, 10, !temporal_conv), make(12, 11, temporal_conv)},
+                                   true);
+}
+
+/// A block's layer is out of room: the block has not moved its convolution either.
+template <class Scalar>
+Index check_block_of_attention() {
+  using Layer = AnySequenceLayer<Scalar>;
+  const auto make = [](Index width) {
+    return Block<Layer>({width, 10, true}, Layer(Attention<Scalar>(attention_sizes(width, 3))));
+  };
+  return suites::check_wrong_calls(make(12), growing, {make(24)}, true);
+}
+
+template <class Scalar>
+Index check_any() {
+  using Layer = AnySequenceLayer<Scalar>;
+  const Layer linear(TttLinear<Scalar>(ttt_sizes(12, 3))), wide(TttLinear<Scalar>(ttt_sizes(24, 3)));
+  const Layer attention(Attention<Scalar>(attention_sizes(12, 3))), ring(SlidingWindowAttention<Scalar>(attention_sizes(12, 3, 5)));
+  return suites::check_wrong_calls(linear, fixed, {wide, attention, ring}) +
+         suites::check_wrong_calls(attention, growing, {wide, linear, ring});
+}
+
+template <class Scalar>
+Index check_attention() {
+  using Growing = Attention<Scalar>;
+  using Ring = SlidingWindowAttention<Scalar>;
+  return suites::check_wrong_calls(Growing(attention_sizes(12, 3)), growing,
+                                   {Growing(attention_sizes(24, 3)), Growing(attention_sizes(12, 2))}) +
+         suites::check_wrong_calls(Ring(attention_sizes(12, 3, 5)), fixed,
+                                   {Ring(attention_sizes(24, 3, 5)), Ring(attention_sizes(12, 3, 6))});
+}
+
+}  // namespace
+
+TEST_CASE("Every wrong call of a TTT layer is an Error that changes nothing") {
+  CHECK(check_ttt<TttLinear<float>>() > 200);
+  CHECK(check_ttt<TttLinear<double>>() > 200);
+  CHECK(check_ttt<TttMlp<float>>() > 200);
+  CHECK(check_ttt<TttMlp<double>>() > 200);
+}
+
+TEST_CASE("Every wrong call of attention is an Error that changes nothing") {
+  CHECK(check_attention<float>() > 200);
+  CHECK(check_attention<double>() > 200);
+}
+
+TEST_CASE("Every wrong call of an AnySequenceLayer is an Error that changes nothing") {
+  CHECK(check_any<float>() > 200);
+  CHECK(check_any<double>() > 200);
+}
+
+TEST_CASE("Every wrong call of a block is an Error that changes nothing") {
+  CHECK(check_block<float>(false) > 100);
+  CHECK(check_block<double>(true) > 100);
+  CHECK(check_block_of_attention<float>() > 90);
+}
+
+TEST_CASE("Views overlap where they have an element in common") {
+  std::vector<float> memory(100);
+  const auto view = [&](Index first, Index rows, Index columns, Index stride) {
+    return MatrixView<const float>(memory.data() + first, rows, columns, stride);
+  };
+  CHECK(detail::overlap(view(0, 4, 5, 10), view(0, 4, 5, 10)));
+  CHECK(detail::overlap(view(0, 4, 5, 10), view(4, 4, 5, 10)));
+  CHECK(detail::overlap(view(5, 4, 5, 10), view(1, 4, 5, 10)));
+  CHECK(detail::overlap(view(0, 4, 5, 10), view(30, 4, 5, 10)));
+  CHECK(detail::overlap(view(3, 4, 5, 10), view(12, 2, 2, 10)));
+  CHECK(detail::overlap(view(0, 4, 5, 10), view(32, 1, 1, 1)));
+  CHECK(detail::overlap(view(0, 4, 5, 10), view(7, 3, 3, 7)));
+  CHECK_FALSE(detail::overlap(view(0, 4, 5, 10), view(5, 4, 5, 10)));
+  CHECK_FALSE(detail::overlap(view(0, 4, 5, 10), view(40, 4, 5, 10)));
+  CHECK_FALSE(detail::overlap(view(0, 4, 5, 10), view(16, 1, 4, 4)));
+  CHECK_FALSE(detail::overlap(view(0, 4, 5, 10), view(0, 0, 5, 10)));
+  CHECK_FALSE(detail::overlap(view(0, 4, 5, 10), MatrixView<const float>()));
+}
+
+TEST_CASE("Many segments in any order of addresses are told apart, and two that share a State are found") {
+  const TttLinear<float> layer(ttt_sizes(4, 1));
+  ParameterStore<TttLinear<float>::Parameters> store(layer.make_parameters());
+  initialize(store.views(), 1);
+  std::vector<TttLinear<float>::State> states(20, layer.initial_state(store.views()));
+  std::vector<Segment<TttLinear<float>::State>> segments;
+  for (std::size_t i = 0; i < states.size(); ++i) segments.push_back({1, &states[i * 7 % states.size()]});
+  const auto x = testing::random_matrix<float>(20, 4, 1);
+  testing::Matrix<float> y(20, 4);
+  Context context;
+  const auto forward = [&] {
+    layer.forward(store.views(), x.view(), std::span<const Segment<TttLinear<float>::State>>(segments), y.view(), context);
+  };
+  CHECK_NOTHROW(forward());
+  segments[17].state = segments[4].state;
+  CHECK(testing::error_lacks(forward, {"State of segment 17", "segment 4"}) == "");
+}
