@@ -8,7 +8,8 @@
 
 namespace ttt_lm {
 
-/// Insertions, deletions, replacements and swaps of neighbours that make one word of another (optimal string alignment).
+/// Insertions, deletions, replacements and swaps of neighbours that make one word of another (optimal string
+/// alignment).
 inline std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::vector<std::size_t>> cost(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
   for (std::size_t i = 0; i <= a.size(); ++i)

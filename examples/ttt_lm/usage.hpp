@@ -15,6 +15,11 @@ class UsageError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// Throws UsageError("<option>: expected <expected>, found <found>").
+[[noreturn]] inline void throw_usage(const std::string& option, const std::string& expected, const std::string& found) {
+  throw UsageError(option + ": expected " + expected + ", found " + found);
+}
+
 /// Throws UsageError when an option was given that means nothing to any of these layers.
 inline void check_layer_options(const std::vector<std::string>& layers, const std::set<std::string>& given) {
   const auto check = [&](const char* option, const char* meant_for, auto has_meaning) {

@@ -100,9 +100,9 @@ TEST_CASE("a tensor of a type that is not read keeps nobody from the others") {
                              member("w", "F32", "[2]", "[8,16]") + "}";
   const std::array<float, 4> data{0, 0, 3, -4};
   const std::uint64_t length = header.size();
-  const std::string path = folder.write(
-      "mixed.safetensors", std::string(reinterpret_cast<const char*>(&length), sizeof length) + header +
-                               std::string(reinterpret_cast<const char*>(data.data()), sizeof data));
+  const std::string path =
+      folder.write("mixed.safetensors", std::string(reinterpret_cast<const char*>(&length), sizeof length) + header +
+                                            std::string(reinterpret_cast<const char*>(data.data()), sizeof data));
   for (const Access access : {Access::copied, Access::mapped}) {
     const SafetensorsFile file = SafetensorsFile::open(path, access);
     CHECK(file.values<float>("w") == std::vector<float>{3, -4});

@@ -12,8 +12,8 @@ TTT_NAMESPACE_BEGIN
 namespace io {
 
 /// Throws Error, with the way to the file itself, for one that begins as a Git LFS pointer: the few lines that a
-/// repository of models holds, and a clone without Git LFS gives, in place of a large file. Source: the specification of
-/// Git LFS.
+/// repository of models holds, and a clone without Git LFS gives, in place of a large file. Source: the specification
+/// of Git LFS.
 inline void refuse_lfs_pointer(const std::filesystem::path& path) {
   constexpr std::string_view first_line = "version https://git-lfs.github.com/spec/";
   InputFile file(path);

@@ -64,7 +64,8 @@ struct SafetensorsHeader {
 
 namespace detail {
 
-// The bytes that a tensor of elements of `bits` needs; false when no std::size_t holds them in bits, or the last is cut.
+// The bytes that a tensor of elements of `bits` needs; false when no std::size_t holds them in bits, or the last is
+// cut.
 inline bool tensor_byte_size(std::size_t bits, std::span<const std::int64_t> shape, std::size_t& result) {
   result = 1;
   for (const std::int64_t size : shape) {
