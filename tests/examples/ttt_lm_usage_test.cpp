@@ -175,3 +175,19 @@ TEST_CASE("a model as the cache of Hugging Face keeps it is a model, and one tha
   refused(first_part, pointer, {"Git LFS pointer", "'git lfs pull'"});
   refused("config.json", pointer, {"Git LFS pointer", "'git lfs pull'"});
 }
+
+TEST_CASE("a parameter of a type that nobody reads is named with it, by what loads and by what verifies") {
+  const Workplace place;
+  const std::string model = place.model();
+  std::string bytes = read_bytes(model + "/model.safetensors");
+  const std::string member = "\"model.norm.weight\":{\"dtype\":\"F32\"";
+  REQUIRE(contains(bytes, member));
+  bytes.replace(bytes.find(member) + member.size() - 4, 3, "Q4K");
+  place.folder.write("model/model.safetensors", bytes);
+  const Arguments parts{"model.safetensors, tensor 'model.norm.weight'", "F64, F32, F16 or BF16", "found Q4K"};
+  check_refused(place.folder, {"info", model}, 1, parts);
+  check_refused(place.folder, {"convert", model, "--out", place.folder / "converted"}, 1, parts);
+  const Outcome outcome = run({"verify", model});
+  CHECK(outcome.exit_code == 1);
+  CHECK(contains(outcome.output, "values", "'model.norm.weight'", "found Q4K", "1 with a problem"));
+}

@@ -116,15 +116,18 @@ def folders():
     good = {"model_type": "ttt", "vocab_size": 4, "hidden_size": 4, "intermediate_size": 4, "num_hidden_layers": 1,
             "num_attention_heads": 2, "mini_batch_size": 2}
 
-    def folder(name, text, *words):
+    def folder(name, text, *words, stored=entries):
         write(f"folders/{name}/config.json", text if isinstance(text, str) else json.dumps({**good, **text}), *words)
-        (HERE / f"folders/{name}/model.safetensors").write_bytes(framed("{" + ",".join(entries) + "}", data))
+        (HERE / f"folders/{name}/model.safetensors").write_bytes(framed("{" + ",".join(stored) + "}", data))
     folder("layers_10_9", {"num_hidden_layers": 10**9}, "model.safetensors", "1000000000 layers", "3 tensors")
     folder("layers_2_63", {"num_hidden_layers": 2**63}, "config.json", "'num_hidden_layers'", "whole number")
     folder("layers_negative", {"num_hidden_layers": -1}, "config.json", "'num_hidden_layers'", "whole number")
     folder("layers_fraction", {"num_hidden_layers": 1.5}, "config.json", "'num_hidden_layers'", "whole number")
     folder("layers_nan", {"num_hidden_layers": float("nan")}, "config.json", "'num_hidden_layers'", "whole number")
     folder("vocabulary_10_9", {"vocab_size": 10**9}, "'model.embed_tokens.weight'", "[1000000000, 4]", "[4, 4]")
+    # A shape that no bytes are behind, as their type is unknown.
+    folder("unknown_dtype_10_9", {"vocab_size": 10**9}, "'model.embed_tokens.weight'", "F64, F32", "found Q4",
+           stored=[entry("model.embed_tokens.weight", "Q4", [10**9, 4], "[0,64]"), *entries[1:]])
     folder("width_10_9", {"hidden_size": 10**9}, "'model.embed_tokens.weight'", "[4, 1000000000]", "[4, 4]")
     folder("hidden_10_9", {"intermediate_size": 10**9}, "no such tensor")
     folder("mini_batch_10_9", {"mini_batch_size": 10**9}, "learnable_token_idx", "[1000000000]", "[2]")
