@@ -107,7 +107,8 @@ TEST_CASE("without a prompt, at a terminal, the prompt is missed and nothing wai
 
 TEST_CASE("prompts and names that are no UTF-8 arrive whole, and JSON has every byte of them") {
   const Workplace place;
-  const std::string odd = "b\xff", model = place.model(odd + "model");
+  const std::string odd = "b\xff", model = place.folder / (odd + "model");
+  fs::rename(place.model(), model);
   const auto json_of = [](const Arguments& arguments) {
     const Outcome outcome = run(arguments + Arguments{"--json"});
     CAPTURE(arguments, outcome.errors);
@@ -136,8 +137,9 @@ TEST_CASE("prompts and names that are no UTF-8 arrive whole, and JSON has every 
   tensors.write(converted);
   const Outcome outcome = run({"verify", converted, "--json"});
   CHECK(outcome.exit_code == 1);
+  const json verified = json::parse(outcome.output);
   bool is_named = false;
-  for (const auto& tensor : json::parse(outcome.output)["tensors"])
+  for (const auto& tensor : verified["tensors"])
     is_named = is_named || contains(text_of(tensor, "problem"), converted, "model.norm.weight");
   CHECK(is_named);
 }
