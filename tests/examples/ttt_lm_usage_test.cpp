@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What people type: misspelt words, prompts from pipes, names in any bytes, models as they are downloaded.
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -81,14 +80,12 @@ TEST_CASE("a prompt comes from an option, a file, a pipe or standard input, and 
   // What an option says comes before what is piped in.
   CHECK(run_with_input(call + Arguments{"--prompt", prompt}, "other").output == expected);
 
-  const std::string fifo = place.folder / "fifo";
-  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
-  const Program reader(emulator, program, call + Arguments{"--prompt-file", fifo});
-  const int end = ::open(fifo.c_str(), O_WRONLY);
-  REQUIRE(::write(end, prompt.data(), prompt.size()) == static_cast<ssize_t>(prompt.size()));
-  ::close(end);
-  CHECK(reader.wait().output == expected);
-  fs::remove(fifo);
+  const auto piped_to = [&](const Arguments& options) {
+    const std::string command = "printf 'line 4 of\\n' | " + emulator + " \"$0\" \"$@\"";
+    return Program({}, "/bin/sh", Arguments{"-c", command, program} + call + options).wait().output;
+  };
+  CHECK(piped_to({}) == expected);
+  CHECK(piped_to({"--prompt-file", "/dev/stdin"}) == expected);
 
   check_refused(place.folder, call + Arguments{"--prompt-file", place.folder.path()}, 1, {"cannot read", "directory"});
   check_refused(place.folder, call + Arguments{"--prompt", "-"}, 1, {"standard input", "an empty prompt"});
