@@ -2,6 +2,7 @@
 #include "command_options.hpp"
 
 #include "option_kinds.hpp"
+#include "ttt/core/executor.hpp"
 #include "version.hpp"
 
 namespace ttt_lm {
@@ -23,7 +24,9 @@ CLI::App& add_command(CLI::App& app, Invocation& call, const char* name, const c
   const std::string own_group = defaults.get_group();
   defaults.group("Common");
   add(command, "--seed", common.seed, whole_number(0), "Of weights, order of the data, and sampling");
-  add(command, "--threads", common.threads, whole_number(1), "Results do not depend on it", "all of the machine");
+  add(command, "--threads", common.threads,
+      whole_number(1, ttt::ThreadPool::most_workers, "N", ", as many as a thread pool has workers"),
+      "Results do not depend on it", "all of the machine");
   command.add_flag("--quiet", common.quiet, "Nothing on stderr but errors");
   command.add_flag("--json", common.json, "Results on stdout as JSON");
   add_version(command);
@@ -164,12 +167,14 @@ void add_generate(CLI::App& app, Invocation& call) {
   auto& command = add_command(app, call, "generate", "Continues a text, token by token", R"(
   ttt-lm generate --model runs/linear --prompt "template <class "
   ttt-lm generate --model runs/linear --prompt-file start.txt --tokens 1000 --temperature 0.7 --top-p 0.9
+  head -c 500 book.txt | ttt-lm generate --model runs/linear                  a pipe is continued
   ttt-lm generate --model runs/linear --prompt-ids 5,17,3 --temperature 0     token ids in, token ids out
 )");
   add_model_folder(command, options.model);
   add_weight_type(command, options.dtype);
-  auto* prompt = add(command, "--prompt", options.prompt, any_text("TEXT"), "Text to continue");
-  auto* file = add(command, "--prompt-file", options.prompt_file, any_text("FILE"), "File with the text to continue");
+  auto* prompt = add(command, "--prompt", options.prompt, any_text("TEXT"),
+                     "Text to continue; without any prompt, or as -, what is piped into the program");
+  auto* file = add(command, "--prompt-file", options.prompt_file, some_text("FILE"), "File with the text to continue");
   auto* ids = add(command, "--prompt-ids", options.prompt_ids, some_text("IDS"), "Token ids to continue; prints ids");
   file->excludes(prompt);
   ids->delimiter(',')->excludes(prompt)->excludes(file);

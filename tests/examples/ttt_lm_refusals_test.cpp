@@ -20,9 +20,9 @@ TEST_CASE("wrong usage is one line that names the option, and exit code 2") {
     check_refused(place.folder, arguments, 2, parts);
   };
   refused({}, {"--help"});
-  refused({"trian"}, {"'trian'", "no command"});
+  refused({"trian"}, {"'trian'", "no command", "did you mean 'train'?"});
   refused({"train"}, {"--out"});
-  refused(tiny + Arguments{"--stpes", "3"}, {"--stpes", "not expected"});
+  refused(tiny + Arguments{"--stpes", "3"}, {"'--stpes'", "no option", "did you mean '--steps'?"});
   refused(tiny + Arguments{"--steps", "3", "--minutes", "1"}, {"--steps", "--minutes"});
   refused(tiny + Arguments{"--resume", "--force"}, {"--resume", "--force"});
   refused(tiny + Arguments{"--steps", "many"}, {"--steps", "whole number", "many"});
@@ -36,6 +36,8 @@ TEST_CASE("wrong usage is one line that names the option, and exit code 2") {
   refused(tiny + Arguments{"--window", "8"}, {"--window", "sliding-window"});
   refused(tiny + Arguments{"--kv-heads", "1"}, {"--kv-heads", "attention"});
   refused(tiny + Arguments{"--layer", "attention"}, {"--mini-batch", "ttt-linear"});
+  refused(tiny + Arguments{"--steps", "5", "--warmup", "6"}, {"--warmup", "5", "found 6"});
+  refused(tiny + Arguments{"--minutes", "5", "--warmup", "6"}, {"--warmup", "share", "found 6"});
   refused(tiny + Arguments{"--lr-factor", "*norm*"}, {"--lr-factor", "PATTERN=FACTOR", "*norm*"});
   refused({"generate", "--model", "m", "--prompt", "a", "--prompt-ids", "1"}, {"--prompt", "--prompt-ids"});
   refused({"logits", "--model", "m", "--ids", "i", "--out", "o", "--pieces", "7,0"}, {"--pieces", "at least 1"});
@@ -86,8 +88,6 @@ TEST_CASE("sizes that make no model are named, and no folder is made") {
     refused({"--layer", layer, "--heads", "16"}, {"even", "1"});
   }
   refused({"--layer", "attention", "--heads", "4", "--kv-heads", "3"}, {"heads", "4", "3"});
-  refused({"--steps", "5", "--warmup", "6"}, {"--warmup", "5", "found 6"});
-  refused({"--minutes", "5", "--warmup", "6"}, {"--warmup", "share", "found 6"});
   refused({"--freeze", "*nothing*"}, {"'*nothing*'", "matches a parameter"});
   refused({"--batch", "100000000000"}, {"--batch 100000000000", "--context 24", "--accumulate"});
   refused({"--depth", "1000000"}, {"--depth 1000000", "fits into", "needs"});
@@ -167,7 +167,7 @@ TEST_CASE("prompts and ids that cannot be read are refused") {
   const auto refused = [&](const Arguments& options, const Arguments& parts) {
     check_refused(place.folder, Arguments{"generate", "--model", model} + options, 1, parts);
   };
-  refused({}, {"--prompt", "empty"});
+  refused({}, {"standard input", "empty"});
   refused({"--prompt", ""}, {"--prompt", "empty"});
   refused({"--prompt-file", place.folder.write("nothing.txt", "")}, {"nothing.txt", "empty"});
   refused({"--prompt-file", place.folder / "missing.txt"}, {"missing.txt"});

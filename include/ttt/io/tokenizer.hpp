@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "ttt/io/file_descriptor.hpp"
+#include "ttt/io/lfs_pointer.hpp"
 #include "ttt/io/tokenizer/model.hpp"
 #include "ttt/io/tokenizer/reader.hpp"
 
@@ -54,6 +54,7 @@ class Tokenizer {
 
   /// The same from a file.
   static Tokenizer load(const std::filesystem::path& path) {
+    refuse_lfs_pointer(path);
     return from_json(read_text_file(path, detail::maximum_tokenizer_size), path.string());
   }
 
