@@ -58,9 +58,8 @@ std::vector<std::string> run_data(const std::string& model) {
 
 /// Whether `path` is one of `folders_and_files`, or below one.
 bool is_within(const std::string& path, const std::vector<std::string>& folders_and_files) {
-  return std::any_of(folders_and_files.begin(), folders_and_files.end(), [&](const std::string& other) {
-    return path == other || path.starts_with(other + "/");
-  });
+  return std::any_of(folders_and_files.begin(), folders_and_files.end(),
+                     [&](const std::string& other) { return path == other || path.starts_with(other + "/"); });
 }
 
 }  // namespace
@@ -84,15 +83,18 @@ Corpus load_corpus(const std::vector<std::string>& paths, ttt::Index context, Te
   return corpus;
 }
 
-Corpus load_evaluation_corpus(const EvaluateOptions& options, Terminal& terminal, ttt::training::TextEncoding encoding) {
+Corpus load_evaluation_corpus(const EvaluateOptions& options, Terminal& terminal,
+                              ttt::training::TextEncoding encoding) {
   const auto known = run_data(options.model), paths = options.data.empty() ? known : absolute_paths(options.data);
   if (paths.empty())
-    ttt::throw_unexpected(options.model,
-                          std::string(checkpoint_name) + ", which tells the data of its run, or --data with a text to score",
-                          "neither");
+    ttt::throw_unexpected(
+        options.model,
+        std::string(checkpoint_name) + ", which tells the data of its run, or --data with a text to score", "neither");
   const Split split = options.data.empty() || options.last_tenth ? Split::validation : Split::whole;
   auto corpus = Corpus::load(path_list(paths), options.context, std::move(encoding), split);
-  const std::string part = split == Split::whole ? "" : paths == known ? "last tenths of the data of the run, " : "last tenths, ";
+  const std::string part = split == Split::whole ? ""
+                           : paths == known      ? "last tenths of the data of the run, "
+                                                 : "last tenths, ";
   terminal.message("data: " + part + bytes_text(static_cast<double>(corpus.validation_bytes())) + " in " +
                    file_count(corpus.documents().size()) + skipped_text("skipped", corpus.skipped()));
   const auto learnt = [&](const auto& document) { return is_within(document.name, known); };

@@ -60,7 +60,6 @@ TEST_CASE("unusable data is named, and no folder is made") {
   refused(place.folder.write("binary", sample_text(500) + std::string(1, '\0') + sample_text(500)), {"binary"});
   refused(place.folder.write("empty.txt", ""), {"empty"});
   refused(place.folder.write("short.txt", "a few words"), {"too short", "expected 25", "found 9"});
-  refused(place.folder.write("no_validation.txt", sample_text(60)), {"validation", "expected"});
   refused(place.folder / "missing.txt", {"no such file"});
   fs::create_directories(place.folder / "folder");
   check_refused(place.folder, {"evaluate", "--model", place.model("other"), "--data", place.folder / "folder", "--quiet"}, 1,
