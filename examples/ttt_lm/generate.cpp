@@ -6,7 +6,6 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "command_line.hpp"
@@ -145,14 +144,17 @@ class Continuation {
   std::string text_;
 };
 
+/// Throws ttt::Error, naming model and position, when its logits say nothing.
+std::int64_t next_token(const GenerateOptions& options, const Session& session, ttt::Sampler& sampler) try {
+  return sampler(session.logits());
+} catch (const ttt::Error& error) {
+  throw ttt::Error(options.model + ", after token " + std::to_string(session.position()) + ": " + error.what());
+}
+
 /// Until there are as many tokens as wanted, one ends the text, or an interrupt comes.
 void extend(Continuation& continuation, const GenerateOptions& options, Session& session, ttt::Sampler& sampler) {
   while (continuation.size() < options.tokens && !was_interrupted()) {
-    const auto logits = session.logits();
-    if (!std::all_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); }))
-      throw ttt::Error(options.model + ": the logits after token " + std::to_string(session.position()) +
-                       " are not finite");
-    const std::int64_t id = sampler(logits);
+    const std::int64_t id = next_token(options, session, sampler);
     if (!continuation.add(id)) return;
     if (continuation.size() < options.tokens) session.read(std::span(&id, 1));
   }
@@ -162,8 +164,7 @@ void extend(Continuation& continuation, const GenerateOptions& options, Session&
 
 int generate(const GenerateOptions& options, const CommonOptions& common, const std::set<std::string>& given) {
   using Clock = std::chrono::steady_clock;
-  const ttt::SamplingConfig sampling{options.temperature, options.top_p};
-  sampling.check();
+  const ttt::SamplingConfig sampling{options.temperature, options.top_p, options.top_k};
   Prompt prompt = read_prompt(options, given);
   Terminal terminal(common.quiet);
   Machine machine(common);

@@ -64,6 +64,10 @@ inline OptionKind share() {
   return finite_number("SHARE", "from 0 to 1", [](double value) { return value >= 0 && value <= 1; });
 }
 
+inline OptionKind positive_share(const char* name) {
+  return finite_number(name, "above 0 and at most 1", [](double value) { return value > 0 && value <= 1; });
+}
+
 inline OptionKind one_of(const std::vector<std::string>& choices, const char* name = "NAME") {
   return {name, [=](const std::string& text) {
             if (std::find(choices.begin(), choices.end(), text) != choices.end()) return std::string();

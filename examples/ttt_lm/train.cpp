@@ -21,7 +21,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
-constexpr const char* checkpoint_name = "train.checkpoint";
 constexpr const char* log_name = "train.jsonl";
 
 double parse_factor(const std::string& text) {
