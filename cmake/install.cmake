@@ -22,4 +22,5 @@ write_basic_package_version_file("${PROJECT_BINARY_DIR}/ttt-config-version.cmake
   COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
 install(FILES "${PROJECT_BINARY_DIR}/ttt-config.cmake" "${PROJECT_BINARY_DIR}/ttt-config-version.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/ttt-xsimd.cmake" "${PROJECT_SOURCE_DIR}/cmake/ttt-interop.cmake"
-  "${PROJECT_SOURCE_DIR}/cmake/ttt-kernels.cmake" DESTINATION "${ttt_package_directory}")
+  "${PROJECT_SOURCE_DIR}/cmake/ttt-kernels.cmake" "${PROJECT_SOURCE_DIR}/cmake/ttt-optimisation.cmake"
+  DESTINATION "${ttt_package_directory}")

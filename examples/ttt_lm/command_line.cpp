@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "command_options.hpp"
+#include "suggestion.hpp"
 
 namespace ttt_lm {
 
@@ -40,52 +41,67 @@ class Formatter : public CLI::Formatter {
   }
 };
 
-int print(const std::string& text) {
+ExitCode print(const std::string& text) {
   return std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0 ? failure : success;
 }
 
-/// One line, whatever the parser says.
-int reject(std::string message, const CLI::App& app) {
-  std::replace(message.begin(), message.end(), '\n', ' ');
-  std::fprintf(stderr, "ttt-lm: %s (see %s --help)\n", message.c_str(), full_name(app).c_str());
-  return usage_error;
+/// The long names of its options, with what the user may call them: "--steps", and not "DIR".
+std::vector<std::string> option_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options())
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  return names;
 }
 
-/// The exit code if nothing is left to do.
-std::optional<int> parse(CLI::App& app, int count, const char* const* arguments) {
-  const auto is_first = [&](const CLI::App* command) { return command->get_name() == arguments[1]; };
-  if (count > 1 && arguments[1][0] != '-' && app.get_subcommands(is_first).empty())
-    return reject("'" + std::string(arguments[1]) + "' is no command", app);
+std::vector<std::string> command_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  return names;
+}
+
+/// Throws UsageError for the first word that nothing took: a misspelt option is often why another is missing.
+void refuse_unknown(const CLI::App& app) {
+  const auto words = app.remaining();
+  if (words.empty()) return;
+  if (!words.front().starts_with('-')) throw UsageError("'" + words.front() + "' was not expected");
+  const std::string name = words.front().substr(0, words.front().find('='));
+  throw UsageError("'" + name + "' is no option" + suggestion(name, option_names(app)));
+}
+
+std::optional<ExitCode> parse(CLI::App& app, int count, const char* const* arguments, Invocation& call) {
+  const auto commands = command_names(app);
+  const std::string first = count > 1 ? arguments[1] : "";
+  if (!first.empty() && first[0] != '-' && std::find(commands.begin(), commands.end(), first) == commands.end())
+    throw UsageError("'" + first + "' is no command" + suggestion(first, commands));
+  const auto parsed_app = [&]() -> const CLI::App& {
+    return app.get_subcommands().empty() ? app : *app.get_subcommands().front();
+  };
   try {
     app.parse(count, arguments);
+    call.command = parsed_app().get_name();
     return std::nullopt;
   } catch (const CLI::CallForHelp&) {
     return print(app.help());
   } catch (const CLI::CallForVersion& version) {
     return print(version.what() + std::string("\n"));
   } catch (const CLI::ParseError& error) {
-    const auto commands = app.get_subcommands();
-    return reject(error.what(), commands.empty() ? app : *commands.front());
+    if (!app.get_subcommands().empty()) call.command = parsed_app().get_name();
+    refuse_unknown(parsed_app());
+    throw UsageError(error.what());
   }
 }
 
 }  // namespace
 
-std::optional<Invocation> parse_command_line(int count, const char* const* arguments, int& exit_code) {
-  Invocation invocation;
+std::optional<ExitCode> parse_command_line(int count, const char* const* arguments, Invocation& call) {
   CLI::App app("Language models with test-time-training layers, and with attention beside them.", "ttt-lm");
   app.formatter(std::make_shared<Formatter>());
-  add_commands(app, invocation);
+  add_commands(app, call);
   app.footer(program_examples);
-  if (const auto ended = parse(app, count, arguments)) {
-    exit_code = *ended;
-    return std::nullopt;
-  }
-  const CLI::App* command = app.get_subcommands().front();
-  invocation.command = command->get_name();
-  for (const CLI::Option* option : command->get_options())
-    if (option->count() > 0) invocation.given.insert(option->get_name());
-  return invocation;
+  if (const auto ended = parse(app, count, arguments, call)) return ended;
+  for (const CLI::Option* option : app.get_subcommands().front()->get_options())
+    if (option->count() > 0) call.given.insert(option->get_name());
+  return std::nullopt;
 }
 
 }  // namespace ttt_lm

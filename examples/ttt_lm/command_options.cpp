@@ -2,6 +2,7 @@
 #include "command_options.hpp"
 
 #include "option_kinds.hpp"
+#include "ttt/core/executor.hpp"
 #include "version.hpp"
 
 namespace ttt_lm {
@@ -23,7 +24,9 @@ CLI::App& add_command(CLI::App& app, Invocation& call, const char* name, const c
   const std::string own_group = defaults.get_group();
   defaults.group("Common");
   add(command, "--seed", common.seed, whole_number(0), "Of weights, order of the data, and sampling");
-  add(command, "--threads", common.threads, whole_number(1), "Results do not depend on it", "all of the machine");
+  add(command, "--threads", common.threads,
+      whole_number(1, ttt::ThreadPool::most_workers, "N", ", as many as a thread pool has workers"),
+      "Results do not depend on it", "all of the machine");
   command.add_flag("--quiet", common.quiet, "Nothing on stderr but errors");
   command.add_flag("--json", common.json, "Results on stdout as JSON");
   add_version(command);
@@ -31,8 +34,9 @@ CLI::App& add_command(CLI::App& app, Invocation& call, const char* name, const c
   return command;
 }
 
-void add_data(CLI::App& command, std::vector<std::string>& data) {
-  add(command, "--data", data, some_text("PATH"), "Text files and folders; without: the headers of Eigen and xsimd");
+CLI::Option* add_data(CLI::App& command, std::vector<std::string>& data,
+                      const char* text = "Text files and folders; without: the headers of Eigen and xsimd") {
+  return add(command, "--data", data, some_text("PATH"), text);
 }
 
 void add_context(CLI::App& command, std::int64_t& context, const char* text) {
@@ -146,13 +150,16 @@ void add_train_tokenizer(CLI::App& app, Invocation& call) {
 void add_evaluate(CLI::App& app, Invocation& call) {
   auto& options = call.evaluate;
   auto& command = add_command(app, call, "evaluate",
-                              "Loss on the last tenth of each file, and by position in the context", R"(
-  ttt-lm evaluate --model runs/linear --context 1024
-  ttt-lm evaluate --model runs/linear --data book.txt --context 4096 --csv > by_position.csv
+                              "Loss on a text, and by position in the context", R"(
+  ttt-lm evaluate --model runs/linear --context 1024            what training kept for validation
+  ttt-lm evaluate --model runs/linear --data book.txt           another text, all of it
+  ttt-lm evaluate --model runs/linear --context 4096 --csv > by_position.csv
 )");
   add_model_folder(command, options.model);
   add_weight_type(command, options.dtype);
-  add_data(command, options.data);
+  auto* data = add_data(command, options.data,
+                        "Text files and folders, scored whole; without: the last tenth of each text of the model's run");
+  command.add_flag("--last-tenth", options.last_tenth, "Of --data only what training keeps for validation")->needs(data);
   add_context(command, options.context, "Tokens of a window; may be longer than in training");
   add(command, "--batch", options.batch, whole_number(1), "Windows per call; changes speed and memory only");
   add(command, "--windows", options.windows, whole_number(1), "Windows, spread evenly", "all");
@@ -164,19 +171,23 @@ void add_generate(CLI::App& app, Invocation& call) {
   auto& command = add_command(app, call, "generate", "Continues a text, token by token", R"(
   ttt-lm generate --model runs/linear --prompt "template <class "
   ttt-lm generate --model runs/linear --prompt-file start.txt --tokens 1000 --temperature 0.7 --top-p 0.9
+  head -c 500 book.txt | ttt-lm generate --model runs/linear                  a pipe is continued
   ttt-lm generate --model runs/linear --prompt-ids 5,17,3 --temperature 0     token ids in, token ids out
 )");
   add_model_folder(command, options.model);
   add_weight_type(command, options.dtype);
-  auto* prompt = add(command, "--prompt", options.prompt, any_text("TEXT"), "Text to continue");
-  auto* file = add(command, "--prompt-file", options.prompt_file, any_text("FILE"), "File with the text to continue");
+  auto* prompt = add(command, "--prompt", options.prompt, any_text("TEXT"),
+                     "Text to continue; without any prompt, or as -, what is piped into the program");
+  auto* file = add(command, "--prompt-file", options.prompt_file, some_text("FILE"), "File with the text to continue");
   auto* ids = add(command, "--prompt-ids", options.prompt_ids, some_text("IDS"), "Token ids to continue; prints ids");
   file->excludes(prompt);
   ids->delimiter(',')->excludes(prompt)->excludes(file);
   add(command, "--tokens", options.tokens, whole_number(1),
       "Tokens to write, fewer when the end of the text comes before");
   add(command, "--temperature", options.temperature, number_from_zero("T"), "0: always the most likely token");
-  add(command, "--top-p", options.top_p, any_text("P"), "Draw among the most likely tokens of this total probability");
+  add(command, "--top-p", options.top_p, positive_share("P"),
+      "Draw among the most likely tokens of this total probability");
+  add(command, "--top-k", options.top_k, whole_number(0), "Draw among so many of the most likely tokens", "all");
 }
 
 void add_logits(CLI::App& app, Invocation& call) {

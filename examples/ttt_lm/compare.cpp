@@ -60,7 +60,7 @@ class Comparison {
   void check_layers_differ() const {
     for (const auto& layer : options_.layers)
       if (std::count(options_.layers.begin(), options_.layers.end(), layer) > 1)
-        throw UsageError("--layers: expected each layer once, found '" + layer + "' more often");
+        throw_usage("--layers", "each layer once", "'" + layer + "' more often");
   }
 
   ComparedRun train(const RunSettings& settings) {

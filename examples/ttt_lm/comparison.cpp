@@ -48,7 +48,7 @@ std::string position_csv(const std::vector<ComparedRun>& runs) {
   std::string text = "run,position,loss_nats\n";
   for (const auto& run : runs)
     for (std::size_t t = 0; t < run.evaluation.by_position.size(); ++t)
-      text += run.name() + "," + std::to_string(t + 1) + "," + decimal(run.evaluation.by_position[t], 6) + "\n";
+      text += run.name() + "," + std::to_string(t + 1) + "," + decimal(run.evaluation.by_position[t].mean(), 6) + "\n";
   return text;
 }
 
@@ -62,7 +62,7 @@ Json json_of(const ComparedRun& run) {
           {"tokens_per_second", run.tokens_per_second}, {"validation_loss", run.evaluation.nats()},
           {"bits_per_byte", run.evaluation.bits_per_byte()}, {"decode_positions", decode_positions},
           {"state_bytes", run.state_bytes}, {"decode_microseconds", run.decode_microseconds},
-          {"curve", curve}, {"loss_by_position", run.evaluation.by_position}};
+          {"curve", curve}, {"loss_by_position", losses_by_position(run.evaluation)}};
 }
 
 Chart loss_chart(const std::vector<ComparedRun>& runs, bool by_time) {
@@ -84,9 +84,9 @@ Chart position_chart(const std::vector<ComparedRun>& runs) {
     const auto& losses = run.evaluation.by_position;
     for (std::size_t first = 0; first < losses.size();) {
       const auto end = std::min(losses.size(), std::max(first + 1, static_cast<std::size_t>(std::ceil(static_cast<double>(first) * 1.19))));
-      double sum = 0;
-      for (std::size_t t = first; t < end; ++t) sum += losses[t];
-      series.points.push_back({(static_cast<double>(first + end) + 1) / 2, sum / static_cast<double>(end - first)});
+      ttt::Loss loss;
+      for (std::size_t t = first; t < end; ++t) loss += losses[t];
+      series.points.push_back({(static_cast<double>(first + end) + 1) / 2, loss.mean()});
       first = end;
     }
     chart.series.push_back(std::move(series));

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "command_line.hpp"
 #include "commands.hpp"
 #include "folder.hpp"
+#include "json_text.hpp"
 #include "model.hpp"
 #include "terminal.hpp"
 
@@ -23,10 +23,14 @@ int convert(const ConvertOptions& options, const CommonOptions& common) {
   if (options.shard_size > 0) conversion.largest_part = options.shard_size;
   convert_model(options.model, options.out, conversion);
   Terminal terminal(common.quiet);
-  if (common.json)
-    write_output(nlohmann::ordered_json{{"from", options.model}, {"model", options.out}}.dump() + "\n");
-  else
+  if (!common.json) {
     terminal.message("model in " + options.out);
+    return success;
+  }
+  nlohmann::ordered_json json;
+  put_text(json, "from", options.model);
+  put_text(json, "model", options.out);
+  write_output(json.dump() + "\n");
   return success;
 }
 

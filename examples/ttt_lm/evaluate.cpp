@@ -14,10 +14,11 @@ namespace {
 
 std::string table_of(const ttt::training::Evaluation& result) {
   std::vector<std::vector<std::string>> rows{{"position", "loss (nats)", "bits per byte"}};
-  for (const Band& band : position_bands(result.by_position)) {
+  for (const Band& band : position_bands(result)) {
     const std::string range =
         std::to_string(band.first) + (band.last > band.first ? "–" + std::to_string(band.last) : "");
-    rows.push_back({range, decimal(band.loss, 4), decimal(band.loss * result.bits_per_byte() / result.nats(), 4)});
+    const double loss = band.loss.mean();
+    rows.push_back({range, decimal(loss, 4), decimal(loss * result.bits_per_byte() / result.nats(), 4)});
   }
   rows.push_back({"all", decimal(result.nats(), 4), decimal(result.bits_per_byte(), 4)});
   return table_text(rows);
@@ -25,8 +26,9 @@ std::string table_of(const ttt::training::Evaluation& result) {
 
 std::string csv_of(const ttt::training::Evaluation& result) {
   std::string text = "position,loss_nats\n";
-  for (std::size_t t = 0; t < result.by_position.size(); ++t)
-    text += std::to_string(t + 1) + "," + ttt::training::exact_text(result.by_position[t]) + "\n";
+  Index position = 0;
+  for (const double loss : losses_by_position(result))
+    text += std::to_string(++position) + "," + ttt::training::exact_text(loss) + "\n";
   return text;
 }
 
@@ -37,7 +39,7 @@ int evaluate(const EvaluateOptions& options, const CommonOptions& common) {
   Machine machine(common);
   const LoadedModel loaded = load_model(options.model, options.dtype);
   const auto tokenizer = folder_tokenizer(options.model, loaded.model.vocabulary());
-  const auto corpus = load_corpus(data_paths(options.data), options.context, terminal, ttt::training::encoding_of(tokenizer));
+  const auto corpus = load_evaluation_corpus(options, terminal, ttt::training::encoding_of(tokenizer));
   const auto windows = validation_windows(corpus, options.windows);
   catch_interrupts();
   const auto result = evaluate_windows(loaded.model, loaded.parameters, corpus, windows, options.batch,
@@ -49,7 +51,7 @@ int evaluate(const EvaluateOptions& options, const CommonOptions& common) {
                                         {"bytes", result.bytes},
                                         {"loss", result.nats()},
                                         {"bits_per_byte", result.bits_per_byte()},
-                                        {"loss_by_position", result.by_position}}
+                                        {"loss_by_position", losses_by_position(result)}}
                      .dump() + "\n");
   else
     write_output(options.csv ? csv_of(result) : table_of(result));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "evaluation.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <limits>
-#include <numeric>
 
 #include "interrupt.hpp"
 
@@ -34,33 +34,34 @@ ttt::training::Evaluation evaluate_windows(const Model& model, const Parameters&
   constexpr std::size_t group = 64;
   const Stoppable stoppable(context);
   const auto start = Clock::now();
-  ttt::training::Evaluation sum{{}, 0, std::vector<double>(static_cast<std::size_t>(corpus.context()))};
+  ttt::training::Evaluation sum;
   for (std::size_t first = 0; first < windows.size(); first += group) {
     const auto part = windows.subspan(first, std::min(group, windows.size() - first));
-    const auto result = ttt::training::evaluate(model, parameters.views(), corpus, part, batch, context);
-    sum.loss += result.loss;
-    sum.bytes += result.bytes;
-    for (std::size_t t = 0; t < sum.by_position.size(); ++t)
-      sum.by_position[t] += result.by_position[t] * static_cast<double>(part.size());
+    sum += ttt::training::evaluate(model, parameters.views(), corpus, part, batch, context);
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     const auto done = static_cast<double>(first + part.size()), all = static_cast<double>(windows.size());
     if (windows.size() > group)
       terminal.progress({label, std::to_string(first + part.size()) + "/" + std::to_string(windows.size()) + " windows",
                          done / all, std::numeric_limits<double>::quiet_NaN(),
-                         done * static_cast<double>(corpus.context()) / seconds, seconds * (all - done) / done});
+                         static_cast<double>(sum.loss.rows) / seconds, seconds * (all - done) / done});
   }
   terminal.clear();
-  for (double& loss : sum.by_position) loss /= static_cast<double>(windows.size());
   return sum;
 }
 
-std::vector<Band> position_bands(std::span<const double> by_position) {
+std::vector<double> losses_by_position(const ttt::training::Evaluation& evaluation) {
+  std::vector<double> losses;
+  for (const ttt::Loss& loss : evaluation.by_position) losses.push_back(loss.mean());
+  return losses;
+}
+
+std::vector<Band> position_bands(const ttt::training::Evaluation& evaluation) {
   std::vector<Band> bands;
-  const auto count = static_cast<Index>(by_position.size());
+  const auto count = static_cast<Index>(evaluation.by_position.size());
   for (Index first = 1, last = 1; first <= count; first = last + 1, last *= 2) {
-    const Index end = std::min(last, count);
-    const auto part = by_position.subspan(static_cast<std::size_t>(first - 1), static_cast<std::size_t>(end - first + 1));
-    bands.push_back({first, end, std::accumulate(part.begin(), part.end(), 0.0) / static_cast<double>(part.size())});
+    bands.push_back({first, std::min(last, count), {}});
+    for (Index t = first; t <= bands.back().last; ++t)
+      bands.back().loss += evaluation.by_position[static_cast<std::size_t>(t - 1)];
   }
   return bands;
 }

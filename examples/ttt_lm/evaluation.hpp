@@ -17,13 +17,16 @@ ttt::training::Evaluation evaluate_windows(const Model& model, const Parameters&
                                            std::span<const ttt::training::Window> windows, Index batch,
                                            ttt::Context& context, Terminal& terminal, const std::string& label);
 
-/// A range of positions in the context, counted from 1, and its mean loss.
+/// Mean losses at the positions of the context.
+std::vector<double> losses_by_position(const ttt::training::Evaluation& evaluation);
+
+/// A range of positions in the context, counted from 1, and what was lost there.
 struct Band {
   Index first = 0, last = 0;
-  double loss = 0;
+  ttt::Loss loss;
 };
 
 /// Positions in bands that double: 1, 2, 3–4, 5–8, …
-std::vector<Band> position_bands(std::span<const double> by_position);
+std::vector<Band> position_bands(const ttt::training::Evaluation& evaluation);
 
 }  // namespace ttt_lm

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <chrono>
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "command_line.hpp"
 #include "commands.hpp"
 #include "interrupt.hpp"
+#include "json_text.hpp"
 #include "model.hpp"
 #include "terminal.hpp"
 #include "tokenizer.hpp"
@@ -19,25 +22,46 @@ namespace ttt_lm {
 
 namespace {
 
-constexpr std::size_t largest_prompt_file = std::size_t{1} << 30;
-
 struct Prompt {
-  std::string source;  ///< option that gave it, for messages
+  std::string source;  ///< option that gave it, or "standard input", for messages
   std::string text;
   std::vector<std::int64_t> ids;
   bool is_text() const { return source != "--prompt-ids"; }
 };
 
+/// Everything up to the end of a file or pipe, called `name` in messages.
+std::string read_to_end(int descriptor, const std::string& name) {
+  constexpr std::size_t largest = std::size_t{1} << 30;
+  std::string text;
+  std::array<char, 1 << 16> piece;
+  for (;;) {
+    const ssize_t count = ::read(descriptor, piece.data(), piece.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) ttt::io::throw_system_error(name, "read");
+    if (count == 0) return text;
+    text.append(piece.data(), static_cast<std::size_t>(count));
+    if (text.size() > largest) ttt::throw_unexpected(name, "at most " + std::to_string(largest) + " bytes", "more");
+  }
+}
+
+/// A file, which may be a pipe too, as shells make one for a command.
+std::string read_prompt_file(const std::string& path) {
+  const ttt::io::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.is_open()) ttt::io::throw_system_error(path, "open for reading");
+  return read_to_end(file.number(), path);
+}
+
 /// The prompt; without ids when it is a text.
 Prompt read_prompt(const GenerateOptions& options, const std::set<std::string>& given) {
-  Prompt prompt{"--prompt", options.prompt, options.prompt_ids};
-  if (given.contains("--prompt-ids")) {
-    prompt.source = "--prompt-ids";
-  } else if (given.contains("--prompt-file")) {
-    prompt.source = "--prompt-file " + options.prompt_file;
-    prompt.text = ttt::io::read_text_file(options.prompt_file, largest_prompt_file);
-  }
-  return prompt;
+  if (given.contains("--prompt-ids")) return {"--prompt-ids", {}, options.prompt_ids};
+  const bool is_file = given.contains("--prompt-file");
+  if (!is_file && !given.contains("--prompt") && ::isatty(STDIN_FILENO) == 1)
+    throw UsageError("a prompt is missing: expected --prompt, --prompt-file, --prompt-ids or a pipe");
+  const std::string& word = is_file ? options.prompt_file : options.prompt;
+  if (word == "-" || (!is_file && !given.contains("--prompt")))
+    return {"standard input", read_to_end(STDIN_FILENO, "standard input"), {}};
+  if (is_file) return {"--prompt-file " + word, read_prompt_file(word), {}};
+  return {"--prompt", word, {}};
 }
 
 /// The tokenizer of the model, for a prompt that is a text; that gets its ids, behind the mark of a beginning, if any.
@@ -99,14 +123,13 @@ class Continuation {
   void print_json(double tokens_per_second) const {
     nlohmann::ordered_json json;
     if (prompt_.is_text()) {
-      json["prompt"] = prompt_.text;
-      json["text"] = text_;
+      put_text(json, "prompt", prompt_.text);
+      put_text(json, "text", text_);
     }
     json["prompt_ids"] = prompt_.ids;
     json["ids"] = ids_;
     json["tokens_per_second"] = tokens_per_second;
-    // Bytes that are no UTF-8 cannot be said in JSON; the ids say them.
-    write_output(json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+    write_output(json.dump() + "\n");
   }
 
  private:
@@ -121,14 +144,17 @@ class Continuation {
   std::string text_;
 };
 
+/// Throws ttt::Error, naming model and position, when its logits say nothing.
+std::int64_t next_token(const GenerateOptions& options, const Session& session, ttt::Sampler& sampler) try {
+  return sampler(session.logits());
+} catch (const ttt::Error& error) {
+  throw ttt::Error(options.model + ", after token " + std::to_string(session.position()) + ": " + error.what());
+}
+
 /// Until there are as many tokens as wanted, one ends the text, or an interrupt comes.
 void extend(Continuation& continuation, const GenerateOptions& options, Session& session, ttt::Sampler& sampler) {
   while (continuation.size() < options.tokens && !was_interrupted()) {
-    const auto logits = session.logits();
-    if (!std::all_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); }))
-      throw ttt::Error(options.model + ": the logits after token " + std::to_string(session.position()) +
-                       " are not finite");
-    const std::int64_t id = sampler(logits);
+    const std::int64_t id = next_token(options, session, sampler);
     if (!continuation.add(id)) return;
     if (continuation.size() < options.tokens) session.read(std::span(&id, 1));
   }
@@ -138,8 +164,7 @@ void extend(Continuation& continuation, const GenerateOptions& options, Session&
 
 int generate(const GenerateOptions& options, const CommonOptions& common, const std::set<std::string>& given) {
   using Clock = std::chrono::steady_clock;
-  const ttt::SamplingConfig sampling{options.temperature, options.top_p};
-  sampling.check();
+  const ttt::SamplingConfig sampling{options.temperature, options.top_p, options.top_k};
   Prompt prompt = read_prompt(options, given);
   Terminal terminal(common.quiet);
   Machine machine(common);

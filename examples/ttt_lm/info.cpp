@@ -5,6 +5,7 @@
 #include "command_line.hpp"
 #include "commands.hpp"
 #include "interrupt.hpp"
+#include "json_text.hpp"
 #include "model.hpp"
 #include "terminal.hpp"
 
@@ -64,23 +65,24 @@ double record_bytes_per_token(const Model& model) {
 Json description(const InfoOptions& options, const LoadedModel& loaded, ttt::Context& context) {
   const auto& config = loaded.config;
   const std::array<Index, 1> positions{options.context};
-  Json json{{"model", options.model},
-            {"family", family_of(options.model)},
-            {"layer", config.layer},
-            {"backbone", backbone_name(config.backbone)},
-            {"vocabulary", config.vocabulary},
-            {"width", config.width},
-            {"depth", config.depth},
-            {"heads", config.heads},
-            {"swiglu_width", config.hidden},
-            {"parameters", parameter_count(loaded.model)},
-            {"parameters_by_part", parameter_counts(loaded.model.make_parameters())},
-            {"parameters_by_block", block_counts(loaded.model.make_parameters())},
-            {"dtype", options.dtype},
-            {"context", options.context},
-            {"state_bytes", loaded.model.state_bytes(options.context)},
-            {"record_bytes_per_token", record_bytes_per_token(loaded.model)},
-            {"decode_weight_bytes", decode_bytes(loaded.model, loaded.parameters)}};
+  Json json;
+  put_text(json, "model", options.model);
+  json.update({{"family", family_of(options.model)},
+               {"layer", config.layer},
+               {"backbone", backbone_name(config.backbone)},
+               {"vocabulary", config.vocabulary},
+               {"width", config.width},
+               {"depth", config.depth},
+               {"heads", config.heads},
+               {"swiglu_width", config.hidden},
+               {"parameters", parameter_count(loaded.model)},
+               {"parameters_by_part", parameter_counts(loaded.model.make_parameters())},
+               {"parameters_by_block", block_counts(loaded.model.make_parameters())},
+               {"dtype", options.dtype},
+               {"context", options.context},
+               {"state_bytes", loaded.model.state_bytes(options.context)},
+               {"record_bytes_per_token", record_bytes_per_token(loaded.model)},
+               {"decode_weight_bytes", decode_bytes(loaded.model, loaded.parameters)}});
   json["decode_bytes"] = json["decode_weight_bytes"].get<double>() + json["state_bytes"].get<double>();
   json["decode_microseconds"] = decode_microseconds(loaded.model, loaded.parameters, positions, context).front();
   return json;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include <nlohmann/json.hpp>
-
 #include "command_line.hpp"
 #include "commands.hpp"
+#include "json_text.hpp"
 #include "model.hpp"
 #include "terminal.hpp"
 #include "token_ids.hpp"
@@ -22,10 +21,14 @@ int logits(const LogitsOptions& options, const CommonOptions& common) {
   const std::vector<std::int64_t> shape{ids.rows, ids.tokens, loaded.model.vocabulary()};
   const std::array sources{ttt::io::tensor_source<float>("logits", shape, std::span<const float>(values))};
   ttt::io::write_safetensors(out, sources);
-  if (common.json)
-    write_output(nlohmann::ordered_json{{"logits", options.out}, {"shape", shape}}.dump() + "\n");
-  else
+  if (!common.json) {
     terminal.message("logits " + ttt::io::shape_text(shape) + " in " + options.out);
+    return success;
+  }
+  nlohmann::ordered_json json;
+  put_text(json, "logits", options.out);
+  json["shape"] = shape;
+  write_output(json.dump() + "\n");
   return success;
 }
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 // ttt-lm: trains, evaluates and compares language models with test-time-training layers.
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <string>
 
 #include "command_line.hpp"
 #include "commands.hpp"
 #include "ttt/core/error.hpp"
-#include "usage.hpp"
 
 namespace {
 
@@ -25,20 +26,23 @@ int run(const Invocation& call) {
   return compare(call.compare, call.common, call.given);
 }
 
-int report(const char* message, int exit_code) {
-  std::fprintf(stderr, "ttt-lm: %s\n", message);
+/// The one form of all that goes wrong: one line, whatever the message holds.
+int report(std::string message, ExitCode exit_code) {
+  std::replace(message.begin(), message.end(), '\n', ' ');
+  std::fprintf(stderr, "ttt-lm: %s\n", message.c_str());
   return exit_code;
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
+  Invocation call;
   try {
-    int exit_code = success;
-    const auto call = parse_command_line(count, arguments, exit_code);
-    return call ? run(*call) : exit_code;
+    if (const auto ended = parse_command_line(count, arguments, call)) return *ended;
+    return run(call);
   } catch (const UsageError& error) {
-    return report(error.what(), usage_error);
+    const std::string command = call.command.empty() ? "" : " " + call.command;
+    return report(error.what() + (" (see ttt-lm" + command + " --help)"), usage_error);
   } catch (const ttt::Cancelled&) {
     return report("stopped", interrupted);
   } catch (const std::bad_alloc&) {

@@ -16,7 +16,7 @@ namespace {
 
 Index thread_count(const CommonOptions& common) {
   if (common.threads > 0) return common.threads;
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  return std::clamp<Index>(std::thread::hardware_concurrency(), 1, ttt::ThreadPool::most_workers);
 }
 
 /// Lengths of the pieces that feed `tokens` tokens.

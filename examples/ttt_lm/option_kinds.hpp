@@ -30,14 +30,16 @@ CLI::Option* add(CLI::App& command, const char* name, Value& value, const Option
 // Far above what anybody trains, and no product of two or three of them overflows.
 constexpr std::int64_t largest_size = 1'000'000, largest_context = 1'000'000'000, largest_count = 1'000'000'000'000;
 
-inline OptionKind whole_number(std::int64_t smallest, std::int64_t largest = largest_count, const char* name = "N") {
+/// `why` follows the largest number in what is said of a larger one.
+inline OptionKind whole_number(std::int64_t smallest, std::int64_t largest = largest_count, const char* name = "N",
+                               const char* why = "") {
   return {name, [=](const std::string& text) {
             std::int64_t value = 0;
             const bool is_number = CLI::detail::lexical_cast(text, value);
             if (is_number && value >= smallest && value <= largest) return std::string();
             const bool too_large = is_number && value > largest;
             return "expected a whole number of at " +
-                   (too_large ? "most " + std::to_string(largest) : "least " + std::to_string(smallest)) + ", found " +
+                   (too_large ? "most " + std::to_string(largest) + why : "least " + std::to_string(smallest)) + ", found " +
                    text;
           }};
 }
@@ -60,6 +62,10 @@ inline OptionKind number_from_zero(const char* name) {
 
 inline OptionKind share() {
   return finite_number("SHARE", "from 0 to 1", [](double value) { return value >= 0 && value <= 1; });
+}
+
+inline OptionKind positive_share(const char* name) {
+  return finite_number(name, "above 0 and at most 1", [](double value) { return value > 0 && value <= 1; });
 }
 
 inline OptionKind one_of(const std::vector<std::string>& choices, const char* name = "NAME") {

@@ -64,10 +64,10 @@ struct CompareOptions : TrainingOptions {
 
 struct EvaluateOptions {
   std::string model, dtype = "float32";
-  std::vector<std::string> data;
+  std::vector<std::string> data;  ///< empty: that of the run in the model folder
   std::int64_t context = 256, batch = 16;
   std::int64_t windows = 0;  ///< 0: all
-  bool csv = false;
+  bool last_tenth = false, csv = false;
 };
 
 struct GenerateOptions {
@@ -75,6 +75,7 @@ struct GenerateOptions {
   std::vector<std::int64_t> prompt_ids;
   std::int64_t tokens = 256;
   double temperature = 0.8, top_p = 0.95;
+  std::int64_t top_k = 0;  ///< 0: all
 };
 
 struct LogitsOptions {

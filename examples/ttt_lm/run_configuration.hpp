@@ -9,6 +9,9 @@
 
 namespace ttt_lm {
 
+/// The checkpoint of a run in its folder.
+inline constexpr const char* checkpoint_name = "train.checkpoint";
+
 /// What a checkpoint keeps of the command line, so that `--resume --out DIR` is enough to go on: everything the run
 /// depends on, by the names of the options, and the seconds spent.
 std::string configuration_text(TrainOptions options, CommonOptions common, double seconds);

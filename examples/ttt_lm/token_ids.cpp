@@ -7,8 +7,7 @@ TokenIds read_ids(const ttt::io::SafetensorsFile& file, Index vocabulary) {
   const std::string subject = file.path().string() + ", tensor 'input_ids'";
   const auto& info = file.at("input_ids");
   if (info.dtype != ttt::io::DType::I64 || info.shape.size() != 2)
-    ttt::throw_unexpected(subject, "I64 [B, T]",
-                          std::string(ttt::io::dtype_name(info.dtype)) + " " + ttt::io::shape_text(info.shape));
+    ttt::throw_unexpected(subject, "I64 [B, T]", info.type() + " " + ttt::io::shape_text(info.shape));
   if (info.count() == 0) ttt::throw_unexpected(subject, "at least one id", ttt::io::shape_text(info.shape));
   TokenIds ids{static_cast<Index>(info.shape[0]), static_cast<Index>(info.shape[1]),
                file.values<std::int64_t>("input_ids")};

@@ -21,7 +21,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
-constexpr const char* checkpoint_name = "train.checkpoint";
 constexpr const char* log_name = "train.jsonl";
 
 double parse_factor(const std::string& text) {
@@ -40,7 +39,7 @@ std::vector<ttt::training::GroupRule> group_rules(const TrainOptions& options) {
   for (const auto& rule : options.rate_factors) {
     const auto split = rule.rfind('=');
     const double factor = split == std::string::npos ? -1 : parse_factor(rule.substr(split + 1));
-    if (!(factor >= 0)) throw UsageError("--lr-factor: expected PATTERN=FACTOR with a factor of at least 0, found '" + rule + "'");
+    if (!(factor >= 0)) throw_usage("--lr-factor", "PATTERN=FACTOR with a factor of at least 0", "'" + rule + "'");
     rules.push_back({rule.substr(0, split), factor, {}, false});
   }
   for (const auto& pattern : options.freeze) rules.push_back({pattern, 1, {}, true});

@@ -13,11 +13,11 @@ namespace ttt_lm {
 
 namespace {
 
-using Text = std::string_view (*)(const ttt::training::Document&);
+using Text = std::string_view (ttt::training::Corpus::*)(const ttt::training::Document&) const;
 
 std::vector<std::string_view> texts_of(const ttt::training::Corpus& corpus, Text part) {
   std::vector<std::string_view> texts;
-  for (const auto& document : corpus.documents()) texts.push_back(part(document));
+  for (const auto& document : corpus.documents()) texts.push_back((corpus.*part)(document));
   return texts;
 }
 
@@ -43,11 +43,11 @@ int train_tokenizer(const TrainTokenizerOptions& options, const CommonOptions& c
   const auto corpus = load_corpus(data_paths(options.data), 1, terminal);
   const auto start = Clock::now();
   const auto vocabulary =
-      ttt::io::train_bpe(texts_of(corpus, ttt::training::Corpus::training_text), options.vocabulary);
+      ttt::io::train_bpe(texts_of(corpus, &ttt::training::Corpus::training_text), options.vocabulary);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   const std::string text = vocabulary.json();
   const auto tokenizer = ttt::io::Tokenizer::from_json(text, options.out);
-  const double bytes = bytes_per_token(tokenizer, texts_of(corpus, ttt::training::Corpus::validation_text));
+  const double bytes = bytes_per_token(tokenizer, texts_of(corpus, &ttt::training::Corpus::validation_text));
   ttt::io::write_file_atomically(out, [&](ttt::io::OutputFile& file) { file.write(text); });
   if (tokenizer.vocabulary() < options.vocabulary)
     terminal.message("no pair of tokens occurs twice any more: " + std::to_string(tokenizer.vocabulary()) +

@@ -9,6 +9,7 @@
 
 #include "data.hpp"
 #include "interrupt.hpp"
+#include "usage.hpp"
 
 namespace ttt_lm {
 
@@ -31,10 +32,10 @@ ttt::training::CosineSchedule schedule_of(const TrainingOptions& options, const 
   else if (options.warmup < 1)
     schedule.warmup = options.warmup;
   else
-    ttt::throw_unexpected("--warmup", "a share of the run, below 1, with --minutes", decimal(options.warmup, 0));
+    throw_usage("--warmup", "a share of the run, below 1, with --minutes", decimal(options.warmup, 0));
   if (schedule.warmup > schedule.total)
-    ttt::throw_unexpected("--warmup", "at most the " + std::to_string(settings.steps) + " updates of --steps",
-                          decimal(options.warmup, 0));
+    throw_usage("--warmup", "at most the " + std::to_string(settings.steps) + " updates of --steps",
+                decimal(options.warmup, 0));
   return schedule;
 }
 

@@ -9,11 +9,16 @@
 
 namespace ttt_lm {
 
-/// Options that do not go together; the exit code is that of wrong usage.
+/// The command line is wrong by itself, whatever is in the files that it names; the exit code is that of wrong usage.
 class UsageError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
+
+/// Throws UsageError("<option>: expected <expected>, found <found>").
+[[noreturn]] inline void throw_usage(const std::string& option, const std::string& expected, const std::string& found) {
+  throw UsageError(option + ": expected " + expected + ", found " + found);
+}
 
 /// Throws UsageError when an option was given that means nothing to any of these layers.
 inline void check_layer_options(const std::vector<std::string>& layers, const std::set<std::string>& given) {

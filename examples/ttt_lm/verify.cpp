@@ -6,6 +6,7 @@
 #include "command_line.hpp"
 #include "commands.hpp"
 #include "folder.hpp"
+#include "json_text.hpp"
 #include "model.hpp"
 #include "terminal.hpp"
 #include "token_ids.hpp"
@@ -16,18 +17,17 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string type_text(const ttt::TensorInspection& tensor) {
-  return tensor.dtype ? std::string(ttt::io::dtype_name(*tensor.dtype)) : "none";
-}
+std::string type_text(const ttt::TensorInspection& tensor) { return tensor.type.empty() ? "none" : tensor.type; }
 
 Json json_of(const ttt::FolderInspection& folder) {
   Json tensors = Json::array();
-  for (const auto& tensor : folder.tensors)
+  for (const auto& tensor : folder.tensors) {
     tensors.push_back({{"name", ttt::io::printable(tensor.name)},
                        {"dtype", type_text(tensor)},
                        {"shape", tensor.shape},
-                       {"status", ttt::status_text(tensor.status)},
-                       {"problem", tensor.problem}});
+                       {"status", ttt::status_text(tensor.status)}});
+    put_text(tensors.back(), "problem", tensor.problem);
+  }
   return {{"family", folder.model_type}, {"tensors", tensors}, {"problems", folder.problem_count()}};
 }
 
@@ -113,16 +113,17 @@ Json compare_logits(const VerifyOptions& options, const CommonOptions& common) {
   const auto found = all_logits(loaded, golden.ids.values, golden.ids.rows, options.pieces, machine.context());
   const Difference difference = largest_difference(found, golden.logits);
   const auto place = static_cast<Index>(difference.place);
-  Json json{{"golden", options.golden},
-            {"shape", {golden.ids.rows, golden.ids.tokens, vocabulary}},
-            {"largest_difference", difference.absolute},
-            {"relative_to_largest_logit", difference.relative},
-            {"row", place / vocabulary / golden.ids.tokens},
-            {"position", place / vocabulary % golden.ids.tokens},
-            {"id", place % vocabulary},
-            {"expected", golden.logits[difference.place]},
-            {"found", found[difference.place]},
-            {"tolerance", options.tolerance}};
+  Json json;
+  put_text(json, "golden", options.golden);
+  json.update({{"shape", {golden.ids.rows, golden.ids.tokens, vocabulary}},
+               {"largest_difference", difference.absolute},
+               {"relative_to_largest_logit", difference.relative},
+               {"row", place / vocabulary / golden.ids.tokens},
+               {"position", place / vocabulary % golden.ids.tokens},
+               {"id", place % vocabulary},
+               {"expected", golden.logits[difference.place]},
+               {"found", found[difference.place]},
+               {"tolerance", options.tolerance}});
   bool good = difference.relative <= options.tolerance;
   if (golden.loss && golden.ids.tokens > 1) {
     const double loss = loss_of(found, golden.ids, vocabulary);

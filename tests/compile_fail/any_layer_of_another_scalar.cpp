@@ -19,6 +19,7 @@ struct Single {
   void reset(const Parameters&, State&) const {}
   bool accepts(const State&) const { return true; }
   bool accepts(const Parameters&) const { return true; }
+  bool accepts(const Record&) const { return true; }
   bool accepts_gradients(const Parameters&) const { return true; }
   ttt::Index capacity(const State&) const { return 0; }
   std::size_t state_bytes(ttt::Index) const { return 0; }

@@ -29,6 +29,14 @@ foreach(target IN ITEMS ttt_development ttt_test_support ttt_headers ttt-lm)
   endif()
 endforeach()
 
+# What a project decides after it has found the library.
+if(late_options)
+  add_compile_options(${late_options})
+endif()
+if(late_build_type)
+  set(CMAKE_BUILD_TYPE "${late_build_type}")
+endif()
+
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 add_executable(consumer "${CMAKE_CURRENT_LIST_DIR}/main.cpp")
 target_link_libraries(consumer PRIVATE ttt::ttt)

@@ -4,6 +4,7 @@ set(work "${ttt_binary}/consumers/${consumer}")
 file(REMOVE_RECURSE "${work}")
 unset(ENV{CXXFLAGS})
 unset(ENV{LDFLAGS})
+unset(ENV{CMAKE_BUILD_TYPE})
 
 if(consumer STREQUAL "add_subdirectory")
   set(arguments "-Dttt_source=${ttt_source}")
@@ -15,11 +16,31 @@ else()
   set(arguments "-DCMAKE_PREFIX_PATH=${work}/prefix" "-Dttt_prefix=${work}/prefix")
 endif()
 
-execute_process(COMMAND "${CMAKE_COMMAND}" -S "${ttt_source}/tests/consumers/${consumer}" -B "${work}/build"
-  -G "${generator}" "-DCMAKE_CXX_COMPILER=${compiler}" "-Dexpected_version=${expected_version}" ${arguments}
-  COMMAND_ERROR_IS_FATAL ANY)
+# Configures the consumer and checks how often CMake warns that it is not optimised.
+function(configure folder expected_warnings)
+  execute_process(COMMAND "${CMAKE_COMMAND}" -S "${ttt_source}/tests/consumers/${consumer}" -B "${work}/${folder}"
+    -G "${generator}" "-DCMAKE_CXX_COMPILER=${compiler}" "-Dexpected_version=${expected_version}" ${arguments} ${ARGN}
+    ERROR_VARIABLE errors ECHO_ERROR_VARIABLE COMMAND_ERROR_IS_FATAL ANY)
+  string(REGEX MATCHALL "without[ \n]+optimisation" warnings "${errors}")
+  list(LENGTH warnings count)
+  if(NOT count EQUAL expected_warnings)
+    message(FATAL_ERROR "${folder}: expected ${expected_warnings} warnings of missing optimisation, found ${count}")
+  endif()
+endfunction()
+configure(build 1)
+if(consumer MATCHES "add_subdirectory|find_package")
+  configure(release 0 -DCMAKE_BUILD_TYPE=Release)
+  configure(flags 0 "-DCMAKE_CXX_FLAGS=-g -O2")
+  configure(options 0 -Dlate_options=-O2)
+  configure(late 0 -Dlate_build_type=Release)
+  configure(allowed 0 -DTTT_ALLOW_UNOPTIMISED=ON)
+endif()
+
 execute_process(COMMAND "${CMAKE_COMMAND}" --build "${work}/build" COMMAND_ERROR_IS_FATAL ANY)
-execute_process(COMMAND "${work}/build/consumer" COMMAND_ERROR_IS_FATAL ANY)
+execute_process(COMMAND "${work}/build/consumer" OUTPUT_VARIABLE output ECHO_OUTPUT_VARIABLE COMMAND_ERROR_IS_FATAL ANY)
+if(NOT output MATCHES "not optimised" AND NOT consumer STREQUAL "openmp")
+  message(FATAL_ERROR "expected a build that says it is not optimised, found: ${output}")
+endif()
 if(consumer STREQUAL "openmp")
   set(expected_programs openmp)
 else()

@@ -17,6 +17,11 @@ TEST_CASE("build_info tells this translation unit's version, compiler, instructi
   CHECK(info.instruction_set.find("NEON") != std::string::npos);
 #endif
   CHECK_FALSE(info.instruction_set.empty());
+#if defined(__OPTIMIZE__)
+  CHECK(info.optimised);
+#else
+  CHECK_FALSE(info.optimised);
+#endif
   bool asserted = false;
   assert(asserted = true);
   CHECK(info.assertions == asserted);
@@ -25,11 +30,14 @@ TEST_CASE("build_info tells this translation unit's version, compiler, instructi
 TEST_CASE("describe puts everything on one line") {
   ttt::BuildInfo info = ttt::build_info();
   info.fast_math = false;
+  info.optimised = true;
   const std::string line = ttt::describe(info);
   CHECK(line.find('\n') == std::string::npos);
   for (const std::string& part : {info.version, info.compiler, info.instruction_set, info.eigen})
     CHECK(line.find(part) != std::string::npos);
-  CHECK(line.find("fast math") == std::string::npos);
+  for (const std::string& part : {"fast math", "not optimised"}) CHECK(line.find(part) == std::string::npos);
+  info.optimised = false;
+  CHECK(ttt::describe(info).find("not optimised") != std::string::npos);
   info.fast_math = true;
   CHECK(ttt::describe(info).find("fast math") != std::string::npos);
 }

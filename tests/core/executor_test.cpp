@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "ttt/core/executor.hpp"
 
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
+#include <fstream>
 #include <latch>
+#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -11,6 +17,7 @@
 #include "suites/executor.hpp"
 #include "support/allocation_hook.hpp"
 #include "support/catch.hpp"
+#include "support/error_message.hpp"
 
 using namespace ttt;
 
@@ -24,6 +31,37 @@ TEST_CASE("a pool keeps the contract of Executor") {
 }
 
 TEST_CASE("a pool of no workers is the calling thread alone") { suites::check_fewest_workers<ThreadPool>(); }
+
+TEST_CASE("more workers than a pool has are an Error that names the limit, and the most it has work") {
+  for (const Index workers : {ThreadPool::most_workers + 1, Index{100'000}, std::numeric_limits<Index>::max()})
+    CHECK(testing::error_message([&] { ThreadPool pool(workers); }) ==
+          "thread pool: expected at most 1024 workers, found " + std::to_string(workers));
+  ThreadPool pool(ThreadPool::most_workers);
+  CHECK(pool.workers() == ThreadPool::most_workers);
+  std::atomic<int> done = 0;
+  pool.run(5000, [&](Index, Index) { ++done; });
+  CHECK(done == 5000);
+}
+
+// The sanitizers end a process that has no memory for a thread.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST_CASE("threads that the system does not start are an Error, and those before them end") {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    // Room for a few stacks.
+    std::size_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    const rlim_t memory = pages * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE)) + (rlim_t{64} << 20);
+    const rlimit limit{memory, memory};
+    ::setrlimit(RLIMIT_AS, &limit);
+    const std::string message = testing::error_message([] { ThreadPool pool(1000); });
+    ::_exit(testing::contains(message, "thread pool: cannot start more than", "threads: Resource") ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  CHECK(status == 0);
+}
+#endif
 
 TEST_CASE("the calling thread works along as worker 0, alone when there is one task") {
   ThreadPool pool(3);

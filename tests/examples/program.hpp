@@ -29,10 +29,11 @@ struct Outcome {
 /// A running program; its output goes to files.
 class Program {
  public:
-  /// `emulator`, words separated by spaces, runs a program of another machine; empty: none is needed.
+  /// `emulator`, words separated by spaces, runs a program of another machine; empty: none is needed. `input` is what
+  /// standard input reads from.
   Program(const std::string& emulator, const std::string& program, const std::vector<std::string>& arguments,
-          const fs::path& output = {})
-      : output_(output) {
+          const fs::path& output = {}, const fs::path& input = "/dev/null")
+      : output_(output), input_(input) {
     std::istringstream parts(emulator);
     for (std::string part; parts >> part;) words_.push_back(part);
     words_.push_back(program);
@@ -53,12 +54,13 @@ class Program {
   }
 
  private:
-  void redirect(const fs::path& path, int descriptor) const {
-    const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  void redirect(const fs::path& path, int descriptor, int flags = O_WRONLY | O_CREAT | O_TRUNC) const {
+    const int file = open(path.c_str(), flags | O_NOCTTY, 0600);
     if (file < 0 || dup2(file, descriptor) < 0) _exit(126);
     close(file);
   }
   [[noreturn]] void execute() const {
+    redirect(input_, STDIN_FILENO, O_RDONLY);
     redirect(output_.empty() ? folder_ / "output" : output_, STDOUT_FILENO);
     redirect(folder_ / "errors", STDERR_FILENO);
     std::vector<char*> list;
@@ -70,7 +72,7 @@ class Program {
 
   TemporaryFolder folder_;
   std::vector<std::string> words_;
-  fs::path output_;
+  fs::path output_, input_;
   pid_t process_ = -1;
 };
 

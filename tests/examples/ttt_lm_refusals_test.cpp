@@ -20,9 +20,9 @@ TEST_CASE("wrong usage is one line that names the option, and exit code 2") {
     check_refused(place.folder, arguments, 2, parts);
   };
   refused({}, {"--help"});
-  refused({"trian"}, {"'trian'", "no command"});
+  refused({"trian"}, {"'trian'", "no command", "did you mean 'train'?"});
   refused({"train"}, {"--out"});
-  refused(tiny + Arguments{"--stpes", "3"}, {"--stpes", "not expected"});
+  refused(tiny + Arguments{"--stpes", "3"}, {"'--stpes'", "no option", "did you mean '--steps'?"});
   refused(tiny + Arguments{"--steps", "3", "--minutes", "1"}, {"--steps", "--minutes"});
   refused(tiny + Arguments{"--resume", "--force"}, {"--resume", "--force"});
   refused(tiny + Arguments{"--steps", "many"}, {"--steps", "whole number", "many"});
@@ -36,12 +36,18 @@ TEST_CASE("wrong usage is one line that names the option, and exit code 2") {
   refused(tiny + Arguments{"--window", "8"}, {"--window", "sliding-window"});
   refused(tiny + Arguments{"--kv-heads", "1"}, {"--kv-heads", "attention"});
   refused(tiny + Arguments{"--layer", "attention"}, {"--mini-batch", "ttt-linear"});
+  refused(tiny + Arguments{"--steps", "5", "--warmup", "6"}, {"--warmup", "5", "found 6"});
+  refused(tiny + Arguments{"--minutes", "5", "--warmup", "6"}, {"--warmup", "share", "found 6"});
   refused(tiny + Arguments{"--lr-factor", "*norm*"}, {"--lr-factor", "PATTERN=FACTOR", "*norm*"});
   refused({"generate", "--model", "m", "--prompt", "a", "--prompt-ids", "1"}, {"--prompt", "--prompt-ids"});
   refused({"logits", "--model", "m", "--ids", "i", "--out", "o", "--pieces", "7,0"}, {"--pieces", "at least 1"});
   refused({"generate", "--model", "m", "--prompt-ids", ""}, {"--prompt-ids", "empty"});
   refused({"compare", "--layers", "ttt-mlp,ttt-mlp", "--out", place.folder / "compared"},
           {"--layers", "once", "'ttt-mlp'"});
+  for (const std::string top_p : {"0", "-0.5", "1.5", "nan", "inf", "most"})
+    refused({"generate", "--model", "m", "--prompt", "a", "--top-p", top_p}, {"--top-p", "above 0 and at most 1", "found " + top_p});
+  refused({"generate", "--model", "m", "--prompt", "a", "--top-k", "-1"}, {"--top-k", "at least 0", "found -1"});
+  refused({"generate", "--model", "m", "--prompt", "a", "--temperature", "nan"}, {"--temperature", "at least 0", "found nan"});
   refused({"evaluate", "--model", "m", "--csv", "--json"}, {"--csv", "--json"});
   refused({"generate", "--model", "m", "--prompt", "a", "--dtype", "int8"}, {"--dtype", "bfloat16", "'int8'"});
 }
@@ -56,7 +62,6 @@ TEST_CASE("unusable data is named, and no folder is made") {
   refused(place.folder.write("binary", sample_text(500) + std::string(1, '\0') + sample_text(500)), {"binary"});
   refused(place.folder.write("empty.txt", ""), {"empty"});
   refused(place.folder.write("short.txt", "a few words"), {"too short", "expected 25", "found 9"});
-  refused(place.folder.write("no_validation.txt", sample_text(60)), {"validation", "expected"});
   refused(place.folder / "missing.txt", {"no such file"});
   fs::create_directories(place.folder / "folder");
   check_refused(place.folder, {"evaluate", "--model", place.model("other"), "--data", place.folder / "folder", "--quiet"}, 1,
@@ -86,8 +91,6 @@ TEST_CASE("sizes that make no model are named, and no folder is made") {
     refused({"--layer", layer, "--heads", "16"}, {"even", "1"});
   }
   refused({"--layer", "attention", "--heads", "4", "--kv-heads", "3"}, {"heads", "4", "3"});
-  refused({"--steps", "5", "--warmup", "6"}, {"--warmup", "5", "found 6"});
-  refused({"--minutes", "5", "--warmup", "6"}, {"--warmup", "share", "found 6"});
   refused({"--freeze", "*nothing*"}, {"'*nothing*'", "matches a parameter"});
   refused({"--batch", "100000000000"}, {"--batch 100000000000", "--context 24", "--accumulate"});
   refused({"--depth", "1000000"}, {"--depth 1000000", "fits into", "needs"});
@@ -161,19 +164,32 @@ TEST_CASE("a model folder that is not whole is refused by the name of what is wr
   }
 }
 
+TEST_CASE("a model whose logits say nothing is named, with the place") {
+  const Workplace place;
+  const std::string model = place.model();
+  Tensors tensors(model);
+  auto& norm = tensors.all["model.norm.weight"];
+  for (std::size_t i = 0; i < 16; ++i) norm.set(i, 3e38F);
+  tensors.write(model);
+  const Outcome outcome = run({"generate", "--model", model, "--prompt", "ab", "--quiet"});
+  CHECK(outcome.exit_code == 1);
+  CHECK(outcome.output == "ab");
+  CHECK(is_one_line(outcome.errors));
+  CHECK(contains(outcome.errors, model + ", after token 2", "logit of token", "expected a finite number"));
+}
+
 TEST_CASE("prompts and ids that cannot be read are refused") {
   const Workplace place;
   const std::string model = place.model();
   const auto refused = [&](const Arguments& options, const Arguments& parts) {
     check_refused(place.folder, Arguments{"generate", "--model", model} + options, 1, parts);
   };
-  refused({}, {"--prompt", "empty"});
+  refused({}, {"standard input", "empty"});
   refused({"--prompt", ""}, {"--prompt", "empty"});
   refused({"--prompt-file", place.folder.write("nothing.txt", "")}, {"nothing.txt", "empty"});
   refused({"--prompt-file", place.folder / "missing.txt"}, {"missing.txt"});
   refused({"--prompt-ids", "1,256"}, {"--prompt-ids", "255", "256"});
   refused({"--prompt-ids", "-1"}, {"--prompt-ids", "-1"});
-  refused({"--prompt", "a", "--top-p", "0"}, {"top-p", "above 0"});
 
   const std::string ids = place.folder / "ids.safetensors", out = place.folder / "out.safetensors";
   const auto refused_ids = [&](const Arguments& parts) {

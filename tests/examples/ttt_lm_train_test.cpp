@@ -29,7 +29,7 @@ TEST_CASE("a training writes a model that every command reads") {
     CHECK(fs::exists(place.folder / ("model/" + name)));
   const std::string model = place.folder / "model";
 
-  const Outcome evaluated = run({"evaluate", "--model", model, "--data", place.text, "--context", "24", "--json"});
+  const Outcome evaluated = run({"evaluate", "--model", model, "--context", "24", "--json"});
   REQUIRE(evaluated.exit_code == 0);
   const json evaluation = json::parse(evaluated.output);
   // The same windows in another batch size: not a bit is different.
@@ -41,7 +41,7 @@ TEST_CASE("a training writes a model that every command reads") {
   CHECK(std::count(csv.output.begin(), csv.output.end(), '\n') == 11);
 
   const Outcome narrow =
-      run({"evaluate", "--model", model, "--data", place.text, "--context", "24", "--dtype", "bfloat16", "--json"});
+      run({"evaluate", "--model", model, "--context", "24", "--dtype", "bfloat16", "--json"});
   REQUIRE(narrow.exit_code == 0);
   const double rounded_loss = json::parse(narrow.output)["loss"].get<double>();
   CHECK(rounded_loss != evaluation["loss"].get<double>());
@@ -129,7 +129,7 @@ TEST_CASE("products in bfloat16 train beside those in float, and a resumed run h
   CHECK(last_loss(rounded) != last_loss(plain));
   CHECK(last_loss(rounded) == Approx(last_loss(plain)).margin(0.02));
   const Outcome evaluated =
-      run({"evaluate", "--model", place.folder / "rounded", "--data", place.text, "--context", "64", "--json"});
+      run({"evaluate", "--model", place.folder / "rounded", "--context", "64", "--json"});
   CHECK(json::parse(evaluated.output)["loss"] == last_loss(rounded));  // the validation is that of the model in float
 
   const bool is_fast = contains(run({"--version"}).output, "AVX512-BF16");

@@ -93,4 +93,16 @@ TEST_CASE("names and sizes of types") {
   CHECK_FALSE(parse_dtype("f32").has_value());
   CHECK_FALSE(parse_dtype("").has_value());
   CHECK_FALSE(parse_dtype("F8_E4M3").has_value());
+  CHECK(dtype_size(DType::other) == 0);
+}
+
+TEST_CASE("the format has types that are not read, whose sizes are known") {
+  for (const DTypeDescription& description : dtype_descriptions)
+    CHECK(element_bits(description.name) == 8 * description.size);
+  for (const OtherDescription& description : other_descriptions) {
+    CHECK(element_bits(description.name) == description.bits);
+    CHECK_FALSE(parse_dtype(description.name).has_value());
+  }
+  CHECK(element_bits("F6_E2M3") == std::size_t{6});
+  CHECK_FALSE(element_bits("Q4_K").has_value());
 }

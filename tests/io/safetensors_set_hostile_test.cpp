@@ -60,22 +60,26 @@ TEST_CASE("hostile files are refused within 64 MB of memory and ten seconds") {
   CHECK(status == 0);
 }
 
-TEST_CASE("an index reaches nothing outside its folder through a link, of a file or of the folder itself") {
-  const TemporaryFolder outside, folder;
-  const std::array<float, 1> value{1};
-  const auto write = [&](const std::filesystem::path& path) {
-    write_safetensors(path, std::vector{tensor_source("t", {1}, std::span<const float>(value))});
+TEST_CASE("files in the layout of the Hugging Face cache, links to blobs beside the snapshot, are read") {
+  const TemporaryFolder cache;
+  const std::array<float, 1> value{7};
+  const auto link = [&](const std::string& name, const std::string& blob) {
+    std::filesystem::create_symlink("../../blobs/" + blob, cache / "snapshots/0123abcd" / name);
   };
-  write(outside / "secret.safetensors");
-  folder.write("model.safetensors.index.json", R"({"weight_map":{"t":"part.safetensors"}})");
-  std::filesystem::create_symlink(outside / "secret.safetensors", folder / "part.safetensors");
-  CHECK(contains(error_message([&] { open_set(folder.path()); }), "'part.safetensors'", "link that leads out"));
-  std::filesystem::remove(folder / "part.safetensors");
-  std::filesystem::create_symlink("../" + outside.path().filename().string() + "/secret.safetensors",
-                                  folder / "part.safetensors");
-  CHECK(contains(error_message([&] { open_set(folder.path()); }), "'part.safetensors'", "link that leads out"));
-  std::filesystem::remove(folder / "part.safetensors");
-  write(folder / "part.safetensors");
-  std::filesystem::create_directory_symlink(folder.path(), outside / "model");
-  CHECK(open_set(outside / "model").find("t") != nullptr);
+  std::filesystem::create_directories(cache / "snapshots/0123abcd");
+  std::filesystem::create_directories(cache / "blobs");
+  const std::array<std::string, 2> files{"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"};
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const std::string blob(64, i == 0 ? 'a' : 'b');
+    write_safetensors(cache / "blobs" / blob,
+                      std::vector{tensor_source(i == 0 ? "t" : "u", {1}, std::span<const float>(value))});
+    link(files[i], blob);
+  }
+  cache.write("blobs/index", R"({"weight_map":{"t":")" + files[0] + R"(","u":")" + files[1] + R"("}})");
+  link("model.safetensors.index.json", "index");
+  const auto folder = cache / "snapshots/0123abcd";
+  for (const Access access : {Access::copied, Access::mapped})
+    CHECK(open_set(folder, access).values<float>("u") == std::vector<float>{7});
+  std::filesystem::remove(cache / "blobs" / std::string(64, 'b'));
+  CHECK(contains(error_message([&] { open_set(folder); }), "index.json", "'" + files[1] + "'", "No such file"));
 }

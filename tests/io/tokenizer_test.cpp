@@ -36,6 +36,43 @@ std::string refusal_of(const std::string& name, const std::string& pointer, cons
   return refusal_of(changed.dump());
 }
 
+/// A fixture in which one value is another, as a tokenizer.
+Tokenizer changed(const std::string& name, const std::string& pointer, const json& value) {
+  json file = fixture(name);
+  file[json::json_pointer(pointer)] = value;
+  return Tokenizer::from_json(file.dump(), name);
+}
+
+/// What each id of a text stands for in it.
+std::vector<std::string> parts(const Tokenizer& tokenizer, const std::string& text,
+                               SpecialTokens special = SpecialTokens::keep) {
+  const EncodedText encoded = tokenizer.encode_with_ends(text, special);
+  CHECK(encoded.ids == tokenizer.encode(text, special));
+  REQUIRE(encoded.ends.size() == encoded.ids.size());
+  std::vector<std::string> result;
+  ttt::Index begin = 0;
+  for (const ttt::Index end : encoded.ends) {
+    REQUIRE(begin <= end);
+    REQUIRE(end <= static_cast<ttt::Index>(text.size()));
+    result.push_back(text.substr(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)));
+    begin = end;
+  }
+  CHECK(begin == static_cast<ttt::Index>(encoded.ids.empty() ? 0 : text.size()));
+  return result;
+}
+
+/// Why a part of a text may have become a token with this spelling, if it may.
+bool explains(const std::string& part, std::string spelling) {
+  const auto marks_as_spaces = [](const std::string& text) { return detail::replaced(text, "\u2581", " "); };
+  const auto trimmed = [](const std::string& text) {
+    const auto first = text.find('<'), last = text.rfind('>');
+    return first == std::string::npos || last == std::string::npos ? text : text.substr(first, last - first + 1);
+  };
+  spelling = marks_as_spaces(spelling);
+  return marks_as_spaces(part) == spelling || " " + marks_as_spaces(part) == spelling || trimmed(part) == spelling ||
+         spelling == "<unk>";
+}
+
 std::string random_bytes(std::mt19937& random, std::size_t size) {
   // Parts of characters are frequent, so that they meet in all ways.
   const std::vector<std::string> parts{"a",        " ",        "\n",   "1",        "'s",   "é",
@@ -65,6 +102,54 @@ TEST_CASE("every kind of tokenizer.json gives the ids and texts of the tokenizer
     }
     CHECK(results.size() > 40);
   }
+}
+
+TEST_CASE("every byte of a text belongs to one id, whose token it spells") {
+  std::mt19937 random(4);
+  const json expected = fixture("expected");
+  for (const auto& [name, results] : expected["results"].items()) {
+    const Tokenizer tokenizer = load(name);
+    std::vector<std::string> texts = expected["texts"].get<std::vector<std::string>>();
+    for (int i = 0; i < 200; ++i) texts.push_back(random_bytes(random, random() % 80));
+    for (const std::string& text : texts)
+      for (const auto special : {SpecialTokens::keep, SpecialTokens::add}) {
+        CAPTURE(name, text);
+        const auto ids = tokenizer.encode(text, special);
+        const auto found = parts(tokenizer, text, special);
+        for (std::size_t i = 0; i < ids.size(); ++i) {
+          CAPTURE(i, found[i], tokenizer.token(ids[i]));
+          const bool is_around = special == SpecialTokens::add && found[i].empty() && tokenizer.is_special(ids[i]);
+          CHECK((is_around || explains(found[i], std::string(tokenizer.token(ids[i])))));
+        }
+      }
+  }
+}
+
+TEST_CASE("ids stand for what was in the text, whatever a tokenizer makes of it") {
+  using Parts = std::vector<std::string>;
+  // A space that is added has no bytes, one that is there has.
+  CHECK(parts(load("gpt2_prefix_space"), "!a")[0] == "");
+  CHECK(parts(load("gpt2_prefix_space"), " !")[0] == " ");
+  CHECK(parts(load("metaspace_unknown"), "\u2581a")[0].starts_with("\u2581"));
+  // White space that a token takes beside it is its own.
+  CHECK(parts(load("llama3"), "!  <|mask|> \n!") == Parts{"!", "  <|mask|> \n", "!"});
+  CHECK(parts(changed("llama3", "/added_tokens/2/lstrip", false), "!  <|mask|> \n!") ==
+        Parts{"!", " ", " ", "<|mask|> \n", "!"});
+  CHECK(parts(changed("llama3", "/added_tokens/2/rstrip", false), "!  <|mask|> !") ==
+        Parts{"!", "  <|mask|>", " ", "!"});
+  // Unknown characters are one token or many.
+  CHECK(parts(load("metaspace_unknown"), "数字漢") == Parts{"", "数字漢"});
+  CHECK(parts(changed("metaspace_unknown", "/model/fuse_unk", false), "数字漢") == Parts{"", "数", "字", "漢"});
+  CHECK(parts(load("metaspace_unknown"), "数 字") == Parts{"", "数", " ", "字"});
+  // Bytes that stand in for a character have one each.
+  CHECK(parts(load("llama2"), "\U00020000") == Parts{"", "\xF0", "\xA0", "\x80", "\x80"});
+  // Marks around a text have none.
+  CHECK(parts(load("llama2"), "", SpecialTokens::add) == Parts{"", ""});
+  // Bytes of a mark that has no token: the space belongs to the last of them.
+  json without_mark = fixture("llama2");
+  without_mark["model"]["merges"] = json::array();
+  without_mark["model"]["vocab"].erase("\u2581");
+  CHECK(parts(Tokenizer::from_json(without_mark.dump(), "without"), "! !") == Parts{"", "", "", "!", "", "", " ", "!"});
 }
 
 TEST_CASE("the vocabulary of bytes has the bytes as ids") {
@@ -126,8 +211,8 @@ TEST_CASE("merging with a heap and without give the same tokens") {
   for (std::uint32_t rank = 0; rank < 300; ++rank)
     merges.insert(below(4 + rank / 8), below(4 + rank / 8), {rank, static_cast<detail::TokenId>(4 + rank)});
   for (int i = 0; i < 500; ++i) {
-    std::vector<detail::TokenId> word(below(detail::short_word)), other;
-    for (auto& token : word) token = below(4);
+    std::vector<detail::TextToken> word(below(detail::short_word)), other;
+    for (auto& token : word) token = {below(4), below(3)};
     other = word;
     detail::merge_short_word(word, 0, merges);
     detail::LongWord(std::vector(other), merges).write(other, 0);

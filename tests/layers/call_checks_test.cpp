@@ -56,9 +56,9 @@ Index check_block(bool temporal_conv) {
   const auto make = [&](Index width, Index hidden, bool conv) {
     return Model({width, hidden, conv}, TttLinear<Scalar>(ttt_sizes(width, 3)));
   };
-  return suites::check_wrong_calls(make(12, 10, temporal_conv), fixed,
-                                   {make(24, 10, temporal_conv), make(12, 10, !temporal_conv), make(12, 11, temporal_conv)},
-                                   true);
+  return suites::check_wrong_calls(
+      make(12, 10, temporal_conv), fixed,
+      {make(24, 10, temporal_conv), make(12, 10, !temporal_conv), make(12, 11, temporal_conv)}, true);
 }
 
 /// A block's layer is out of room: the block has not moved its convolution either.
@@ -75,7 +75,8 @@ template <class Scalar>
 Index check_any() {
   using Layer = AnySequenceLayer<Scalar>;
   const Layer linear(TttLinear<Scalar>(ttt_sizes(12, 3))), wide(TttLinear<Scalar>(ttt_sizes(24, 3)));
-  const Layer attention(Attention<Scalar>(attention_sizes(12, 3))), ring(SlidingWindowAttention<Scalar>(attention_sizes(12, 3, 5)));
+  const Layer attention(Attention<Scalar>(attention_sizes(12, 3))),
+      ring(SlidingWindowAttention<Scalar>(attention_sizes(12, 3, 5)));
   return suites::check_wrong_calls(linear, fixed, {wide, attention, ring}) +
          suites::check_wrong_calls(attention, growing, {wide, linear, ring});
 }
@@ -145,7 +146,8 @@ TEST_CASE("Many segments in any order of addresses are told apart, and two that 
   testing::Matrix<float> y(20, 4);
   Context context;
   const auto forward = [&] {
-    layer.forward(store.views(), x.view(), std::span<const Segment<TttLinear<float>::State>>(segments), y.view(), context);
+    layer.forward(store.views(), x.view(), std::span<const Segment<TttLinear<float>::State>>(segments), y.view(),
+                  context);
   };
   CHECK_NOTHROW(forward());
   segments[17].state = segments[4].state;

@@ -229,11 +229,11 @@ void refuses_what_makes_no_layer() {
   CHECK(changed(false, [](TttConfig& c) { c.heads = 6; }) ==
         "TTT layer: head width: expected an even number, for the rotary embedding, found 3");
   CHECK(changed(false, [](TttConfig& c) { c.mini_batch = 0; }) ==
-        "TTT layer: mini_batch: expected a positive number, found 0");
+        "TTT layer: mini_batch: expected at least 1, found 0");
   CHECK(changed(false, [](TttConfig& c) { c.checkpoint_interval = 0; }) ==
-        "TTT layer: checkpoint_interval: expected a positive number, found 0");
+        "TTT layer: checkpoint_interval: expected at least 1, found 0");
   CHECK(changed(true, [](TttConfig& c) { c.conv_taps = 0; }) ==
-        "TTT layer: conv_taps: expected a positive number, found 0");
+        "TTT layer: conv_taps: expected at least 1, found 0");
 }
 
 /// A record is one block of the size told, for one sequence; for any call it is one block, too.

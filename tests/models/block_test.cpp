@@ -98,10 +98,10 @@ TEST_CASE("A block that cannot be is refused by name") {
   };
   CHECK(message({width, hidden}) == "");
   CHECK(message({width + 1, hidden}) == "block 7: width of its layer: expected 19, found 18");
-  CHECK(message({width, 0}) == "block 7: hidden width of the MLP: expected a positive number, found 0");
-  CHECK(message({0, hidden}) == "block 7: width: expected a positive number, found 0");
+  CHECK(message({width, 0}) == "block 7: hidden width of the MLP: expected at least 1, found 0");
+  CHECK(message({0, hidden}) == "block 7: width: expected at least 1, found 0");
   CHECK(message({width, hidden, true, 0}) ==
-        "block 7: taps of the temporal convolution: expected a positive number, found 0");
+        "block 7: taps of the temporal convolution: expected at least 1, found 0");
   CHECK(message({width, hidden, false, 0}) == "");
 }
 

@@ -60,12 +60,14 @@ TEST_CASE("a State of another model, size or scalar is refused and the State unt
   const auto bytes = save_state(saved, "tiny");
   CHECK(contains(refusal(bytes, NestedState<float>::of_sizes({3, 0, 5}), "large"), "session 7", "'model'", "'large'",
                  "'tiny'"));
-  CHECK(contains(refusal(bytes, NestedState<float>::of_sizes({3, 0, 6})), "blocks.2.layer.values", "6 of F32",
-                 "5 of F32"));
+  CHECK(contains(refusal(bytes, NestedState<float>::of_sizes({3, 0, 6})), "blocks.2.layer.values",
+                 "expected 6 numbers, the capacity", "found 5: saved with a smaller capacity"));
+  CHECK(contains(refusal(bytes, NestedState<float>::of_sizes({3, 0, 4})), "expected 4 numbers",
+                 "found 5: saved with a larger capacity"));
   CHECK(contains(refusal(bytes, NestedState<float>::of_sizes({3, 0})), "session 7", "2 parts", "found 3"));
   CHECK(contains(refusal(bytes, NestedState<float>::of_sizes({3, 0, 5, 1})), "'blocks.3.layer.values'", "none"));
   NestedState<double> wide = NestedState<double>::of_sizes({3, 0, 5});
-  CHECK(contains(error_message([&] { restore_state(wide, bytes, "tiny"); }), "saved state", "3 of F64", "3 of F32"));
+  CHECK(contains(error_message([&] { restore_state(wide, bytes, "tiny"); }), "saved state", "expected F64", "found F32"));
 }
 
 TEST_CASE("damage anywhere is found") {

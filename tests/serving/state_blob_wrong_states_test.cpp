@@ -85,8 +85,8 @@ TEST_CASE("A State without a sequence is not saved, and one of another layer is 
   CHECK(check_layer<Attention<float>>(Attention<float>(attention_sizes(12, 0)),
                                       {Attention<float>(attention_sizes(24, 0))}) == 6);
   CHECK(check_layer<Ring>(Ring(attention_sizes(12, 5)), {Ring(attention_sizes(24, 5))}) == 6);
-  CHECK(check_layer<Any>(Any(Linear(ttt_sizes(12))),
-                         {Any(Linear(ttt_sizes(24))), Any(Ring(attention_sizes(12, 5)))}) == 7);
+  CHECK(check_layer<Any>(Any(Linear(ttt_sizes(12))), {Any(Linear(ttt_sizes(24))), Any(Ring(attention_sizes(12, 5)))}) ==
+        7);
   using Residual = Block<Linear>;
   CHECK(check_layer<Residual>(Residual({12, 10, true}, Linear(ttt_sizes(12))),
                               {Residual({12, 10, false}, Linear(ttt_sizes(12)))}) == 6);
@@ -100,7 +100,7 @@ TEST_CASE("The same for language models") {
     };
     CHECK(check_states(States<CausalLm<AnySequenceLayer<float>>::State>{
               read(model(layer, 12)),
-              {read(model(layer, 24)), read(model(std::string_view(layer) == "attention" ? "ttt-mlp" : "attention", 12))}}) ==
-          7);
+              {read(model(layer, 24)),
+               read(model(std::string_view(layer) == "attention" ? "ttt-mlp" : "attention", 12))}}) == 7);
   }
 }

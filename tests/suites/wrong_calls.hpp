@@ -22,9 +22,15 @@ class WrongCalls {
 
   /// `others` are layers of the same C++ type that differ in kind or in sizes; the first has another width.
   WrongCalls(const Layer& layer, const LayerCase& options, const std::vector<Layer>& others, bool in_place = false)
-      : runs_(layer, options), in_place_(in_place), refusals_("wrong calls"), rows_(3 * options.mini_batch + 2),
-        x_(runs_.random(rows_, 1)), y_(rows_, width(), unwritten<Scalar>), d_y_(runs_.random(rows_, 2)),
-        d_x_(rows_, width(), unwritten<Scalar>), gradients_(runs_.gradient_store()) {
+      : runs_(layer, options),
+        in_place_(in_place),
+        refusals_("wrong calls"),
+        rows_(3 * options.mini_batch + 2),
+        x_(runs_.random(rows_, 1)),
+        y_(rows_, width(), unwritten<Scalar>),
+        d_y_(runs_.random(rows_, 2)),
+        d_x_(rows_, width(), unwritten<Scalar>),
+        gradients_(runs_.gradient_store()) {
     for (const Layer& other : others) others_.emplace_back(other, options);
     for (const Index read : {1, 0, 2}) states_.push_back(runs_.after(read));
   }
@@ -141,7 +147,8 @@ class WrongCalls {
         refuse_forward(recorded, what + (reset ? ", reset" : ""), words, x_.view(), wrong, y_.view());
       }
     };
-    for_each_wrong_state([&](const std::string& what, State& state) { refuse(what, "State of segment 1", state, true); });
+    for_each_wrong_state(
+        [&](const std::string& what, State& state) { refuse(what, "State of segment 1", state, true); });
     State wiped = runs_.after(1);
     wiped.wipe();
     refuse("a wiped State", "wiped", wiped, false);
@@ -251,8 +258,8 @@ class WrongCalls {
                       gradients_.views(), {}, &others_[i].parameters());
     }
     const Parameters unbound = layer().make_parameters();
-    refuse_backward("parameters without memory", "parameters", record_, d_y_.view(), d_x_.view(), gradients_.views(), {},
-                    &unbound);
+    refuse_backward("parameters without memory", "parameters", record_, d_y_.view(), d_x_.view(), gradients_.views(),
+                    {}, &unbound);
   }
 
   void two_gradients_of_one_state() {

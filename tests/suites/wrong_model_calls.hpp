@@ -25,9 +25,14 @@ class WrongModelCalls {
 
   /// `others` are models of the same C++ type that differ in kind or in sizes.
   WrongModelCalls(const Model& model, const LayerCase& options, const std::vector<Model>& others)
-      : runs_(model, options), grows_(options.state_grows), refusals_("wrong calls"), ids_(runs_.random_ids(8, 1)),
-        targets_(runs_.random_ids(8, 2)), logits_(8, vocabulary(), unwritten<Scalar>),
-        d_logits_(testing::random_matrix<Scalar>(8, vocabulary(), 3)), gradients_(runs_.gradient_store()) {
+      : runs_(model, options),
+        grows_(options.state_grows),
+        refusals_("wrong calls"),
+        ids_(runs_.random_ids(8, 1)),
+        targets_(runs_.random_ids(8, 2)),
+        logits_(8, vocabulary(), unwritten<Scalar>),
+        d_logits_(testing::random_matrix<Scalar>(8, vocabulary(), 3)),
+        gradients_(runs_.gradient_store()) {
     for (const Model& other : others) others_.push_back(std::make_unique<Runs>(other, options));
     for (const Index read : {1, 0, 2}) states_.push_back(runs_.after(read, 4));
     d_states_.assign(3, runs_.fresh());
@@ -54,7 +59,8 @@ class WrongModelCalls {
  private:
   enum class Call { all, last, recorded, loss, loss_and_backward };
   static const char* name_of(Call call) {
-    constexpr const char* names[] = {"forward", "forward of last rows", "recorded forward", "loss", "loss and backward"};
+    constexpr const char* names[] = {"forward", "forward of last rows", "recorded forward", "loss",
+                                     "loss and backward"};
     return names[static_cast<int>(call)];
   }
 

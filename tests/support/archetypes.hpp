@@ -101,6 +101,8 @@ class TrainableArchetype : public Archetype {
   };
 
   static TrainableArchetype make() { return {}; }
+  using Archetype::accepts;
+  bool accepts(const Record&) const { return true; }
   bool accepts_gradients(const Parameters&) const { return true; }
   std::size_t record_bytes(Index tokens) const { return sizeof(Record) + static_cast<std::size_t>(tokens); }
   using Archetype::forward;

@@ -133,6 +133,7 @@ class DecayLayer {
   bool accepts(const State& state) const { return state.sum().size() == width_; }
   bool accepts(const Parameters& parameters) const { return !parameters.decay.empty() && accepts_gradients(parameters); }
   bool accepts_gradients(const Parameters& gradients) const { return gradients.decay.shape() == Shape{width_}; }
+  bool accepts(const Record&) const { return true; }
   Index capacity(const State&) const { return std::numeric_limits<Index>::max(); }
   std::size_t state_bytes(Index capacity) const {
     if (flaw_ == Flaw::no_state_bytes) return 0;

@@ -3,7 +3,9 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -31,11 +33,13 @@ Corpus load(const std::vector<std::filesystem::path>& paths, Index context) { re
 TextEncoding pairs() {
   TextEncoding encoding;
   encoding.encode = [](std::string_view text) {
-    std::vector<std::int64_t> ids;
-    for (std::size_t i = 0; i < text.size(); i += 2) ids.push_back(static_cast<unsigned char>(text[i]));
-    return ids;
+    io::EncodedText encoded;
+    for (std::size_t i = 0; i < text.size(); i += 2) {
+      encoded.ids.push_back(static_cast<unsigned char>(text[i]));
+      encoded.ends.push_back(static_cast<Index>(std::min(i + 2, text.size())));
+    }
+    return encoded;
   };
-  encoding.bytes.assign(256, 2);
   return encoding;
 }
 
@@ -43,13 +47,15 @@ TextEncoding pairs() {
 
 TEST_CASE("With an encoding windows are of its tokens, and the border is where it is for bytes") {
   const std::string text = text_of(205);
-  const Corpus corpus = Corpus::from_documents({{"a", text}}, 4, pairs()), bytes = Corpus::from_documents({{"a", text}}, 4);
+  const Corpus corpus = Corpus::from_documents({{"a", text}}, 4, pairs()),
+               bytes = Corpus::from_documents({{"a", text}}, 4);
   CHECK(corpus.training_bytes() == 184);
   CHECK(corpus.validation_bytes() == 21);
-  CHECK(Corpus::training_text(corpus.documents()[0]) == text.substr(0, 184));
+  CHECK(corpus.training_text(corpus.documents()[0]) == text.substr(0, 184));
   CHECK(corpus.stream_windows() == 91 / 4);
   const auto windows = corpus.validation_windows();
-  REQUIRE(windows == std::vector<Window>{{0, 92}, {0, 96}});
+  // 21 bytes are 11 tokens: two windows of 4 predictions and one of 2, the last of which is of one byte.
+  REQUIRE(windows == std::vector<Window>{{0, 92, 4}, {0, 96, 4}, {0, 100, 2}});
   std::vector<std::int64_t> ids(4), targets(4);
   corpus.read(windows[0], ids, targets);
   for (std::size_t t = 0; t < 4; ++t) {
@@ -57,12 +63,16 @@ TEST_CASE("With an encoding windows are of its tokens, and the border is where i
     CHECK(targets[t] == text[186 + 2 * t]);
   }
   CHECK(corpus.target_bytes(windows[0]) == 8);
+  CHECK(corpus.target_bytes(windows[2]) == 3);
   CHECK(bytes.target_bytes(bytes.validation_windows()[0]) == 4);
   CHECK(corpus.fingerprint() != bytes.fingerprint());
   for (Index row = 0; row < 50; ++row) CHECK(corpus.sample(1, 0, row).first <= 92 - 5);
   CHECK(corpus.vocabulary() == 256);
-  CHECK(error_lacks([&] { Corpus::from_documents({{"a", text_of(40)}}, 30, pairs()); },
-                    {"too short", "31 tokens", "found 18", "40 bytes"}) == "");
+  CHECK(error_lacks(
+            [&] {
+              Corpus::from_documents({{"a", text_of(40)}}, 30, pairs());
+            },
+            {"too short", "31 tokens", "found 18", "40 bytes"}) == "");
 }
 
 TEST_CASE("The last tenth of each document is for validation, in windows that share no prediction") {
@@ -70,14 +80,90 @@ TEST_CASE("The last tenth of each document is for validation, in windows that sh
   CHECK(corpus.training_bytes() == 90 + 184);
   CHECK(corpus.validation_bytes() == 10 + 21);
   const auto windows = corpus.validation_windows();
-  // 10 bytes hold 2 windows of 4 predictions, 21 hold 5.
-  REQUIRE(windows.size() == 7);
-  CHECK(windows[0] == Window{0, 90});
-  CHECK(windows[1] == Window{0, 94});
-  CHECK(windows[2] == Window{1, 184});
-  CHECK(windows[6] == Window{1, 200});
-  // 12 bytes hold 2 windows: a third would need a target after the end.
-  CHECK(Corpus::from_documents({{"c", text_of(120)}}, 4).validation_windows().size() == 2);
+  // Of 10 bytes 9 are predicted, of 21 bytes 20.
+  CHECK(windows ==
+        std::vector<Window>{
+            {0, 90, 4}, {0, 94, 4}, {0, 98, 1}, {1, 184, 4}, {1, 188, 4}, {1, 192, 4}, {1, 196, 4}, {1, 200, 4}});
+  Index bytes = 0;
+  for (const Window& window : windows) bytes += corpus.target_bytes(window);
+  CHECK(bytes == 9 + 20);
+  // A window would need a target after the end.
+  CHECK(Corpus::from_documents({{"c", text_of(120)}}, 11).validation_windows() == std::vector<Window>{{0, 108, 11}});
+}
+
+TEST_CASE("A text is for validation as a whole, or its last tenth alone, however short it is") {
+  const std::string text = text_of(103);
+  const auto load_as = [&](Split split, Index size, TextEncoding encoding = {}) {
+    return Corpus::from_documents({{"a", text.substr(0, static_cast<std::size_t>(size))}}, 40, std::move(encoding),
+                                  split);
+  };
+  const Corpus whole = load_as(Split::whole, 103), last = load_as(Split::validation, 103);
+  CHECK(whole.validation_windows() == std::vector<Window>{{0, 0, 40}, {0, 40, 40}, {0, 80, 22}});
+  CHECK(whole.validation_bytes() == 103);
+  CHECK(last.validation_windows() == std::vector<Window>{{0, 0, 10}});
+  CHECK(last.validation_bytes() == 11);
+  CHECK(last.documents()[0].text == text.substr(92));
+  const Corpus trained = Corpus::from_documents({{"a", text}}, 40);
+  std::array<std::int64_t, 10> ids{}, targets{}, expected_ids{}, expected_targets{};
+  last.read({0, 0, 10}, ids, targets);
+  trained.read(trained.validation_windows().front(), expected_ids, expected_targets);
+  CHECK(ids == expected_ids);
+  CHECK(targets == expected_targets);
+  CHECK(load_as(Split::whole, 2).validation_windows() == std::vector<Window>{{0, 0, 1}});
+  CHECK(load_as(Split::whole, 3, pairs()).target_bytes({0, 0, 1}) == 1);
+  for (const Corpus* const corpus : {&whole, &last}) {
+    CHECK(corpus->training_bytes() == 0);
+    CHECK(corpus->longest_stream() == 0);
+    CHECK(error_lacks([&] { corpus->sample(0, 0, 0); }, {"text for training", "validation only"}) == "");
+    CHECK(error_lacks([&] { corpus->stream_windows(); }, {"text for training", "validation only"}) == "");
+  }
+  CHECK(error_lacks([&] { load_as(Split::whole, 1); },
+                    {"a: ", "too short", "expected 2 bytes (one to read and one to predict)", "found 1 (1 bytes)"}) ==
+        "");
+  CHECK(error_lacks([&] { load_as(Split::whole, 2, pairs()); }, {"expected 2 tokens", "found 1 (2 bytes)"}) == "");
+  CHECK(error_lacks([&] { load_as(Split::validation, 10); }, {"found 1 (the last tenth of 10 bytes)"}) == "");
+}
+
+TEST_CASE("An encoding that loses bytes or makes up ids is an error with the name of the text") {
+  const auto refusal_of = [](io::EncodedText encoded) {
+    TextEncoding encoding{100, [=](std::string_view) { return encoded; }};
+    return ttt::testing::error_message([&] {
+      Corpus::from_documents({{"a", "0123456789"}}, 2, encoding, Split::whole);
+    });
+  };
+  using ttt::testing::contains;
+  CHECK(refusal_of({{0, 99, 5}, {2, 2, 10}}).empty());
+  CHECK(contains(refusal_of({{0, 100, 5}, {2, 4, 10}}), "a, encoded", "ids from 0 to 99", "found 100"));
+  CHECK(contains(refusal_of({{0, -1, 5}, {2, 4, 10}}), "a, encoded", "found -1"));
+  CHECK(contains(refusal_of({{0, 1, 5}, {2, 10}}), "a, encoded", "each of 3 ids", "found 2"));
+  CHECK(contains(refusal_of({{0, 1, 5}, {2, 4, 9}}), "a, encoded", "10 bytes", "found 9"));
+  CHECK(contains(refusal_of({{0, 1, 5}, {2, 4, 11}}), "a, encoded", "10 bytes", "found 11"));
+  CHECK(contains(refusal_of({{0, 1, 5}, {4, 2, 10}}), "a, encoded", "falling"));
+  CHECK(contains(refusal_of({{0, 1, 5}, {-4, 2, 10}}), "a, encoded", "falling"));
+  CHECK(contains(refusal_of({}), "a, encoded", "10 bytes", "found 0"));
+}
+
+TEST_CASE("Windows outside of a document are refused") {
+  const Corpus corpus = Corpus::from_documents({{"a", text_of(30)}}, 6);
+  std::array<std::int64_t, 6> ids{}, targets{};
+  constexpr Index largest = std::numeric_limits<Index>::max();
+  for (const Window& window : {Window{1, 0, 6},
+                               {-1, 0, 6},
+                               {0, 24, 6},
+                               {0, -1, 6},
+                               {0, 30, 0},
+                               {0, 0, -1},
+                               {0, 0, 30},
+                               {0, 1, largest},
+                               {0, largest, 1},
+                               {largest, 0, 1}}) {
+    CAPTURE(window.document, window.first, window.length);
+    CHECK(error_lacks([&] { corpus.read(window, ids, targets); }, {"window of document", "token"}) == "");
+    CHECK(error_lacks([&] { corpus.target_bytes(window); }, {"window of document", "token"}) == "");
+  }
+  corpus.read({0, 23, 6}, ids, targets);
+  CHECK(error_lacks([&] { corpus.read({0, 0, 5}, ids, targets); }, {"5 of each", "6 and 6"}) == "");
+  CHECK(error_lacks([&] { corpus.read({0, 0, 6}, ids, std::span(targets).first(5)); }, {"6 of each", "6 and 5"}) == "");
 }
 
 TEST_CASE("A window's targets are its ids one byte later, bytes above 127 included") {
@@ -85,7 +171,7 @@ TEST_CASE("A window's targets are its ids one byte later, bytes above 127 includ
   text[3] = static_cast<char>(0xE4);
   const Corpus corpus = Corpus::from_documents({{"a", text}}, 5);
   std::array<std::int64_t, 5> ids{}, targets{};
-  corpus.read({0, 1}, ids, targets);
+  corpus.read({0, 1, 5}, ids, targets);
   for (std::size_t t = 0; t < 5; ++t) {
     CHECK(ids[t] == static_cast<unsigned char>(text[1 + t]));
     CHECK(targets[t] == static_cast<unsigned char>(text[2 + t]));
@@ -123,8 +209,8 @@ TEST_CASE("The stream of windows reads each document end to end") {
   const Corpus corpus = Corpus::from_documents({{"a", text_of(30)}, {"b", text_of(8)}, {"c", text_of(20)}}, 6);
   REQUIRE(corpus.stream_windows() == 4 + 1 + 2);
   CHECK(corpus.longest_stream() == 4);
-  const std::array<Window, 7> expected{Window{0, 0}, Window{0, 6}, Window{0, 12}, Window{0, 18},
-                                       Window{1, 0}, Window{2, 0}, Window{2, 6}};
+  const std::array<Window, 7> expected{Window{0, 0, 6}, Window{0, 6, 6}, Window{0, 12, 6}, Window{0, 18, 6},
+                                       Window{1, 0, 6}, Window{2, 0, 6}, Window{2, 6, 6}};
   for (Index i = 0; i < 7; ++i) CHECK(corpus.stream_window(i) == expected[static_cast<std::size_t>(i)]);
 }
 

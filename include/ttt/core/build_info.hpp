@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// @file
-/// What was compiled in: default x86-64 flags mean SSE2, about a quarter of the speed, and nothing else shows it.
+/// What was compiled in: default x86-64 flags mean SSE2, about a quarter of the speed, and no -O a hundredth; nothing
+/// else shows it.
 #pragma once
 
 #include <string>
@@ -18,6 +19,7 @@ struct BuildInfo {
   std::string instruction_set;  ///< "AVX2 FMA", strongest first
   std::string eigen;            ///< "3.4.0"
   long standard;                ///< `__cplusplus`
+  bool optimised;               ///< whether the compiler was told to: any -O but -O0
   bool assertions;              ///< whether TTT_ASSERT checks
   bool fast_math;               ///< whether the compiler may assume finite numbers and reassociate
 };
@@ -53,7 +55,8 @@ inline std::string instruction_set() {
   return names.empty() ? "generic" : names;
 }
 
-inline BuildInfo build_info() {
+/// Static, so that every translation unit has its own: a linker keeps one of several inline functions.
+static inline BuildInfo build_info() {
   const auto dotted = [](int major, int minor, int patch) {
     return std::to_string(major) + "." + std::to_string(minor) + "." + std::to_string(patch);
   };
@@ -69,6 +72,11 @@ inline BuildInfo build_info() {
       .instruction_set = instruction_set(),
       .eigen = dotted(EIGEN_WORLD_VERSION, EIGEN_MAJOR_VERSION, EIGEN_MINOR_VERSION),
       .standard = __cplusplus,
+#if defined(__OPTIMIZE__)
+      .optimised = true,
+#else
+      .optimised = false,
+#endif
 #if defined(NDEBUG) && !defined(TTT_ASSERT_HANDLER)
       .assertions = false,
 #else
@@ -82,10 +90,11 @@ inline BuildInfo build_info() {
   };
 }
 
-/// One line for people: "ttt 0.1.0, g++ 12.2.0, C++ 202002, AVX2 FMA, Eigen 3.4.0, assertions on".
+/// One line for people: "ttt 0.1.0, g++ 12.2.0, C++ 202002, AVX2 FMA, Eigen 3.4.0, not optimised, assertions on".
 inline std::string describe(const BuildInfo& info) {
   return "ttt " + info.version + ", " + info.compiler + ", C++ " + std::to_string(info.standard) + ", " +
-         info.instruction_set + ", Eigen " + info.eigen + (info.assertions ? ", assertions on" : ", assertions off") +
+         info.instruction_set + ", Eigen " + info.eigen + (info.optimised ? "" : ", not optimised") +
+         (info.assertions ? ", assertions on" : ", assertions off") +
          (info.fast_math ? ", fast math" : "");
 }
 

@@ -3,6 +3,16 @@
 /// Every macro of the library: the inline namespace, assertions and inlining.
 #pragma once
 
+// What follows would be hundreds of errors about something else. Only a missing header stops compilers at once.
+#if __cplusplus < 202002L
+#error "ttt needs C++20: compile with -std=c++20 or newer"
+#include <ttt: compile with -std=c++20 or newer>
+#endif
+#if !defined(__cpp_exceptions)
+#error "ttt reports what is wrong by exceptions: compile without -fno-exceptions"
+#include <ttt: compile without -fno-exceptions>
+#endif
+
 #include <cassert>
 #include <cstddef>
 

@@ -32,6 +32,12 @@ inline void require(bool holds, const std::string& subject, const std::string& w
 inline void at_least(const std::string& subject, Index least, Index value) {
   if (value < least) throw_unexpected(subject, "at least " + std::to_string(least), std::to_string(value));
 }
+/// Sizes: from 1 to 2^30, so that the product of two is a number of bytes.
+inline void size(const std::string& subject, Index value) {
+  constexpr Index most = Index{1} << 30;
+  at_least(subject, 1, value);
+  if (value > most) throw_unexpected(subject, "at most " + std::to_string(most), std::to_string(value));
+}
 /// Finite numbers above 0: a base, a divisor.
 inline void positive(const std::string& subject, double value) {
   require(std::isfinite(value) && value > 0, subject, "a finite number above 0", value);
@@ -41,6 +47,11 @@ inline void positive_float(const std::string& subject, double value) {
   using Limits = std::numeric_limits<float>;
   require(value >= double{Limits::min()} && value <= double{Limits::max()}, subject,
           "a number from " + text(double{Limits::min()}) + " to " + text(double{Limits::max()}), value);
+}
+/// Numbers from 0 on that a float holds.
+inline void not_negative_float(const std::string& subject, double value) {
+  constexpr double most = std::numeric_limits<float>::max();
+  require(value >= 0 && value <= most, subject, "a number from 0 to " + text(most), value);
 }
 /// Finite numbers from 0 on: a rate, an epsilon.
 inline void not_negative(const std::string& subject, double value) {

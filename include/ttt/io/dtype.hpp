@@ -18,9 +18,10 @@ TTT_NAMESPACE_BEGIN
 namespace io {
 
 /// Element type of a stored tensor, in the order in which the reference writer lays tensors out (first come first).
-enum class DType { I64, F64, F32, I32, BF16, F16, U8, BOOL };
+/// `other`: one that tensors may have and nobody here reads or writes.
+enum class DType { I64, F64, F32, I32, BF16, F16, U8, BOOL, other };
 
-/// What is known about each DType, indexed by it.
+/// What is known about each DType but `other`, indexed by it.
 struct DTypeDescription {
   std::string_view name;
   std::size_t size;
@@ -29,16 +30,39 @@ struct DTypeDescription {
 inline constexpr std::array<DTypeDescription, 8> dtype_descriptions = {
     {{"I64", 8}, {"F64", 8}, {"F32", 4}, {"I32", 4}, {"BF16", 2}, {"F16", 2}, {"U8", 1}, {"BOOL", 1}}};
 
+/// The other types of the format.
+struct OtherDescription {
+  std::string_view name;
+  std::size_t bits;
+};
+
+inline constexpr std::array<OtherDescription, 14> other_descriptions = {
+    {{"U64", 64}, {"C64", 64}, {"U32", 32}, {"U16", 16}, {"I16", 16}, {"F8_E8M0", 8}, {"F8_E4M3", 8}, {"F8_E5M2", 8},
+     {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"I8", 8}, {"F6_E3M2", 6}, {"F6_E2M3", 6}, {"F4", 4}}};
+
 /// The name of the type in a file.
-constexpr std::string_view dtype_name(DType dtype) { return dtype_descriptions[static_cast<std::size_t>(dtype)].name; }
+constexpr std::string_view dtype_name(DType dtype) {
+  return dtype == DType::other ? "another type" : dtype_descriptions[static_cast<std::size_t>(dtype)].name;
+}
 
-/// Bytes of one element.
-constexpr std::size_t dtype_size(DType dtype) { return dtype_descriptions[static_cast<std::size_t>(dtype)].size; }
+/// Bytes of one element; 0 for `other`.
+constexpr std::size_t dtype_size(DType dtype) {
+  return dtype == DType::other ? 0 : dtype_descriptions[static_cast<std::size_t>(dtype)].size;
+}
 
-/// The type of that name; empty when the name is unknown.
+/// The type of that name; empty when it is none that can be read.
 constexpr std::optional<DType> parse_dtype(std::string_view name) {
   for (std::size_t i = 0; i < dtype_descriptions.size(); ++i) {
     if (dtype_descriptions[i].name == name) return static_cast<DType>(i);
+  }
+  return std::nullopt;
+}
+
+/// Bits of one element of the type of that name; empty when the format has no such type.
+constexpr std::optional<std::size_t> element_bits(std::string_view name) {
+  if (const auto dtype = parse_dtype(name)) return 8 * dtype_size(*dtype);
+  for (const OtherDescription& description : other_descriptions) {
+    if (description.name == name) return description.bits;
   }
   return std::nullopt;
 }

@@ -6,7 +6,7 @@
 #include <new>
 #include <numeric>
 
-#include "ttt/io/file_descriptor.hpp"
+#include "ttt/io/lfs_pointer.hpp"
 #include "ttt/io/tensor_bytes.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -32,6 +32,7 @@ class SafetensorsFile {
     InputFile file(path);
     std::uint64_t header_size = 0;
     if (file.size() >= sizeof(header_size)) file.read(std::as_writable_bytes(std::span(&header_size, 1)));
+    if (header_size > maximum_header_size) refuse_lfs_pointer(path);
     check_header_size(path, file.size(), header_size);
     std::string header(header_size, '\0');
     file.read(std::as_writable_bytes(std::span(header)));
@@ -105,7 +106,10 @@ class SafetensorsFile {
   /// The elements of the tensor `name`, row-major; see read_tensor.
   template <TensorScalar Scalar>
   std::vector<Scalar> values(std::string_view name, Narrowing narrowing = Narrowing::refused) const {
-    std::vector<Scalar> result(at(name).count());
+    const TensorInfo& info = at(name);
+    // Before memory is taken: the count of such a type has perhaps no bytes behind it.
+    if (info.dtype == DType::other) detail::refuse_type<Scalar>(info, subject(name));
+    std::vector<Scalar> result(info.count());
     read(name, std::span(result), narrowing);
     return result;
   }
@@ -121,13 +125,14 @@ class SafetensorsFile {
 
   // Subtracts from the size of the file instead of adding to the untrusted length: a sum could wrap.
   static void check_header_size(const std::filesystem::path& path, std::size_t file_size, std::uint64_t header_size) {
+    const std::string cause = ": the file is truncated, or of another format";
     if (file_size < sizeof(header_size)) {
-      throw_unexpected(path.string(), "at least 8 bytes", std::to_string(file_size));
+      throw_unexpected(path.string(), "at least 8 bytes", std::to_string(file_size) + cause);
     }
     const std::size_t available = std::min(file_size - sizeof(header_size), maximum_header_size);
     if (header_size > available) {
       throw_unexpected(path.string(), "a header of at most " + std::to_string(available) + " bytes",
-                       std::to_string(header_size));
+                       std::to_string(header_size) + cause);
     }
   }
 

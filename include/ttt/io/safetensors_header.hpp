@@ -27,9 +27,18 @@ struct TensorInfo {
   std::vector<std::int64_t> shape;
   std::size_t begin = 0;
   std::size_t end = 0;
+  std::string other_type{};  ///< what the file calls the type where `dtype` is `other`
 
-  /// Number of elements.
-  std::size_t count() const { return (end - begin) / dtype_size(dtype); }
+  /// Number of elements. Where the format has no such type, the shape is all that says it: no bytes need be behind it.
+  std::size_t count() const {
+    if (dtype != DType::other) return (end - begin) / dtype_size(dtype);
+    std::size_t product = 1;
+    for (const std::int64_t size : shape) product *= static_cast<std::size_t>(size);
+    return product;
+  }
+
+  /// The name of the type, for messages.
+  std::string type() const { return dtype == DType::other ? printable(other_type) : std::string(dtype_name(dtype)); }
 };
 
 /// `[2, 3]`, for messages.
@@ -55,19 +64,22 @@ struct SafetensorsHeader {
 
 namespace detail {
 
-// The bytes a tensor needs; false when no std::size_t holds them.
-inline bool tensor_byte_size(DType dtype, std::span<const std::int64_t> shape, std::size_t& result) {
+// The bytes that a tensor of elements of `bits` needs; false when no std::size_t holds them in bits, or the last is
+// cut.
+inline bool tensor_byte_size(std::size_t bits, std::span<const std::int64_t> shape, std::size_t& result) {
   result = 1;
   for (const std::int64_t size : shape) {
     if (size < 0 || __builtin_mul_overflow(result, static_cast<std::uint64_t>(size), &result)) return false;
   }
-  return !__builtin_mul_overflow(result, dtype_size(dtype), &result);
+  const bool fits = !__builtin_mul_overflow(result, bits, &result) && result % 8 == 0;
+  result /= 8;
+  return fits;
 }
 
 class SafetensorsHeaderParser {
  public:
   SafetensorsHeaderParser(std::string_view text, std::size_t data_size, const std::string& file)
-      : json_(text, file), data_size_(data_size), file_(file) {
+      : json_(text, file), data_begin_(sizeof(std::uint64_t) + text.size()), data_size_(data_size), file_(file) {
     if (!text.starts_with('{')) json_.fail("'{' as the first byte");
   }
 
@@ -100,7 +112,9 @@ class SafetensorsHeaderParser {
     json_.object(maximum_member_count, [&](const std::string& key) {
       ++members;
       if (key == "dtype") {
-        info.dtype = parse_dtype_of(name);
+        const std::string type = json_.string();
+        info.dtype = parse_dtype(type).value_or(DType::other);
+        if (info.dtype == DType::other) info.other_type = type;
       } else if (key == "shape") {
         json_.array(maximum_rank, [&] { info.shape.push_back(parse_dimension()); });
       } else if (key == "data_offsets") {
@@ -114,17 +128,6 @@ class SafetensorsHeaderParser {
       throw_unexpected(subject(name), "dtype, shape and data_offsets", std::to_string(members) + " of them");
     check_tensor(info);
     return info;
-  }
-
-  DType parse_dtype_of(const std::string& name) {
-    const std::string found = json_.string();
-    const std::optional<DType> dtype = parse_dtype(found);
-    if (dtype) return *dtype;
-    std::string known;
-    for (const DTypeDescription& description : dtype_descriptions) {
-      known += (known.empty() ? "" : ", ") + std::string(description.name);
-    }
-    throw_unexpected(subject(name), "dtype " + known, printable(found));
   }
 
   std::int64_t parse_dimension() {
@@ -142,17 +145,20 @@ class SafetensorsHeaderParser {
   }
 
   void check_tensor(const TensorInfo& info) const {
-    if (info.begin > info.end || info.end > data_size_) {
-      throw_unexpected(subject(info.name),
-                       "offsets in order and within " + std::to_string(data_size_) + " bytes of data",
+    const std::size_t largest = std::numeric_limits<std::size_t>::max() - data_begin_;
+    if (info.begin > info.end || info.end > largest) {
+      throw_unexpected(subject(info.name), "offsets in order and of at most " + std::to_string(largest),
                        offsets_text(info));
     }
     std::size_t size = 0;
-    const std::string form = std::string(dtype_name(info.dtype)) + " " + shape_text(info.shape);
-    if (!tensor_byte_size(info.dtype, info.shape, size)) {
+    const std::string form = info.type() + " " + shape_text(info.shape);
+    const std::optional<std::size_t> bits =
+        element_bits(info.dtype == DType::other ? std::string_view(info.other_type) : dtype_name(info.dtype));
+    if (!tensor_byte_size(bits.value_or(8), info.shape, size)) {
       throw_unexpected(subject(info.name), "a size that can be counted in bytes", form);
     }
-    if (size != info.end - info.begin) {
+    // How large the elements of an unknown type are, nobody here can say.
+    if (bits && size != info.end - info.begin) {
       throw_unexpected(subject(info.name), std::to_string(size) + " bytes for " + form, offsets_text(info));
     }
   }
@@ -167,7 +173,9 @@ class SafetensorsHeaderParser {
       covered = info.end;
     }
     if (covered != data_size_) {
-      throw_unexpected(file_, std::to_string(covered) + " bytes of data after the header", std::to_string(data_size_));
+      throw_unexpected(file_, std::to_string(data_begin_ + covered) + " bytes, as its header says",
+                       std::to_string(data_begin_ + data_size_) +
+                           (covered > data_size_ ? ": the file is truncated" : ": there is more behind its end"));
     }
   }
 
@@ -176,7 +184,7 @@ class SafetensorsHeaderParser {
   }
 
   JsonReader json_;
-  std::size_t data_size_;
+  std::size_t data_begin_, data_size_;
   const std::string& file_;
   SafetensorsHeader header_;
 };
@@ -184,7 +192,9 @@ class SafetensorsHeaderParser {
 }  // namespace detail
 
 /// Reads and checks the JSON `text` of a header before `data_size` bytes of tensors: names once, offsets that cover the
-/// data without hole or overlap, and sizes that agree with dtype and shape. Throws Error naming `file` and the tensor.
+/// data without hole or overlap, and sizes that agree with dtype and shape. A type that the format does not know is
+/// `other`, and so are those that nobody here reads: the rest of the file can be read. Throws Error naming `file` and
+/// the tensor.
 inline SafetensorsHeader parse_safetensors_header(std::string_view text, std::size_t data_size,
                                                   const std::string& file) {
   return detail::SafetensorsHeaderParser(text, data_size, file).parse();

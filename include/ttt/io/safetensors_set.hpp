@@ -55,11 +55,15 @@ class SafetensorsSet {
     return result;
   }
 
-  /// The files of an index, all in its folder (a symbolic link must not lead out of it), each tensor exactly where the
-  /// index says and no others. Throws Error naming file and tensor.
+  /// The files of an index, all in its folder, each tensor exactly where the index says and no others. Throws Error
+  /// naming file and tensor.
+  ///
+  /// An index comes from anyone, so it names nothing outside of its folder. What is in the folder is its owner's: a
+  /// symbolic link there may lead anywhere, as that of a single file (the cache of Hugging Face keeps all files so).
   static SafetensorsSet open_index(const std::filesystem::path& path, Access access = Access::copied) {
+    refuse_lfs_pointer(path);
     return of_index(read_text_file(path, maximum_header_size), path,
-                    [&](const std::string& name) { return SafetensorsFile::open(resolve(path, name), access); });
+                    [&](const std::string& name) { return SafetensorsFile::open(file_beside(path, name), access); });
   }
 
   /// The same for the text of an index, called `path` in messages; `open_file(name)` gives each file that it names.
@@ -131,16 +135,11 @@ class SafetensorsSet {
  private:
   SafetensorsSet() = default;
 
-  static std::filesystem::path resolve(const std::filesystem::path& index, const std::string& name) {
-    const std::filesystem::path folder = index.has_parent_path() ? index.parent_path() : std::filesystem::path(".");
+  static std::filesystem::path file_beside(const std::filesystem::path& index, const std::string& name) {
+    std::filesystem::path file = index.parent_path() / name;
     std::error_code error;
-    const std::filesystem::path home = std::filesystem::canonical(folder, error);
-    std::filesystem::path file = error ? home : std::filesystem::canonical(folder / name, error);
-    if (error) throw_system_error(index, "find the file '" + printable(name) + "' of the index", error.value());
-    if (file.parent_path() != home) {
-      throw_unexpected(index.string() + ", file '" + printable(name) + "'", "a file in the folder of the index",
-                       "a link that leads out of it");
-    }
+    if (!std::filesystem::exists(file, error))
+      throw_system_error(index, "find the file '" + printable(name) + "' of the index", error ? error.value() : ENOENT);
     return file;
   }
 

@@ -35,7 +35,8 @@ inline void check_sources(std::span<const TensorSource> tensors, const Metadata&
     if (find_invalid_utf8(tensor.name) != std::string_view::npos)
       throw_unexpected(subject, "a name in UTF-8", "other bytes");
     std::size_t size = 0;
-    const bool countable = tensor.shape.size() <= maximum_rank && tensor_byte_size(tensor.dtype, tensor.shape, size);
+    const bool countable = tensor.dtype != DType::other && tensor.shape.size() <= maximum_rank &&
+                           tensor_byte_size(8 * dtype_size(tensor.dtype), tensor.shape, size);
     if (!countable || size != tensor.bytes.size()) {
       throw_unexpected(subject,
                        "the bytes of " + std::string(dtype_name(tensor.dtype)) + " " + shape_text(tensor.shape),

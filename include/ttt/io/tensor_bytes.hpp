@@ -81,6 +81,11 @@ std::string readable_types() {
   return "F64, F32, F16 or BF16";
 }
 
+template <class Scalar>
+[[noreturn]] void refuse_type(const TensorInfo& info, const std::string& subject) {
+  throw_unexpected(subject, readable_types<Scalar>(), info.type());
+}
+
 }  // namespace detail
 
 /// The types tensors are read as: floating types as float or double, whole numbers and booleans as std::int64_t.
@@ -93,13 +98,12 @@ concept TensorScalar =
 template <TensorScalar Scalar>
 void read_tensor(const TensorInfo& info, std::span<const std::byte> bytes, std::span<Scalar> out, Narrowing narrowing,
                  const std::string& subject) {
+  if (info.dtype == DType::other) detail::refuse_type<Scalar>(info, subject);
   if (out.size() != info.count()) {
     throw_unexpected(subject, std::to_string(out.size()) + " elements",
                      std::to_string(info.count()) + " in shape " + shape_text(info.shape));
   }
-  if (!detail::convert_tensor(info.dtype, bytes, out, narrowing)) {
-    throw_unexpected(subject, detail::readable_types<Scalar>(), std::string(dtype_name(info.dtype)));
-  }
+  if (!detail::convert_tensor(info.dtype, bytes, out, narrowing)) detail::refuse_type<Scalar>(info, subject);
 }
 
 }  // namespace io

@@ -10,7 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "ttt/io/file_descriptor.hpp"
+#include "ttt/io/lfs_pointer.hpp"
+#include "ttt/io/tokenizer/encoded_text.hpp"
 #include "ttt/io/tokenizer/model.hpp"
 #include "ttt/io/tokenizer/reader.hpp"
 
@@ -54,6 +55,7 @@ class Tokenizer {
 
   /// The same from a file.
   static Tokenizer load(const std::filesystem::path& path) {
+    refuse_lfs_pointer(path);
     return from_json(read_text_file(path, detail::maximum_tokenizer_size), path.string());
   }
 
@@ -62,15 +64,31 @@ class Tokenizer {
 
   /// Ids of a text. Added tokens are found wherever they are spelt in it.
   std::vector<std::int64_t> encode(std::string_view text, SpecialTokens special = SpecialTokens::keep) const {
-    std::vector<detail::TokenId> tokens;
-    if (special == SpecialTokens::add) tokens = description_.prefix;
+    return encode_with_ends(text, special).ids;
+  }
+
+  /// The same, with the bytes of the text that each id stands for: all of them, whatever is added, replaced, taken by a
+  /// token beside it or unknown to the vocabulary. A text without ids is an empty one.
+  EncodedText encode_with_ends(std::string_view text, SpecialTokens special = SpecialTokens::keep) const {
+    std::vector<detail::TextToken> tokens;
+    const auto add = [&](const std::vector<detail::TokenId>& ids) {
+      for (const detail::TokenId id : ids) tokens.push_back({id, 0});
+    };
+    if (special == SpecialTokens::add) add(description_.prefix);
     plain_added_.split(
         text,
         [&](std::size_t start, std::size_t end) { encode_text(text.substr(start, end - start), start == 0, tokens); },
-        [&](detail::TokenId id) { tokens.push_back(id); });
-    if (special == SpecialTokens::add)
-      tokens.insert(tokens.end(), description_.suffix.begin(), description_.suffix.end());
-    return {tokens.begin(), tokens.end()};
+        [&](detail::TokenId id, std::size_t bytes) {
+          tokens.push_back({id, bytes});
+        });
+    if (special == SpecialTokens::add) add(description_.suffix);
+    EncodedText result;
+    Index end = 0;
+    for (const auto& token : tokens) {
+      result.ids.push_back(token.id);
+      result.ends.push_back(end += static_cast<Index>(token.bytes));
+    }
+    return result;
   }
 
   /// The bytes that ids stand for; an id without a token stands for none.
@@ -157,26 +175,40 @@ class Tokenizer {
   }
 
   /// A text in which no added token is left that is looked for before the normaliser.
-  void encode_text(std::string_view text, bool is_beginning, std::vector<detail::TokenId>& tokens) const {
-    std::string storage;
-    if (description_.normalizer_marks_spaces) text = storage = normalized(description_, text);
+  void encode_text(std::string_view text, bool is_beginning, std::vector<detail::TextToken>& tokens) const {
+    if (!description_.normalizer_marks_spaces) return encode_normalized(text, is_beginning, tokens);
+    const std::size_t first = tokens.size();
+    const std::string marked_text = normalized(description_, text);
+    encode_normalized(marked_text, is_beginning, tokens);
+    detail::count_without_marks(std::span(tokens).subspan(first), text, marked_text.size());
+  }
+
+  void encode_normalized(std::string_view text, bool is_beginning, std::vector<detail::TextToken>& tokens) const {
     normalized_added_.split(
         text,
         [&](std::size_t start, std::size_t end) {
           encode_words(text.substr(start, end - start), is_beginning && start == 0, tokens);
         },
-        [&](detail::TokenId id) { tokens.push_back(id); });
+        [&](detail::TokenId id, std::size_t bytes) {
+          tokens.push_back({id, bytes});
+        });
   }
 
-  void encode_words(std::string_view text, bool is_beginning, std::vector<detail::TokenId>& tokens) const {
-    std::string storage;
+  void encode_words(std::string_view text, bool is_beginning, std::vector<detail::TextToken>& tokens) const {
+    const std::size_t first = tokens.size();
     if (description_.is_byte_level) {
-      if (description_.adds_space && !text.starts_with(' ')) text = storage.append(1, ' ').append(text);
-      return detail::for_each_word(text, description_.pattern,
-                                   [&](std::string_view word) { model_.encode_word(word, tokens); });
+      const bool adds_space = description_.adds_space && !text.starts_with(' ');
+      const std::string spaced = adds_space ? std::string(1, ' ').append(text) : std::string();
+      detail::for_each_word(adds_space ? std::string_view(spaced) : text, description_.pattern,
+                            [&](std::string_view word) { model_.encode_word(word, tokens); });
+      if (adds_space) --tokens[first].bytes;
+    } else if (description_.marks_spaces) {
+      const std::string marked_text = marked(text, is_beginning);
+      model_.encode_marked(marked_text, tokens);
+      detail::count_without_marks(std::span(tokens).subspan(first), text, marked_text.size());
+    } else {
+      model_.encode_marked(text, tokens);
     }
-    if (description_.marks_spaces) text = storage = marked(text, is_beginning);
-    model_.encode_marked(text, tokens);
   }
 
   /// The form that Metaspace gives a text.

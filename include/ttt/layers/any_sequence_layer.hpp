@@ -52,6 +52,7 @@ class AnySequenceLayer {
   bool accepts(const Parameters& parameters) const { return layer_->accepts(parameters); }
   bool accepts_gradients(const Parameters& gradients) const { return layer_->accepts_gradients(gradients); }
   bool accepts(const State& state) const { return layer_->accepts(state); }
+  bool accepts(const Record& record) const { return layer_->accepts(record); }
   Index capacity(const State& state) const { return layer_->capacity(state); }
   std::size_t state_bytes(Index capacity = 0) const { return layer_->state_bytes(capacity); }
   std::size_t record_bytes(Index tokens) const { return layer_->record_bytes(tokens); }
@@ -63,6 +64,7 @@ class AnySequenceLayer {
   }
   void backward(const Parameters& parameters, Record& record, MatrixView<const Scalar> d_y, MatrixView<Scalar> d_x,
                 Parameters& gradients, std::span<State* const> d_states, Context& context) const {
+    detail::check_record(kind, *this, record);
     detail::check_gradients(kind, *this, parameters, gradients, d_states);
     layer_->backward(parameters, record, d_y, d_x, gradients, d_states, context);
   }
@@ -79,6 +81,7 @@ class AnySequenceLayer {
     virtual bool accepts(const Parameters& parameters) const = 0;
     virtual bool accepts_gradients(const Parameters& gradients) const = 0;
     virtual bool accepts(const State& state) const = 0;
+    virtual bool accepts(const Record& record) const = 0;
     virtual Index capacity(const State& state) const = 0;
     virtual std::size_t state_bytes(Index capacity) const = 0;
     virtual std::size_t record_bytes(Index tokens) const = 0;
@@ -123,6 +126,10 @@ struct AnySequenceLayer<Element>::Model final : Interface {
   }
   bool accepts(const State& state) const override {
     const auto* inner = state.template find<Inner>();
+    return inner && layer.accepts(*inner);
+  }
+  bool accepts(const Record& record) const override {
+    const auto* inner = record.template find<typename Layer::Record>();
     return inner && layer.accepts(*inner);
   }
   Index capacity(const State& state) const override { return layer.capacity(state.template get<Inner>()); }

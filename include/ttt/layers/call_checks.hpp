@@ -6,77 +6,41 @@
 #pragma once
 
 #include <algorithm>
-#include <cstdint>
-#include <cstdlib>
 #include <functional>
 #include <span>
 #include <string>
 #include <utility>
-#include <vector>
 
-#include "ttt/core/context.hpp"
-#include "ttt/core/error.hpp"
-#include "ttt/core/fingerprint.hpp"
-#include "ttt/core/segment.hpp"
 #include "ttt/core/state.hpp"
-#include "ttt/core/tensor.hpp"
+#include "ttt/layers/call_checks/recorded_call.hpp"
+#include "ttt/layers/call_checks/views.hpp"
 
 TTT_NAMESPACE_BEGIN
 
-/// What a Record knows of the forward that filled it.
-class RecordedCall {
- public:
-  /// From now on the record has nothing, until `end`: the forward may be stopped.
-  void begin() { layer_ = {}; }
-  template <class State>
-  void end(Fingerprint layer, std::span<const Segment<State>> segments) {
-    layer_ = layer;
-    rows_ = total_rows(segments);
-    continues_.resize(segments.size());
-    for (std::size_t i = 0; i < segments.size(); ++i)
-      continues_[i] = i > 0 && segments[i].state == segments[i - 1].state;
-  }
-
-  /// Nobody's while the record has nothing.
-  Fingerprint layer() const { return layer_; }
-  Index rows() const { return rows_; }
-  std::size_t segments() const { return continues_.size(); }
-  /// Whether segment i shares its State with the one before.
-  bool continues(std::size_t i) const { return continues_[i] != 0; }
-
- private:
-  Fingerprint layer_;
-  Index rows_ = 0;
-  std::vector<std::uint8_t> continues_;
-};
-
 namespace detail {
 
-/// Whether both views have an element in common. Columns of one matrix beside each other have none.
-template <class Scalar>
-bool overlap(MatrixView<const Scalar> a, MatrixView<const Scalar> b) {
-  if (a.rows() < 1 || a.columns() < 1 || b.rows() < 1 || b.columns() < 1) return false;
-  const std::less<const Scalar*> before;
-  const Scalar* const a_end = a.row(a.rows() - 1) + a.columns();
-  const Scalar* const b_end = b.row(b.rows() - 1) + b.columns();
-  if (!before(a.data(), b_end) || !before(b.data(), a_end)) return false;
-  const Index stride = a.rows() > 1 ? a.stride() : b.stride();
-  if (stride < 1 || (b.rows() > 1 && b.stride() != stride)) return true;
-  const Index offset = ((b.data() - a.data()) % stride + stride) % stride;
-  return offset < a.columns() || offset + b.columns() > stride;
+[[noreturn, gnu::cold, gnu::noinline]] inline void refuse_segment(const char* name, const char* what, std::size_t i,
+                                                                  const char* expected, const char* found) {
+  refuse_call(name, (std::string(what) + " of segment " + std::to_string(i)).c_str(), expected, found);
+}
+[[noreturn, gnu::cold, gnu::noinline]] inline void refuse_length(const char* name, std::size_t i, Index found) {
+  refuse_segment(name, "length", i, "at least 0", std::to_string(found).c_str());
+}
+[[noreturn, gnu::cold, gnu::noinline]] inline void refuse_tokens(const char* name, std::size_t i, Index room,
+                                                                 std::int64_t found) {
+  refuse_segment(name, "State", i,
+                 ("at most " + std::to_string(room) + " tokens, the capacity given to initial_state").c_str(),
+                 std::to_string(found).c_str());
+}
+[[noreturn, gnu::cold, gnu::noinline]] inline void refuse_twin(const char* name, const char* what, std::size_t i,
+                                                               std::size_t first) {
+  const std::string expected = "another one than that of segment " + std::to_string(first);
+  refuse_segment(name, what, i, (expected + ", or no other one between them").c_str(), "the same one");
 }
 
-[[noreturn]] inline void refuse_call(const char* name, const std::string& what, const std::string& expected,
-                                     const std::string& found) {
-  throw_unexpected(std::string(name) + ", " + what, expected, found);
-}
-
-inline std::string of_segment(const char* what, std::size_t i) { return what + (" of segment " + std::to_string(i)); }
-
-[[noreturn]] inline void refuse_state(const char* name, const std::string& what) {
-  refuse_call(name, what, "one that initial_state of such a layer made",
-              "one of another layer or other sizes, default-constructed or moved from");
-}
+inline constexpr const char* made_by_layer = "one that initial_state of such a layer made";
+inline constexpr const char* not_made_by_layer =
+    "one of another layer or other sizes, default-constructed or moved from";
 
 template <class Layer>
 void check_parameters(const char* name, const Layer& layer, const typename Layer::Parameters& parameters) {
@@ -84,27 +48,10 @@ void check_parameters(const char* name, const Layer& layer, const typename Layer
     refuse_call(name, "parameters", "a store's views, of such a layer", "those of another layer, or no memory");
 }
 
-/// Throws Error unless `view` is [rows × columns] in memory.
-template <class Scalar>
-void check_matrix(const char* name, const char* what, MatrixView<const Scalar> view, Index rows, Index columns) {
-  if (view.rows() == rows && view.columns() == columns && (rows == 0 || view.data())) return;
-  const Shape expected{rows, columns}, found{view.rows(), view.columns()};
-  refuse_call(name, what, to_string(expected), expected == found ? "no memory" : to_string(found));
-}
-/// The same for rows that are written to, which must not overlap one another.
-template <class Scalar>
-void check_written(const char* name, const char* what, MatrixView<Scalar> view, Index rows, Index columns) {
-  check_matrix<Scalar>(name, what, view, rows, columns);
-  if (rows > 1 && std::abs(view.stride()) < columns)
-    refuse_call(name, what, "rows at least " + std::to_string(columns) + " scalars apart",
-                "a stride of " + std::to_string(view.stride()));
-}
-
 /// Throws Error unless equal ones among the pointers that `pointer(i)` gives for i in [0, count) follow one another.
 /// Null ones are left out.
 template <class Value, class Pointer>
 void check_adjacent(const char* name, const char* what, std::size_t count, Pointer&& pointer, Arena& scratch) {
-  if (count < 3) return;
   const Arena::Frame frame(scratch);
   Value** const runs = scratch.allocate<Value*>(static_cast<Index>(count));
   const std::less<Value*> before;
@@ -123,9 +70,7 @@ void check_adjacent(const char* name, const char* what, std::size_t count, Point
   std::size_t first = 0, last = count - 1;
   while (pointer(first) != *twice) ++first;
   while (pointer(last) != *twice) --last;
-  refuse_call(name, of_segment(what, last),
-              "another one than that of segment " + std::to_string(first) + ", or no other one between them",
-              "the same one");
+  refuse_twin(name, what, last, first);
 }
 
 /// Throws Error unless every State was made by such a layer, has a sequence (or is reset) and room for its tokens.
@@ -134,24 +79,21 @@ void check_segments(const char* name, const Layer& layer, std::span<const Segmen
   std::int64_t end = 0;  // of the sequence that the segment belongs to
   for (std::size_t i = 0; i < segments.size(); ++i) {
     const Segment<State>& segment = segments[i];
-    if (segment.length < 0)
-      refuse_call(name, of_segment("length", i), "at least 0", std::to_string(segment.length));
-    if (!segment.state) refuse_call(name, of_segment("State", i), "one", "null");
+    if (segment.length < 0) refuse_length(name, i, segment.length);
+    if (!segment.state) refuse_segment(name, "State", i, "one", "null");
     if (i == 0 || segment.state != segments[i - 1].state) {
       if (!layer.accepts(std::as_const(*segment.state)))
-        refuse_state(name, of_segment("State", i));
+        refuse_segment(name, "State", i, made_by_layer, not_made_by_layer);
       end = segment.state->position;
     }
     if (segment.reset) end = 0;
-    if (end < 0)
-      refuse_call(name, of_segment("State", i), "one with a sequence, from initial_state or reset", "a wiped one");
+    if (end < 0) refuse_segment(name, "State", i, "one with a sequence, from initial_state or reset", "a wiped one");
     end += segment.length;
-    if (const Index room = layer.capacity(std::as_const(*segment.state)); end > room)
-      refuse_call(name, of_segment("State", i),
-                  "at most " + std::to_string(room) + " tokens, the capacity given to initial_state",
-                  std::to_string(end));
+    if (const Index room = layer.capacity(std::as_const(*segment.state)); end > room) refuse_tokens(name, i, room, end);
   }
-  check_adjacent<State>(name, "State", segments.size(), [&](std::size_t i) { return segments[i].state; }, scratch);
+  if (segments.size() < 3) return;
+  check_adjacent<State>(
+      name, "State", segments.size(), [&](std::size_t i) { return segments[i].state; }, scratch);
 }
 
 /// The checks of a reset, before anything changes.
@@ -159,7 +101,7 @@ template <class Layer>
 void check_reset(const char* name, const Layer& layer, const typename Layer::Parameters& parameters,
                  const typename Layer::State& state) {
   check_parameters(name, layer, parameters);
-  if (!layer.accepts(state)) refuse_state(name, "State");
+  if (!layer.accepts(state)) refuse_call(name, "State", made_by_layer, not_made_by_layer);
 }
 
 /// The checks of a layer's forward, before anything changes.
@@ -175,11 +117,11 @@ void check_forward(const char* name, const Layer& layer, const typename Layer::P
   if (overlap<Scalar>(x, y)) refuse_call(name, "y", "memory of its own", "memory of x");
 }
 
-/// Throws Error unless `call` was made by the layer of that fingerprint.
-inline void check_record(const char* name, const RecordedCall& call, Fingerprint layer) {
-  if (call.layer() == layer) return;
-  refuse_call(name, "record", "one that a forward of such a layer filled",
-              call.layer() == Fingerprint() ? "one without a forward" : "one of another layer or other sizes");
+template <class Layer, class Record>
+void check_record(const char* name, const Layer& layer, const Record& record) {
+  if (!layer.accepts(record))
+    refuse_call(name, "record", "one that a forward of such a layer filled",
+                "one without a forward, or of another layer or other sizes");
 }
 
 /// Which of the segments of a call that is still to come share a State, told as a RecordedCall does.
@@ -196,22 +138,23 @@ template <class Call, class State>
 void check_shared_gradients(const char* name, const Call& call, std::span<State* const> d_states, Arena& scratch) {
   if (d_states.empty()) return;
   if (d_states.size() != call.segments())
-    refuse_call(name, "d_states", "none or " + std::to_string(call.segments()) + ", one for each segment",
-                std::to_string(d_states.size()));
+    refuse_call(name, "d_states", ("none or " + std::to_string(call.segments()) + ", one for each segment").c_str(),
+                std::to_string(d_states.size()).c_str());
   const State* previous = nullptr;
   bool given = false;  // for a segment before that shares the State
   for (std::size_t i = 0; i < d_states.size(); ++i) {
     given = given && call.continues(i);
     if (!d_states[i]) continue;
     if (given != (previous == d_states[i]))
-      refuse_call(name, of_segment("gradient of the State", i),
-                  given ? "that of the segments before, which share the State" : "one of its own",
-                  given ? "another one" : "that of the segment before");
+      refuse_segment(name, "gradient of the State", i,
+                     given ? "that of the segments before, which share the State" : "one of its own",
+                     given ? "another one" : "that of the segment before");
     previous = d_states[i];
     given = true;
   }
-  check_adjacent<State>(name, "gradient of the State", d_states.size(), [&](std::size_t i) { return d_states[i]; },
-                        scratch);
+  if (d_states.size() < 3) return;
+  check_adjacent<State>(
+      name, "gradient of the State", d_states.size(), [&](std::size_t i) { return d_states[i]; }, scratch);
 }
 
 /// Throws Error unless parameters and all gradients are of such a layer.
@@ -223,20 +166,20 @@ void check_gradients(const char* name, const Layer& layer, const typename Layer:
     refuse_call(name, "gradients", "tensors of such a layer", "those of another layer");
   for (std::size_t i = 0; i < d_states.size(); ++i)
     if (d_states[i] && !layer.accepts(std::as_const(*d_states[i])))
-      refuse_state(name, of_segment("gradient of the State", i));
+      refuse_segment(name, "gradient of the State", i, made_by_layer, not_made_by_layer);
 }
 
 /// The checks of a layer's backward, before anything changes. `in_place`: d_x may be d_y itself.
 template <class Layer, class Scalar = typename Layer::Scalar>
 void check_backward(const char* name, const Layer& layer, const typename Layer::Parameters& parameters,
-                    const RecordedCall& call, Fingerprint fingerprint, MatrixView<const Scalar> d_y,
-                    MatrixView<Scalar> d_x, const typename Layer::Parameters& gradients,
-                    std::span<typename Layer::State* const> d_states, Arena& scratch, bool in_place = false) {
-  check_record(name, call, fingerprint);
+                    const typename Layer::Record& record, MatrixView<const Scalar> d_y, MatrixView<Scalar> d_x,
+                    const typename Layer::Parameters& gradients, std::span<typename Layer::State* const> d_states,
+                    Arena& scratch, bool in_place = false) {
+  check_record(name, layer, record);
   check_gradients(name, layer, parameters, gradients, d_states);
-  check_shared_gradients(name, call, d_states, scratch);
-  check_matrix(name, "d_y", d_y, call.rows(), layer.width());
-  if (!d_x.empty()) check_written(name, "d_x", d_x, call.rows(), layer.width());
+  check_shared_gradients(name, record.call, d_states, scratch);
+  check_matrix(name, "d_y", d_y, record.call.rows(), layer.width());
+  if (!d_x.empty()) check_written(name, "d_x", d_x, record.call.rows(), layer.width());
   const bool same = in_place && d_x.data() == d_y.data() && (d_y.rows() < 2 || d_x.stride() == d_y.stride());
   if (!same && overlap<Scalar>(d_y, d_x)) refuse_call(name, "d_x", "memory of its own", "memory of d_y");
 }

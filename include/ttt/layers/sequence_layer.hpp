@@ -12,8 +12,9 @@
 /// - `reset(parameters, state)` makes a State what `initial_state` gave, of the same capacity, without allocating: the
 ///   sequence starts again. `state.wipe()` is the other thing: nothing is left, not even the start, and calls refuse the
 ///   State until it is reset (or a segment says `reset`).
-/// - `accepts(state)`, `accepts(parameters)` and `accepts_gradients(gradients)` tell whether such a layer made them, of
-///   the same sizes; only gradients may be unbound. `capacity(state)` is the number of tokens the State has room for.
+/// - `accepts(state)`, `accepts(parameters)`, `accepts_gradients(gradients)` and `accepts(record)` tell whether such a
+///   layer made them, of the same sizes; only gradients may be unbound, and the record is one that a forward has filled.
+///   `capacity(state)` is the number of tokens the State has room for.
 /// - `forward(parameters, x, segments, y, context, record)` maps the rows x [N × C] of all segments to y [N × C], advances
 ///   every State, and fills `record` unless it is null. y must not overlap x. Cost per token does not depend on the
 ///   other segments; nothing is allocated for a single token.
@@ -90,6 +91,7 @@ concept TrainableSequenceLayer =
       layer.forward(parameters, x, segments, y, context, &record);
       layer.backward(parameters, record, x, y, gradients, d_states, context);
       { layer.accepts_gradients(std::as_const(gradients)) } -> std::same_as<bool>;
+      { layer.accepts(std::as_const(record)) } -> std::same_as<bool>;
       { layer.record_bytes(tokens) } -> std::convertible_to<std::size_t>;
     };
 

@@ -108,9 +108,9 @@ class Block {
       : config_(config),
         fingerprint_("block", {config.width, config.hidden, config.temporal_conv ? config.conv_taps : 0}),
         layer_(std::move(layer)) {
-    domain::at_least(name + ": width", 1, config.width);
-    domain::at_least(name + ": hidden width of the MLP", 1, config.hidden);
-    if (config.temporal_conv) domain::at_least(name + ": taps of the temporal convolution", 1, config.conv_taps);
+    domain::size(name + ": width", config.width);
+    domain::size(name + ": hidden width of the MLP", config.hidden);
+    if (config.temporal_conv) domain::size(name + ": taps of the temporal convolution", config.conv_taps);
     domain::positive_float(name + ": norm_epsilon", config.norm_epsilon);
     if (layer_.width() != config.width)
       throw_unexpected(name + ": width of its layer", std::to_string(config.width), std::to_string(layer_.width()));
@@ -143,6 +143,9 @@ class Block {
   }
   bool accepts(const State& state) const {
     return state.block == fingerprint_ && state.tail.size() == tail_rows() * width() && layer_.accepts(state.layer);
+  }
+  bool accepts(const Record& record) const {
+    return record.call.layer() == fingerprint_ && layer_.accepts(record.layer);
   }
   Index capacity(const State& state) const { return layer_.capacity(state.layer); }
   std::size_t state_bytes(Index capacity = 0) const {
@@ -185,8 +188,7 @@ class Block {
   void backward(const Parameters& parameters, Record& record, MatrixView<const Scalar> d_y, MatrixView<Scalar> d_x,
                 Parameters& gradients, std::span<State* const> d_states, Context& context) const {
     Arena& scratch = context.scratch();
-    detail::check_backward(kind, *this, parameters, record.call, fingerprint_, d_y, d_x, gradients, d_states, scratch,
-                           true);
+    detail::check_backward(kind, *this, parameters, record, d_y, d_x, gradients, d_states, scratch, true);
     const Arena::Frame frame(scratch);
     const Values& values = record.values;
     const auto d_branch = scratch.matrix<Scalar>(d_y.rows(), width());

@@ -93,7 +93,7 @@ class CausalLm {
       : config_(config),
         fingerprint_("causal language model",
                      {config.vocabulary, config.width, config.tied, static_cast<Index>(layers.size())}) {
-    domain::at_least("vocabulary", 1, config.vocabulary);
+    domain::size("vocabulary", config.vocabulary);
     if (layers.empty()) throw_unexpected("layers of the model", "at least one", "none");
     const BlockConfig block{config.width, config.hidden, config.temporal_conv, config.conv_taps, config.norm_epsilon};
     for (auto& layer : layers) blocks_.emplace_back(block, std::move(layer), "block " + std::to_string(blocks_.size()));
@@ -139,6 +139,10 @@ class CausalLm {
     return state.model == fingerprint_ &&
            every_block(state.blocks, [](const auto& block, const auto& part) { return block.accepts(part); });
   }
+  bool accepts(const Record& record) const {
+    return record.call.layer() == fingerprint_ &&
+           every_block(record.blocks, [](const auto& block, const auto& part) { return block.accepts(part); });
+  }
   Index capacity(const State& state) const {
     Index least = std::numeric_limits<Index>::max();
     for (std::size_t b = 0; b < blocks_.size(); ++b) least = std::min(least, blocks_[b].capacity(state.blocks[b]));
@@ -175,7 +179,7 @@ class CausalLm {
 
   void backward(const Parameters& parameters, Record& record, MatrixView<const Scalar> d_logits, Parameters& gradients,
                 std::span<State* const> d_states, Context& context) const {
-    detail::check_record(kind, record.call, fingerprint_);
+    detail::check_record(kind, *this, record);
     detail::check_gradients(kind, *this, parameters, gradients, d_states);
     detail::check_shared_gradients(kind, record.call, d_states, context.scratch());
     const Index count = record.rows.empty() ? record.call.rows() : record.rows.size();

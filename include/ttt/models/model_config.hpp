@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "ttt/core/error.hpp"
+#include "ttt/core/domain.hpp"
 #include "ttt/layers/any_sequence_layer.hpp"
 #include "ttt/layers/attention.hpp"
 #include "ttt/layers/ttt_linear.hpp"
@@ -126,7 +126,7 @@ AnySequenceLayer<Scalar> make_layer(const ModelConfig& config) {
 /// The model of `config`: the same layer in every block.
 template <class Scalar>
 CausalLm<AnySequenceLayer<Scalar>> make_model(const ModelConfig& config) {
-  if (config.depth < 1) throw_unexpected("depth", "at least 1", std::to_string(config.depth));
+  domain::size("depth", config.depth);
   CausalLmConfig model;
   model.vocabulary = config.vocabulary;
   model.width = config.width;

@@ -112,7 +112,7 @@ std::vector<std::byte> save_state(const State& state, const std::string& model) 
 }
 
 /// Makes `state`, one that the same model made with the same capacity, equal to the saved one. Throws Error naming
-/// `name` and the part, with `state` untouched, for bytes of another model, another size or another kind, and for
+/// `name` and the part, with `state` untouched, for bytes of another model, another capacity or another kind, and for
 /// damaged ones; the checksum finds damage and proves no origin.
 template <SequenceState State>
 void restore_state(State& state, std::span<const std::byte> bytes, const std::string& model,
@@ -127,10 +127,14 @@ void restore_state(State& state, std::span<const std::byte> bytes, const std::st
   std::vector<std::pair<std::string, std::span<const std::byte>>> found;
   for (const auto& [part, values] : parts) {
     const io::TensorInfo& info = file.at(part);
-    if (info.dtype != *io::dtype_of<Scalar> || file.bytes(info).size() != values.size_bytes())
-      throw_unexpected(name + ", part '" + io::printable(part) + "'",
-                       std::to_string(values.size()) + " of " + std::string(io::dtype_name(*io::dtype_of<Scalar>)),
-                       std::to_string(info.count()) + " of " + std::string(io::dtype_name(info.dtype)));
+    const std::string subject = name + ", part '" + io::printable(part) + "'";
+    if (info.dtype != *io::dtype_of<Scalar>)
+      throw_unexpected(subject, std::string(io::dtype_name(*io::dtype_of<Scalar>)), info.type());
+    // The model is the same, so that only its caches can differ in size.
+    if (info.count() != values.size())
+      throw_unexpected(subject, std::to_string(values.size()) + " numbers, the capacity of the State to restore into",
+                       std::to_string(info.count()) + ": saved with a " +
+                           (info.count() < values.size() ? "smaller" : "larger") + " capacity, or by another model");
     found.push_back({part, file.bytes(info)});
   }
   if (file.tensors().size() != parts.size())

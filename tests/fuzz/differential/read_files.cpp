@@ -25,7 +25,7 @@ std::string answer(std::span<const std::byte> bytes) {
     std::map<std::string, std::string> tensors;
     for (const auto& info : file.tensors()) {
       tensors[info.name] = hexadecimal(std::as_bytes(std::span(info.name))) + " " +
-                           std::string(ttt::io::dtype_name(info.dtype)) + " " + ttt::io::shape_text(info.shape) + " " +
+                           info.type() + " " + ttt::io::shape_text(info.shape) + " " +
                            hexadecimal(file.bytes(info)) + ";";
     }
     std::string line;

@@ -46,8 +46,10 @@ def tensors():
                 "4000000 bytes for F32", "[0, 8]")
     tensor_file("offsets_beyond_shape", [entry("t", "F32", "[1]", "[0,8]")], bytes(8), "'t'", "4 bytes for F32",
                 "[0, 8]")
-    tensor_file("short", [entry("t", "F32", "[4]", "[0,16]")], bytes(8), "'t'", "within 8 bytes", "[0, 16]")
-    tensor_file("long", [entry("t", "U8", "[4]", "[0,4]")], b"abcd" + b"PK\x03\x04", "4 bytes of data", "found 8")
+    tensor_file("short", [entry("t", "F32", "[4]", "[0,16]")], bytes(8), "expected 79 bytes",
+                "found 71: the file is truncated")
+    tensor_file("long", [entry("t", "U8", "[4]", "[0,4]")], b"abcd" + b"PK\x03\x04", "expected 65 bytes", "found 69",
+                "more behind its end")
     tensor_file("overlap", [entry("a", "U8", "[4]", "[0,4]"), entry("b", "U8", "[4]", "[2,6]")], bytes(6), "'b'",
                 "overlap")
     tensor_file("same_bytes", [entry("a", "U8", "[4]", "[0,4]"), entry("b", "U8", "[4]", "[0,4]")], bytes(4), "'b'",
@@ -55,7 +57,7 @@ def tensors():
     tensor_file("hole", [entry("a", "U8", "[4]", "[0,4]"), entry("b", "U8", "[2]", "[6,8]")], bytes(8), "'b'", "hole")
     tensor_file("offsets_reversed", [entry("t", "U8", "[4]", "[8,4]")], bytes(8), "'t'", "in order", "[8, 4]")
     tensor_file("offsets_beyond", [entry("t", "U8", "[1]", "[18446744073709551614,18446744073709551615]")], bytes(8),
-                "'t'", "within 8 bytes")
+                "'t'", "of at most 184467440737")
     for name, size in (("nan", "NaN"), ("infinity", "Infinity"), ("negative", "-1"), ("fraction", "1.5"),
                        ("exponent", "1e0"), ("text", '"1"'), ("null", "null"), ("beyond_2_64", "18446744073709551616")):
         tensor_file(f"size_{name}", [entry("t", "U8", f"[{size}]", "[0,1]")], b"a", "a whole number")
@@ -71,7 +73,11 @@ def tensors():
                 "'t' twice")
     tensor_file("same_member", [entry("t", "U8", "[1]", "[0,1]", ',"shape":[1]')], b"a", "'shape' twice")
     tensor_file("rank_65", [entry("t", "U8", "[" + ",".join(["1"] * 65) + "]", "[0,1]")], b"a", "at most 64 items")
-    tensor_file("unknown_dtype", [entry("t", "F8_E4M3", "[1]", "[0,1]")], b"a", "'t'", "F64, F32", "found F8_E4M3")
+    tensor_file("unread_dtype_size", [entry("t", "F8_E4M3", "[2]", "[0,1]")], b"a", "'t'", "2 bytes for F8_E4M3")
+    tensor_file("unknown_dtype_overlap", [entry("a", "Q4", "[4]", "[0,4]"), entry("b", "Q4", "[4]", "[2,6]")], bytes(6),
+                "'b'", "overlap")
+    tensor_file("unknown_dtype_wraps", [entry("t", "Q4", "[4294967296,4294967296]", "[0,4]")], b"abcd", "'t'",
+                "counted")
     tensor_file("name_with_newline", [entry("a\\nb\\u001b[31m", "U8", "[2]", "[0,1]")], b"a", "'a\\x0ab\\x1b[31m'")
     write("tensors/not_utf8.safetensors", framed(b'{"\xff":1}'), "valid UTF-8")
     write("tensors/space_first.safetensors", framed(" {}"), "'{' as the first byte")
@@ -110,15 +116,18 @@ def folders():
     good = {"model_type": "ttt", "vocab_size": 4, "hidden_size": 4, "intermediate_size": 4, "num_hidden_layers": 1,
             "num_attention_heads": 2, "mini_batch_size": 2}
 
-    def folder(name, text, *words):
+    def folder(name, text, *words, stored=entries):
         write(f"folders/{name}/config.json", text if isinstance(text, str) else json.dumps({**good, **text}), *words)
-        (HERE / f"folders/{name}/model.safetensors").write_bytes(framed("{" + ",".join(entries) + "}", data))
+        (HERE / f"folders/{name}/model.safetensors").write_bytes(framed("{" + ",".join(stored) + "}", data))
     folder("layers_10_9", {"num_hidden_layers": 10**9}, "model.safetensors", "1000000000 layers", "3 tensors")
     folder("layers_2_63", {"num_hidden_layers": 2**63}, "config.json", "'num_hidden_layers'", "whole number")
     folder("layers_negative", {"num_hidden_layers": -1}, "config.json", "'num_hidden_layers'", "whole number")
     folder("layers_fraction", {"num_hidden_layers": 1.5}, "config.json", "'num_hidden_layers'", "whole number")
     folder("layers_nan", {"num_hidden_layers": float("nan")}, "config.json", "'num_hidden_layers'", "whole number")
     folder("vocabulary_10_9", {"vocab_size": 10**9}, "'model.embed_tokens.weight'", "[1000000000, 4]", "[4, 4]")
+    # A shape that no bytes are behind, as their type is unknown.
+    folder("unknown_dtype_10_9", {"vocab_size": 10**9}, "'model.embed_tokens.weight'", "F64, F32", "found Q4",
+           stored=[entry("model.embed_tokens.weight", "Q4", [10**9, 4], "[0,64]"), *entries[1:]])
     folder("width_10_9", {"hidden_size": 10**9}, "'model.embed_tokens.weight'", "[4, 1000000000]", "[4, 4]")
     folder("hidden_10_9", {"intermediate_size": 10**9}, "no such tensor")
     folder("mini_batch_10_9", {"mini_batch_size": 10**9}, "learnable_token_idx", "[1000000000]", "[2]")

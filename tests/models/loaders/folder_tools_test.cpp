@@ -74,7 +74,7 @@ TEST_CASE("a whole folder has no problem, and every tensor is listed once") {
       CHECK(tensor.status == Status::good);
       REQUIRE(stored.all.contains(tensor.name));
       CHECK(tensor.shape == stored.all.at(tensor.name).shape);
-      CHECK(tensor.dtype == io::DType::F32);
+      CHECK(tensor.type == "F32");
     }
   }
 }

@@ -4,9 +4,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
+#include "ttt/core/error.hpp"
 #include "ttt/core/executor/base.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -17,9 +20,15 @@ TTT_NAMESPACE_BEGIN
 /// on that other thread alone. Fewer than 1 worker means 1.
 class ThreadPool final : public Executor {
  public:
+  /// As many as the gate counts; far more than share the work of one model well.
+  static constexpr Index most_workers = 1024;
+
+  /// Throws Error for more than `most_workers`, and when the system starts no more threads; those it has started end.
   explicit ThreadPool(Index workers) : ThreadPool() {
+    if (workers > most_workers)
+      throw_unexpected("thread pool", "at most " + std::to_string(most_workers) + " workers", std::to_string(workers));
     if (workers > static_cast<Index>(std::thread::hardware_concurrency())) patience_ = 0;
-    for (Index worker = 1; worker < workers; ++worker) threads_.emplace_back([this, worker] { serve(worker); });
+    for (Index worker = 1; worker < workers; ++worker) start(worker);
   }
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -53,6 +62,15 @@ class ThreadPool final : public Executor {
   static constexpr int default_patience = 1000;  // pauses, of 40 to 80 ns on the x86 processors of these years
 
   ThreadPool() = default;  // complete before threads start, so that one that cannot start leaves nothing behind
+
+  void start(Index worker) {
+    try {
+      threads_.emplace_back([this, worker] { serve(worker); });
+    } catch (const std::system_error& error) {
+      throw Error("thread pool: cannot start more than " + std::to_string(worker - 1) +
+                  " threads: " + error.code().message());
+    }
+  }
 
   void open(Index wanted) {
     const Word free = static_cast<Word>(std::min<Index>(wanted, 1023)) * seat;

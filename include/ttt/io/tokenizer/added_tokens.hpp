@@ -36,7 +36,8 @@ class AddedTokens {
 
   bool empty() const { return tokens_.empty(); }
 
-  /// Calls `take_text(start, end)` and `take_token(id)` for what `text` consists of, one after another.
+  /// Calls `take_text(start, end)` and `take_token(id, bytes)` for what `text` consists of, one after another. The
+  /// white space that a token takes is part of it.
   template <class TakeText, class TakeToken>
   void split(std::string_view text, TakeText take_text, TakeToken take_token) const {
     std::size_t done = 0, place = 0;
@@ -49,9 +50,9 @@ class AddedTokens {
       }
       const std::size_t start = token->strips_left ? spaces_before(text, done, place) : place;
       if (done < start) take_text(done, start);
-      take_token(token->id);
       place += token->content.size();
       if (token->strips_right) place = spaces_after(text, place);
+      take_token(token->id, place - start);
       done = place;
     }
     if (done < text.size()) take_text(done, text.size());

@@ -11,27 +11,34 @@
 TTT_NAMESPACE_BEGIN
 namespace io::detail {
 
+/// A token and how many bytes of the text it stands for.
+struct TextToken {
+  TokenId id = no_token;
+  std::size_t bytes = 0;
+  friend bool operator==(const TextToken&, const TextToken&) = default;
+};
+
 /// Merges of a word that is short enough to look for the next one from its beginning each time.
 inline constexpr std::size_t short_word = 32;
 
-inline void merge_short_word(std::vector<TokenId>& word, std::size_t start, const MergeTable& merges) {
+inline void merge_short_word(std::vector<TextToken>& word, std::size_t start, const MergeTable& merges) {
   std::array<Merge, short_word> next;
   std::size_t size = word.size() - start;
-  TokenId* tokens = word.data() + start;
-  for (std::size_t i = 0; i + 1 < size; ++i) next[i] = merges.find(tokens[i], tokens[i + 1]);
+  TextToken* tokens = word.data() + start;
+  for (std::size_t i = 0; i + 1 < size; ++i) next[i] = merges.find(tokens[i].id, tokens[i + 1].id);
   while (size > 1) {
     std::size_t best = 0;
     for (std::size_t i = 1; i + 1 < size; ++i)
       if (next[i].rank < next[best].rank) best = i;
     if (next[best].token == no_token) break;
-    tokens[best] = next[best].token;
+    tokens[best] = {next[best].token, tokens[best].bytes + tokens[best + 1].bytes};
     std::copy(tokens + best + 2, tokens + size, tokens + best + 1);
     --size;
     if (best + 1 < size) {
       std::copy(next.data() + best + 2, next.data() + size, next.data() + best + 1);
-      next[best] = merges.find(tokens[best], tokens[best + 1]);
+      next[best] = merges.find(tokens[best].id, tokens[best + 1].id);
     }
-    if (best > 0) next[best - 1] = merges.find(tokens[best - 1], tokens[best]);
+    if (best > 0) next[best - 1] = merges.find(tokens[best - 1].id, tokens[best].id);
   }
   word.resize(start + size);
 }
@@ -39,7 +46,7 @@ inline void merge_short_word(std::vector<TokenId>& word, std::size_t start, cons
 /// Merges of a word of any length in O(n log n): the next ones wait in a heap, tokens are linked.
 class LongWord {
  public:
-  explicit LongWord(std::span<const TokenId> tokens, const MergeTable& merges) : merges_(merges) {
+  explicit LongWord(std::span<const TextToken> tokens, const MergeTable& merges) : merges_(merges) {
     nodes_.reserve(tokens.size());
     for (std::size_t i = 0; i < tokens.size(); ++i) nodes_.push_back({tokens[i], i - 1, i + 1});
     for (std::size_t i = 0; i + 1 < nodes_.size(); ++i) push(i);
@@ -51,14 +58,14 @@ class LongWord {
   }
 
   /// The tokens that are left, into the place of the first ones of `word` from `start` on.
-  void write(std::vector<TokenId>& word, std::size_t start) const {
+  void write(std::vector<TextToken>& word, std::size_t start) const {
     for (std::size_t i = 0; i < nodes_.size(); i = nodes_[i].next) word[start++] = nodes_[i].token;
     word.resize(start);
   }
 
  private:
   struct Node {
-    TokenId token;
+    TextToken token;
     std::size_t previous, next;  ///< outside of the word: no neighbour
   };
   struct Candidate {
@@ -72,18 +79,18 @@ class LongWord {
   void push(std::size_t left) {
     const std::size_t right = nodes_[left].next;
     if (right >= nodes_.size()) return;
-    const Merge merge = merges_.find(nodes_[left].token, nodes_[right].token);
+    const Merge merge = merges_.find(nodes_[left].token.id, nodes_[right].token.id);
     if (merge.token != no_token) waiting_.push({merge, left});
   }
 
   void apply(const Candidate& candidate) {
     Node& left = nodes_[candidate.place];
-    if (left.token == no_token || left.next >= nodes_.size()) return;
+    if (left.token.id == no_token || left.next >= nodes_.size()) return;
     Node& right = nodes_[left.next];
     // Its tokens may have gone into other merges since it began to wait.
-    if (merges_.find(left.token, right.token).token != candidate.merge.token) return;
-    left.token = candidate.merge.token;
-    right.token = no_token;
+    if (merges_.find(left.token.id, right.token.id).token != candidate.merge.token) return;
+    left.token = {candidate.merge.token, left.token.bytes + right.token.bytes};
+    right.token.id = no_token;
     left.next = right.next;
     if (left.next < nodes_.size()) nodes_[left.next].previous = candidate.place;
     push(candidate.place);
@@ -96,7 +103,7 @@ class LongWord {
 };
 
 /// Merges the tokens of `word` from `start` on: always the pair of the smallest rank, of those the leftmost.
-inline void merge_word(std::vector<TokenId>& word, std::size_t start, const MergeTable& merges) {
+inline void merge_word(std::vector<TextToken>& word, std::size_t start, const MergeTable& merges) {
   if (word.size() - start <= short_word) return merge_short_word(word, start, merges);
   LongWord(std::span(word).subspan(start), merges).write(word, start);
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,21 @@ inline std::string replaced(std::string_view text, std::string_view part, std::s
   return result.append(text);
 }
 
+/// Tokens of `text` with marks in the place of its spaces, `marked_size` bytes with perhaps one more mark in front,
+/// come to stand for bytes of `text`. A space belongs to the token that its mark ends in.
+inline void count_without_marks(std::span<TextToken> tokens, std::string_view text, std::size_t marked_size) {
+  const auto size = [](char c) { return c == ' ' ? space_mark.size() : 1; };
+  std::size_t begin = marked_size;  // of text[place] in the marked text
+  for (const char c : text) begin -= size(c);
+  std::size_t place = 0, end = 0;
+  for (TextToken& token : tokens) {
+    end += token.bytes;
+    const std::size_t first = place;
+    while (place < text.size() && begin + size(text[place]) <= end) begin += size(text[place++]);
+    token.bytes = place - first;
+  }
+}
+
 /// Byte-pair encoding (Gage 1994; Sennrich et al. 2016) of words, over bytes or over characters with bytes for those
 /// that have no token.
 class BpeModel {
@@ -64,15 +80,16 @@ class BpeModel {
   }
 
   /// Appends the tokens of one word of a byte-level vocabulary.
-  void encode_word(std::string_view word, std::vector<TokenId>& tokens) const {
-    if (const TokenId id = words_.find(word); id != no_token && is_whole_[id]) return tokens.push_back(id);
+  void encode_word(std::string_view word, std::vector<TextToken>& tokens) const {
+    if (const TokenId id = words_.find(word); id != no_token && is_whole_[id])
+      return tokens.push_back({id, word.size()});
     const std::size_t start = tokens.size();
-    for (const char byte : word) tokens.push_back(bytes_[static_cast<unsigned char>(byte)]);
+    for (const char byte : word) tokens.push_back({bytes_[static_cast<unsigned char>(byte)], 1});
     if (has_merges_) merge_word(tokens, start, merges_);
   }
 
   /// Appends the tokens of a text whose spaces are marked.
-  void encode_marked(std::string_view text, std::vector<TokenId>& tokens) const {
+  void encode_marked(std::string_view text, std::vector<TextToken>& tokens) const {
     Piece piece{0, tokens.size()};
     for (std::size_t place = 0; place < text.size();) {
       const std::size_t valid = utf8_sequence_length(text.substr(place));
@@ -83,7 +100,7 @@ class BpeModel {
         piece = {place, tokens.size()};
       }
       if (id != no_token)
-        tokens.push_back(id);
+        tokens.push_back({id, character.size()});
       else
         add_unknown(character, piece, tokens);
       piece.last = id;
@@ -106,18 +123,20 @@ class BpeModel {
     return last != no_token && next != no_token && joined_.find(last, next).token == no_token;
   }
 
-  void finish(std::string_view text, const Piece& piece, std::vector<TokenId>& tokens) const {
+  void finish(std::string_view text, const Piece& piece, std::vector<TextToken>& tokens) const {
     const TokenId id = piece.has_unknown ? no_token : words_.find(text);
     if (id == no_token || !is_whole_[id]) return merge_word(tokens, piece.start, merges_);
     tokens.resize(piece.start);
-    tokens.push_back(id);
+    tokens.push_back({id, text.size()});
   }
 
-  void add_unknown(std::string_view character, Piece& piece, std::vector<TokenId>& tokens) const {
+  void add_unknown(std::string_view character, Piece& piece, std::vector<TextToken>& tokens) const {
     if (falls_back_to_bytes_)
-      for (const char byte : character) tokens.push_back(bytes_[static_cast<unsigned char>(byte)]);
-    else if (!(fuses_unknown_ && piece.has_unknown && piece.last == no_token))
-      tokens.push_back(unknown_);
+      for (const char byte : character) tokens.push_back({bytes_[static_cast<unsigned char>(byte)], 1});
+    else if (fuses_unknown_ && piece.has_unknown && piece.last == no_token)
+      tokens.back().bytes += character.size();
+    else
+      tokens.push_back({unknown_, character.size()});
     piece.has_unknown = true;
   }
 
@@ -156,7 +175,7 @@ class BpeModel {
 
   /// Tokens that their own text is merged to: no other merge has to be looked for.
   void find_whole_words(const TokenizerDescription& description) {
-    std::vector<TokenId> tokens;
+    std::vector<TextToken> tokens;
     std::vector<bool> found(is_whole_.size(), description.takes_whole_words);
     for (const auto& token : description.tokens) {
       if (description.takes_whole_words) break;
@@ -165,7 +184,7 @@ class BpeModel {
         encode_marked(token.text, tokens);
       else if (const auto bytes = byte_alphabet.read(token.text))
         encode_word(*bytes, tokens);
-      found[token.id] = tokens.size() == 1 && tokens.front() == token.id;
+      found[token.id] = tokens.size() == 1 && tokens.front().id == token.id;
     }
     is_whole_ = std::move(found);
   }

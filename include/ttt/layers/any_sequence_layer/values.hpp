@@ -182,6 +182,12 @@ class AnyRecord {
   Record& get() {
     return detail::require_kind(dynamic_cast<Model<Record>*>(value_.get()), "Record").record;
   }
+  /// Null when it has another type, or none.
+  template <class Record>
+  const Record* find() const {
+    const auto* model = dynamic_cast<const Model<Record>*>(value_.get());
+    return model ? &model->record : nullptr;
+  }
   template <class Record>
   Record& get_or_make() {
     if (!dynamic_cast<Model<Record>*>(value_.get())) value_ = std::make_unique<Model<Record>>();

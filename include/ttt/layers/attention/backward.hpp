@@ -12,8 +12,7 @@ void BasicAttention<Element, memory>::backward(const Parameters& parameters, con
                                                MatrixView<const Scalar> d_y, MatrixView<Scalar> d_x,
                                                Parameters& gradients, std::span<State* const> d_states,
                                                Context& context) const {
-  detail::check_backward(kind, *this, parameters, record.call, fingerprint_, d_y, d_x, gradients, d_states,
-                         context.scratch());
+  detail::check_backward(kind, *this, parameters, record, d_y, d_x, gradients, d_states, context.scratch());
   const Arena::Frame frame(context.scratch());
   const std::span<const Piece> plan(record.pieces);
   const Rows& rows = record.rows;

@@ -56,7 +56,8 @@ class BasicAttention {
   /// An empty cache: for `capacity` tokens, more are refused with an Error; a ring has `window` rows, in
   /// whole panels, whatever `capacity`.
   State initial_state(const Parameters&, Index capacity) const {
-    domain::at_least(std::string(kind) + ", capacity of a State", 0, capacity);
+    if (memory == AttentionMemory::growing && capacity != 0)
+      domain::size(std::string(kind) + ": capacity of a State", capacity);
     return {0, Buffer<Scalar>(state_size(capacity)), fingerprint_};
   }
   void reset(const Parameters& parameters, State& state) const {
@@ -68,6 +69,7 @@ class BasicAttention {
     return state.layer == fingerprint_ &&
            (memory == AttentionMemory::growing || state.values.size() == state_size(0));
   }
+  bool accepts(const Record& record) const { return record.call.layer() == fingerprint_; }
   /// Tokens that `state` has room for; a ring never fills.
   Index capacity(const State& state) const {
     return memory == AttentionMemory::ring ? std::numeric_limits<Index>::max() : layout_.cache(state).rows();

@@ -13,7 +13,7 @@ TTT_NAMESPACE_BEGIN
 template <class Element, AttentionMemory memory>
 void BasicAttention<Element, memory>::check(const Config& config) {
   const std::string option = "attention option ";
-  domain::at_least(option + "width", 1, config.width);
+  domain::size(option + "width", config.width);
   if (config.heads < 1 || config.width % config.heads != 0)
     throw_unexpected(option + "heads", "a divisor of the width " + std::to_string(config.width),
                      std::to_string(config.heads));
@@ -24,7 +24,7 @@ void BasicAttention<Element, memory>::check(const Config& config) {
     throw_unexpected(option + "heads", "an even head width for the rotary embedding, width " +
                                            std::to_string(config.width) + " over heads",
                      std::to_string(config.heads));
-  if (memory == AttentionMemory::ring) domain::at_least(option + "window", 1, config.window);
+  if (memory == AttentionMemory::ring) domain::size(option + "window", config.window);
   domain::positive_float(option + "rope_theta", config.rope_theta);
 }
 

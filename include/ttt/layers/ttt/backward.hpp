@@ -10,8 +10,7 @@ template <class Rule, class Arch>
 void TttLayer<Rule, Arch>::backward(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_y,
                                     MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
                                     Context& context) const {
-  detail::check_backward(Rule::name, *this, parameters, record.call, fingerprint_, d_y, d_x, gradients, d_states,
-                         context.scratch());
+  detail::check_backward(Rule::name, *this, parameters, record, d_y, d_x, gradients, d_states, context.scratch());
   const Activations& a = record.activations;
   Arena& scratch = context.scratch();
   const Arena::Frame frame(scratch);

@@ -33,18 +33,18 @@ struct TttConfig {
 /// Throws Error when `config` makes no layer, naming the option.
 inline void check(const TttConfig& config) {
   const std::string layer = "TTT layer: ";
-  domain::at_least(layer + "width", 1, config.width);
-  domain::at_least(layer + "heads", 1, config.heads);
+  domain::size(layer + "width", config.width);
+  domain::size(layer + "heads", config.heads);
   if (config.width % config.heads != 0)
     throw_unexpected(layer + "width", "a multiple of heads = " + std::to_string(config.heads),
                      std::to_string(config.width));
   if (config.width / config.heads % 2 != 0)
     throw_unexpected(layer + "head width", "an even number, for the rotary embedding",
                      std::to_string(config.width / config.heads));
-  domain::at_least(layer + "mini_batch", 1, config.mini_batch);
-  if (config.share_query_key) domain::at_least(layer + "conv_taps", 1, config.conv_taps);
-  domain::at_least(layer + "checkpoint_interval", 1, config.checkpoint_interval);
-  if (config.base_learning_rate) domain::not_negative(layer + "base_learning_rate", *config.base_learning_rate);
+  domain::size(layer + "mini_batch", config.mini_batch);
+  if (config.share_query_key) domain::size(layer + "conv_taps", config.conv_taps);
+  domain::size(layer + "checkpoint_interval", config.checkpoint_interval);
+  if (config.base_learning_rate) domain::not_negative_float(layer + "base_learning_rate", *config.base_learning_rate);
   domain::positive_float(layer + "rope_theta", config.rope_theta);
   domain::positive_float(layer + "norm_epsilon", config.norm_epsilon);
 }

@@ -73,6 +73,7 @@ class TttLayer {
   bool accepts(const State& state) const {
     return state.layer == fingerprint_ && state.values.size() == state_size();
   }
+  bool accepts(const Record& record) const { return record.call.layer() == fingerprint_; }
   /// A sequence has no end.
   Index capacity(const State&) const { return std::numeric_limits<Index>::max(); }
   std::size_t state_bytes([[maybe_unused]] Index capacity = 0) const {

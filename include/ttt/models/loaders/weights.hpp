@@ -51,7 +51,7 @@ inline void check_is_there(const io::SafetensorsSet& set, const ExpectedTensor& 
 inline void check_against(const io::SafetensorsSet& set, const std::vector<ExpectedTensor>& expected,
                           const std::string& prefix) {
   for (const ExpectedTensor& tensor : expected) check_is_there(set, tensor, prefix.size());
-  for (const ExpectedTensor& tensor : expected) check_shape(set, tensor);
+  for (const ExpectedTensor& tensor : expected) check_tensor(set, tensor);
   for_each_other(set, expected, [&](const io::TensorInfo& tensor) {
     if (tensor.name.starts_with(prefix))
       throw_unexpected(tensor_subject(set.path().string(), tensor.name), "only tensors of the parameters",

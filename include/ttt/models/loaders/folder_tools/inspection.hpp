@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,7 +17,7 @@ struct TensorInspection {
   enum class Status { good, missing, shape, values, extra, tied, derived };
 
   std::string name;
-  std::optional<io::DType> dtype;   ///< none: missing
+  std::string type;                 ///< as the file calls it; empty: missing
   std::vector<std::int64_t> shape;  ///< as stored; missing: as it should be
   Status status = Status::good;     ///< tied and derived: says nothing new, or not what it should
   std::string problem;              ///< one line; empty: none
@@ -62,7 +61,7 @@ TensorInspection inspect_expected(const io::SafetensorsSet& set, const ExpectedT
   using Status = TensorInspection::Status;
   TensorInspection result{expected.name, {}, expected.shape, Status::good, {}};
   const io::TensorInfo* found = set.find(expected.name);
-  if (found) result.dtype = found->dtype, result.shape = found->shape;
+  if (found) result.type = found->type(), result.shape = found->shape;
   if (!passes(result, found ? Status::shape : Status::missing, [&] { check_shape(set, expected); })) return result;
   passes(result, Status::values, [&] {
     const StoredTensor stored = stored_tensor(set, expected.name);
@@ -76,7 +75,7 @@ TensorInspection inspect_expected(const io::SafetensorsSet& set, const ExpectedT
 inline TensorInspection inspect_other(const io::SafetensorsSet& set, const io::TensorInfo& found, bool tied,
                                       const Family& family) {
   using Status = TensorInspection::Status;
-  TensorInspection result{found.name, found.dtype, found.shape, Status::derived, {}};
+  TensorInspection result{found.name, found.type(), found.shape, Status::derived, {}};
   if (family.is_derived(found.name)) return result;
   if (tied && found.name == head_name) {
     result.status = Status::tied;
@@ -91,7 +90,8 @@ inline TensorInspection inspect_other(const io::SafetensorsSet& set, const io::T
 /// tensor that usually tells can be said beside everything else.
 inline bool is_bounded(const io::SafetensorsSet& set, const ModelConfig& config) {
   std::size_t elements = 0;
-  for (const io::TensorInfo& tensor : set.tensors()) elements += tensor.count();
+  for (const io::TensorInfo& tensor : set.tensors())
+    if (tensor.dtype != io::DType::other) elements += tensor.count();
   const auto fits = [&](Index a, Index b) {
     return static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b) <= elements;
   };

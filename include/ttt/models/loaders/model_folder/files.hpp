@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "ttt/io/checksum.hpp"
+#include "ttt/io/lfs_pointer.hpp"
 #include "ttt/io/safetensors_set.hpp"
 #include "ttt/io/safetensors_writer.hpp"
 #include "ttt/models/loaders/config_json.hpp"
@@ -33,7 +34,9 @@ struct ConfigFile {
   explicit ConfigFile(const std::filesystem::path& folder) : path(folder / "config.json") {
     std::error_code ignored;  // what is there and cannot be read is reported when it is opened
     exists = std::filesystem::exists(path, ignored);
-    if (exists) text = io::read_text_file(path, maximum_config_size);
+    if (!exists) return;
+    io::refuse_lfs_pointer(path);
+    text = io::read_text_file(path, maximum_config_size);
   }
   std::string mark() const { return exists ? std::to_string(io::checksum(std::as_bytes(std::span(text)))) : no_config; }
 };

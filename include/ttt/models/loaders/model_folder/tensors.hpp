@@ -21,10 +21,10 @@ inline void check_sizes(const io::SafetensorsSet& set, const ModelConfig& config
   if (static_cast<std::size_t>(config.depth) > set.tensors().size())
     throw_unexpected(set.path().string(), "tensors of " + std::to_string(config.depth) + " layers",
                      std::to_string(set.tensors().size()) + " tensors");
-  check_shape(set, {std::string(embedding_name), {config.vocabulary, config.width}});
+  check_tensor(set, {std::string(embedding_name), {config.vocabulary, config.width}});
   const std::string layer = "model.layers.0.seq_modeling_block.";
-  check_shape(set, {family.tensor_name(layer + "q_proj.weight"), {config.width, config.width}});
-  if (is_ttt(config)) check_shape(set, {family.tensor_name(layer + "learnable_token_idx"), {config.mini_batch}});
+  check_tensor(set, {family.tensor_name(layer + "q_proj.weight"), {config.width, config.width}});
+  if (is_ttt(config)) check_tensor(set, {family.tensor_name(layer + "learnable_token_idx"), {config.mini_batch}});
 }
 
 /// Some files store the head of a tied model too; it must say the same.
@@ -51,7 +51,7 @@ inline void check_tied_head(const io::SafetensorsSet& set) {
 /// Every expected tensor in its shape, and no other.
 inline void check_tensors(const io::SafetensorsSet& set, const std::vector<ExpectedTensor>& expected, bool tied,
                           const Family& family) {
-  for (const ExpectedTensor& tensor : expected) check_shape(set, tensor);
+  for (const ExpectedTensor& tensor : expected) check_tensor(set, tensor);
   if (tied) check_tied_head(set);
   for_each_other(set, expected, [&](const io::TensorInfo& tensor) {
     if (!(tied && tensor.name == head_name) && !family.is_derived(tensor.name)) refuse_extra(set, tensor);

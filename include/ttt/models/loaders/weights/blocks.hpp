@@ -59,7 +59,9 @@ void for_each_block(const StoredTensor& tensor, std::size_t each, Body&& body) {
   const auto* data = tensor.bytes.data();
   const bool in_place =
       tensor.info->dtype == io::dtype_of<Scalar> && reinterpret_cast<std::uintptr_t>(data) % alignof(Scalar) == 0;
-  io::TensorInfo part{tensor.info->name, tensor.info->dtype, {0}};
+  io::TensorInfo part = *tensor.info;
+  part.shape = {0};
+  part.begin = 0;
   ReadPages pages(tensor.bytes);
   std::vector<Scalar> converted(in_place ? 0 : std::min(each, count));
   for (std::size_t first = 0; first < count; first += each) {

@@ -60,6 +60,14 @@ inline void check_shape(const io::SafetensorsSet& set, const ExpectedTensor& exp
     throw_unexpected(subject, "shape " + io::shape_text(expected.shape), io::shape_text(found->shape));
 }
 
+/// In its shape, and of a type whose bytes bear this shape out.
+inline void check_tensor(const io::SafetensorsSet& set, const ExpectedTensor& expected) {
+  check_shape(set, expected);
+  const io::TensorInfo& found = set.at(expected.name);
+  if (found.dtype == io::DType::other)
+    throw_unexpected(tensor_subject(set.path().string(), expected.name), "F64, F32, F16 or BF16", found.type());
+}
+
 /// Calls body with every tensor of the set that is not expected.
 template <class Body>
 void for_each_other(const io::SafetensorsSet& set, const std::vector<ExpectedTensor>& expected, Body&& body) {
