@@ -32,6 +32,7 @@ TEST_CASE("each domain has its numbers and no others") {
   check_domain(domain::positive, {denormal, 1, largest}, {0, -0.0, -1, not_a_number, infinity, -infinity});
   check_domain(domain::not_negative, {0, -0.0, denormal, 1, largest}, {-denormal, -1, not_a_number, infinity, -infinity});
   check_domain(domain::fraction, {0, 0.5, 0.999}, {1, 2, -denormal, not_a_number, infinity, -infinity});
+  check_domain(domain::share, {0, 0.5, 1}, {1.001, 2, -denormal, not_a_number, infinity, -infinity});
   check_domain(domain::finite, {0, -1, -largest, largest}, {not_a_number, infinity, -infinity});
   CHECK_NOTHROW(domain::at_least("a number", 2, 2));
   CHECK_THROWS_AS(domain::at_least("a number", 2, 1), Error);
