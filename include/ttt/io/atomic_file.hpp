@@ -28,7 +28,13 @@ class OutputFile {
   }
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
 
-  /// Hands everything to the system, waits until it is on the device, and closes.
+  /// Hands everything to the system.
+  void flush() {
+    write_now(buffer_);
+    buffer_.clear();
+  }
+
+  /// The same, waits until it is on the device, and closes.
   void finish() {
     flush();
     if (::fsync(descriptor_.number()) != 0) throw_system_error(path_, "write to the device");
@@ -37,11 +43,6 @@ class OutputFile {
 
  private:
   static constexpr std::size_t buffer_size = std::size_t{1} << 16;
-
-  void flush() {
-    write_now(buffer_);
-    buffer_.clear();
-  }
 
   void write_now(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
