@@ -5,6 +5,7 @@
 #include "command_line.hpp"
 #include "commands.hpp"
 #include "folder.hpp"
+#include "json_text.hpp"
 #include "model.hpp"
 #include "terminal.hpp"
 
@@ -24,7 +25,7 @@ int convert(const ConvertOptions& options, const CommonOptions& common) {
   convert_model(options.model, options.out, conversion);
   Terminal terminal(common.quiet);
   if (common.json)
-    write_output(nlohmann::ordered_json{{"from", options.model}, {"model", options.out}}.dump() + "\n");
+    write_output(json_text({{"from", options.model}, {"model", options.out}}) + "\n");
   else
     terminal.message("model in " + options.out);
   return success;

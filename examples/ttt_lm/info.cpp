@@ -5,6 +5,7 @@
 #include "command_line.hpp"
 #include "commands.hpp"
 #include "interrupt.hpp"
+#include "json_text.hpp"
 #include "model.hpp"
 #include "terminal.hpp"
 
@@ -120,7 +121,7 @@ int info(const InfoOptions& options, const CommonOptions& common) {
   const LoadedModel loaded = load_model(options.model, options.dtype);
   catch_interrupts();
   const Json json = description(options, loaded, machine.context());
-  write_output(common.json ? json.dump() + "\n" : text_of(json));
+  write_output(common.json ? json_text(json) + "\n" : text_of(json));
   return success;
 }
 

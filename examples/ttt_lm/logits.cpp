@@ -3,6 +3,7 @@
 
 #include "command_line.hpp"
 #include "commands.hpp"
+#include "json_text.hpp"
 #include "model.hpp"
 #include "terminal.hpp"
 #include "token_ids.hpp"
@@ -23,7 +24,7 @@ int logits(const LogitsOptions& options, const CommonOptions& common) {
   const std::array sources{ttt::io::tensor_source<float>("logits", shape, std::span<const float>(values))};
   ttt::io::write_safetensors(out, sources);
   if (common.json)
-    write_output(nlohmann::ordered_json{{"logits", options.out}, {"shape", shape}}.dump() + "\n");
+    write_output(json_text({{"logits", options.out}, {"shape", shape}}) + "\n");
   else
     terminal.message("logits " + ttt::io::shape_text(shape) + " in " + options.out);
   return success;

@@ -6,6 +6,7 @@
 #include "command_line.hpp"
 #include "commands.hpp"
 #include "folder.hpp"
+#include "json_text.hpp"
 #include "model.hpp"
 #include "terminal.hpp"
 #include "token_ids.hpp"
@@ -166,7 +167,7 @@ int verify(const VerifyOptions& options, const CommonOptions& common) {
     good = json["logits"]["good"].get<bool>();
     if (!common.json) write_output(text_of_logits(json["logits"]));
   }
-  if (common.json) write_output(json.dump() + "\n");
+  if (common.json) write_output(json_text(json) + "\n");
   return good ? success : failure;
 }
 
