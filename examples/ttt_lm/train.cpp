@@ -62,9 +62,9 @@ class Training {
   }
 
   int run() {
-    if (const std::string end = options_.resume && is_through() ? log_.end(stored_.record.step) : ""; !end.empty())
-      return report_finished(end);
-    prepare();
+    const std::string end = options_.resume && is_through() ? log_.end(stored_.record.step) : "";
+    if (end.empty() || gives_data_ || gives_tokenizer_) prepare();
+    if (!end.empty()) return report_finished(end);
     begin_folder();
     terminal_.message(describe(run_->settings().model) + ": " +
                       count_text(static_cast<double>(parameter_count(run_->model()))) + " parameters, into " +
@@ -84,11 +84,12 @@ class Training {
 
   /// Resumed: those of the checkpoint. New: the choices that are the program's, and no model in the way.
   void prepare_options(const std::set<std::string>& given) {
-    if (given.contains("--data")) options_.data = data_paths(options_.data);
-    if (given.contains("--tokenizer")) options_.tokenizer = fs::absolute(options_.tokenizer).lexically_normal().string();
+    gives_data_ = given.contains("--data");
+    gives_tokenizer_ = given.contains("--tokenizer");
+    if (gives_data_) options_.data = data_paths(options_.data);
+    if (gives_tokenizer_) options_.tokenizer = fs::absolute(options_.tokenizer).lexically_normal().string();
     if (options_.resume) {
       stored_ = restore_configuration(path(checkpoint_name), given, options_, common_);
-      gives_tokenizer_again_ = given.contains("--tokenizer");
       return;
     }
     apply_size(options_);
@@ -154,9 +155,11 @@ class Training {
     };
     const fs::path file = options_.resume ? path(tokenizer_name) : fs::path(options_.tokenizer);
     tokenizer_text_ = read(file);
-    if (gives_tokenizer_again_ && read(options_.tokenizer) != tokenizer_text_)
+    std::error_code ignored;  // what is there and cannot be read is reported when it is opened
+    if (options_.resume && gives_tokenizer_ &&
+        !(fs::exists(options_.tokenizer, ignored) && read(options_.tokenizer) == tokenizer_text_))
       ttt::throw_unexpected("--tokenizer", "the tokenizer of the run, " + file.string(),
-                            "another in " + options_.tokenizer);
+                            "another, or none, in " + options_.tokenizer);
     tokenizer_ = ttt::io::Tokenizer::from_json(tokenizer_text_, file.string());
   }
 
@@ -246,7 +249,7 @@ class Training {
   RunFolder folder_;
   RunLog log_;
   StoredConfiguration stored_;
-  bool gives_tokenizer_again_ = false;  ///< the file of a run that has a copy of it
+  bool gives_data_ = false, gives_tokenizer_ = false;
   std::string tokenizer_text_;
   std::optional<ttt::io::Tokenizer> tokenizer_;  ///< none: bytes
   std::unique_ptr<Machine> machine_;

@@ -140,7 +140,7 @@ std::set<std::string> options_of(const std::string& help) {
   return names;
 }
 
-/// Options of a run: values that are not those of Place::tiny, and others that contradict them.
+/// Options of a run: values that make another run than Place::tiny, and others that contradict them.
 struct Case {
   std::string name;
   Arguments values, others;
@@ -150,6 +150,7 @@ struct Case {
 std::vector<Case> run_options(const Place& place) {
   const std::string tokenizer = place.folder / "tokenizer.json";
   const Options attention{{"--layer", {"attention"}}}, window{{"--layer", {"sliding-window"}}};
+  const Options large{{"--width", {"64"}}, {"--context", {"64"}}, {"--batch", {"16"}}};  // with products that are large
   return {{"--data", {place.text, place.other_text}, {place.other_text}},
           {"--layer", {"ttt-mlp"}, {"ttt-linear"}},
           {"--tokenizer", {tokenizer}, {place.text}, {{"--context", {"12"}}}},
@@ -169,7 +170,7 @@ std::vector<Case> run_options(const Place& place) {
           {"--batch", {"3"}, {"2"}},
           {"--accumulate", {"2"}, {"1"}},
           {"--carry-state", {"3"}, {"1"}},
-          {"--products", {"bfloat16"}, {"float"}},
+          {"--products", {"bfloat16"}, {"float"}, large},
           {"--lr", {"0.01"}, {"0.003"}},
           {"--final-lr", {"0.5"}, {"0.1"}},
           {"--warmup", {"10"}, {"11"}},
@@ -207,18 +208,17 @@ TEST_CASE("a run goes on with every option that train has: log, validations and 
   for (const Case& option : cases) known.insert(option.name);
   CHECK(options_of(run({"train", "--help"}).output) == known);
 
-  REQUIRE(run(words(place.tiny("usual"))).exit_code == 0);
-  const auto usual_tensors = Tensors(place.folder / "usual").all;
-  const auto usual_events = events(place.folder / "usual");
   for (const Case& option : cases) {
     CAPTURE(option.name);
     Options changed = option.with;
     changed[option.name] = option.values;
-    const std::string whole = "whole" + option.name, stopped = "stopped" + option.name;
+    const std::string whole = "whole" + option.name, stopped = "stopped" + option.name, usual = "usual" + option.name;
+    REQUIRE(run(words(place.tiny(usual, option.with))).exit_code == 0);
     REQUIRE(run(words(place.tiny(whole, changed))).exit_code == 0);
     const bool is_free = std::any_of(free_options.begin(), free_options.end(),
                                      [&](const Case& free) { return free.name == option.name; });
-    const bool is_usual = Tensors(place.folder / whole).all == usual_tensors && events(place.folder / whole) == usual_events;
+    const bool is_usual = Tensors(place.folder / whole).all == Tensors(place.folder / usual).all &&
+                          events(place.folder / whole) == events(place.folder / usual);
     CHECK(is_usual == is_free);  // otherwise the option says nothing here, and is not tested
 
     const Outcome outcome = stop(words(place.tiny(stopped, changed)));
@@ -331,7 +331,7 @@ TEST_CASE("data and tokenizer that moved are the same; others are refused") {
   check_refused(place.folder, resume + Arguments{"--data", place.other_text}, 1, {"--data", "another text"});
   place.folder.write("else.json", read_bytes(moved) + " ");
   check_refused(place.folder, resume + Arguments{"--data", text, "--tokenizer", place.folder / "else.json"}, 1,
-                {"--tokenizer", "another in", "else.json"});
+                {"--tokenizer", "another, or none, in", "else.json"});
   REQUIRE(run(resume + Arguments{"--data", text, "--tokenizer", moved}).exit_code == 0);
   check_same(place, "run", "whole");
 }
