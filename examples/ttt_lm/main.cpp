@@ -6,6 +6,7 @@
 
 #include "command_line.hpp"
 #include "commands.hpp"
+#include "ttt/core/denormals.hpp"
 #include "ttt/core/error.hpp"
 #include "usage.hpp"
 
@@ -33,6 +34,8 @@ int report(const char* message, int exit_code) {
 }  // namespace
 
 int main(int count, char** arguments) {
+  // Tiny gradients of a run that goes well or badly must not make it slow.
+  const ttt::FlushDenormals flush;
   try {
     int exit_code = success;
     const auto call = parse_command_line(count, arguments, exit_code);
