@@ -16,7 +16,7 @@ namespace rules {
 template <class Scalar>
 struct KeyValueStretch {
   Index first = 0, end = 0;
-  const Scalar* keys = nullptr;     ///< panels; lanes of positions outside of the stretch hold finite numbers
+  const Scalar* keys = nullptr;     ///< panels; lanes of positions outside of the stretch hold any numbers
   MatrixView<const Scalar> values;  ///< [end − first × D]
 };
 

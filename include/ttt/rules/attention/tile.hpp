@@ -121,8 +121,8 @@ struct QueryTile {
     for (Index at = first; at < end; at += step) body(at, std::min(at + step, end));
   }
 
-  /// Makes the scores that the mask forbids so low that their exponential is 0: those of rows from `row` on, of the
-  /// keys of `lanes`.
+  /// Makes the scores that the mask forbids so low that their exponential is 0, whatever they were: those of rows from
+  /// `row` on, of the keys of `lanes`.
   template <class Scalar>
   void mask(Index row, KeyRange lanes, MatrixView<Scalar> scores) const {
     if (seen(row).end >= lanes.end && seen(row + scores.rows() - 1).first <= lanes.first) return;
