@@ -3,6 +3,8 @@
 /// Contract 3 for inputs that are not finite, or so large that they overflow inside: what they reach, and what not.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -12,10 +14,9 @@ namespace ttt::suites {
 
 /// NaN, both infinities, and a finite number whose products overflow.
 template <class Scalar>
-inline constexpr std::array<Scalar, 4> poisons{std::numeric_limits<Scalar>::quiet_NaN(),
-                                               std::numeric_limits<Scalar>::infinity(),
-                                               -std::numeric_limits<Scalar>::infinity(),
-                                               std::numeric_limits<Scalar>::max() / 2};
+inline constexpr std::array<Scalar, 4> poisons{
+    std::numeric_limits<Scalar>::quiet_NaN(), std::numeric_limits<Scalar>::infinity(),
+    -std::numeric_limits<Scalar>::infinity(), std::numeric_limits<Scalar>::max() / 2};
 
 /// Where two runs disagree: elements are to have the same bits, or to be infinite or NaN in both. Empty if nowhere.
 template <class Scalar>
@@ -32,9 +33,8 @@ std::string disagreement(const testing::Parts<Scalar>& actual, const testing::Pa
 
 template <class Scalar>
 bool all_finite(MatrixView<const Scalar> rows) {
-  for (const Scalar value : testing::parts_of(rows, "")[0].values)
-    if (!std::isfinite(value)) return false;
-  return true;
+  const auto parts = testing::parts_of(rows, "");
+  return std::all_of(parts[0].values.begin(), parts[0].values.end(), [](Scalar value) { return std::isfinite(value); });
 }
 
 template <TrainableSequenceLayer Layer>
@@ -81,8 +81,8 @@ void SequenceLayerSuite<Layer>::poisoned_token(Report& report, const State& star
 template <TrainableSequenceLayer Layer>
 void SequenceLayerSuite<Layer>::poisoned_neighbour(Report& report) const {
   const Index length = 2 * K() + 1;
-  const typename Runs::Starts starts{{length, runs_.after(1), false}, {length, runs_.fresh(), false},
-                                     {length, runs_.after(K()), true}};
+  const typename Runs::Starts starts{
+      {length, runs_.after(1), false}, {length, runs_.fresh(), false}, {length, runs_.after(K()), true}};
   const Matrix x = runs_.random(3 * length, 96), d_y = runs_.random(3 * length, 97);
   Context context;
   const Outcome<Layer> expected = runs_.together(starts, x.view(), d_y.view(), context);
