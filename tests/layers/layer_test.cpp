@@ -14,6 +14,8 @@
 #include "ttt/layers/any_sequence_layer.hpp"
 #include "ttt/layers/ttt_linear.hpp"
 
+template class ttt::Layer<ttt::AnySequenceLayer<float>>;  // every member, for a definition without a Config
+
 namespace {
 
 using namespace ttt;

@@ -1,23 +1,36 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""extract.py MARKDOWN FOLDER: writes each ```cpp block that has a main to FOLDER/program_<n>.cpp and prints the names."""
-import re
+"""extract.py ROOT FOLDER: writes each ```cpp block of each document to FOLDER/<name>.cpp and prints the paths.
+
+A block is a whole program and begins with its name in a comment, `// first.cpp`.
+"""
 import sys
 from pathlib import Path
 
+sys.dont_write_bytecode = True
+from markdown import blocks, documents, program_name  # noqa: E402
+
 
 def main():
-    text, folder = Path(sys.argv[1]).read_text(encoding="utf-8"), Path(sys.argv[2])
+    root, folder = Path(sys.argv[1]), Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
-    programs = [block for block in re.findall(r"^```cpp\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-                if "int main(" in block]
-    for number, block in enumerate(programs, start=1):
-        target = folder / f"program_{number}.cpp"
-        # Unchanged text keeps its time stamp, so that nothing is compiled again.
-        if not target.exists() or target.read_text(encoding="utf-8") != block:
-            target.write_text(block, encoding="utf-8")
-        print(target)
-    return 0 if programs else f"{sys.argv[1]}: has no ```cpp block with a main"
+    seen = {}
+    for document in documents(root):
+        for language, block in blocks(document.read_text(encoding="utf-8")):
+            if language != "cpp":
+                continue
+            name = program_name(block)
+            if not name or "int main(" not in block:
+                return f"{document}: a ```cpp block is a program that begins with its name, '// first.cpp': {block[:60]}"
+            if name in seen:
+                return f"{document}: {name} is also the name of a program in {seen[name]}"
+            seen[name] = document
+            # Unchanged text keeps its time stamp, so that nothing is compiled again.
+            target = folder / name
+            if not target.exists() or target.read_text(encoding="utf-8") != block:
+                target.write_text(block, encoding="utf-8")
+            print(target)
+    return 0 if seen else f"{root}: has no ```cpp block"
 
 
 if __name__ == "__main__":

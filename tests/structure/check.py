@@ -22,7 +22,7 @@ HEADER_LINES = 400
 CARRIES_SPDX = {".hpp", ".cpp", ".h", ".cmake", ".py", ".sh", ".in", ".md", ".yml", ".dict"}
 CARRIES_SPDX_NAMES = {"CMakeLists.txt", ".clang-format", ".clang-tidy", ".gitignore", "run"}
 CARRIES_NONE = {".json", ".safetensors", ".svg", ".csv", ".txt", ".png", ".bin"}
-CARRIES_NONE_NAMES = {"LICENSE"}
+CARRIES_NONE_NAMES = {"LICENSE", ".git"}  # the latter a file in a worktree
 
 # Pattern of code, the headers that may hold it, and how the rule is said.
 OWNED = [

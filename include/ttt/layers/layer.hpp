@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -55,7 +56,9 @@ class Layer {
   using Segments = std::span<const Segment<State>>;
 
   /// Draws the weights from `seed`; throws Error for a configuration that makes no layer.
-  explicit Layer(const Config& config, std::uint64_t seed = 0) : Layer(Definition(config), seed) {}
+  explicit Layer(const Config& config,
+                 std::uint64_t seed = 0) requires std::constructible_from<Definition, const Config&>
+      : Layer(Definition(config), seed) {}
   /// The same for a layer that is there already, such as an AnySequenceLayer.
   explicit Layer(Definition definition, std::uint64_t seed = 0)
       : definition_(std::move(definition)), store_(definition_.make_parameters()) {
