@@ -124,7 +124,9 @@ void add_train(CLI::App& app, Invocation& call) {
   add(command, "--tokenizer", options.tokenizer, some_text("FILE"),
       "tokenizer.json whose tokens are learnt; goes into the folder", "bytes");
   add_run_folder(command, options, "Folder for the model, its checkpoint and train.jsonl");
-  command.add_flag("--resume", options.resume, "Go on with the run in --out, bit for bit")->excludes("--force");
+  command.add_flag("--resume", options.resume, "Go on with the run in --out, bit for bit, with the options it began with. "
+                   "--steps or --minutes may be more than before: at the final learning rate; "
+                   "--data and --tokenizer may have moved; --threads and --save-every may differ")->excludes("--force");
   add_model_options(command, options);
   add_run_options(command, options);
   add(command, "--freeze", options.freeze, any_text("PATTERN"),

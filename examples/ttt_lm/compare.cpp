@@ -7,6 +7,9 @@
 #include "comparison.hpp"
 #include "data.hpp"
 #include "interrupt.hpp"
+#include "json_text.hpp"
+#include "run_folder.hpp"
+#include "ttt/io/atomic_file.hpp"
 #include "usage.hpp"
 
 namespace ttt_lm {
@@ -19,14 +22,12 @@ namespace fs = std::filesystem;
 class Comparison {
  public:
   Comparison(CompareOptions options, const CommonOptions& common, const std::set<std::string>& given)
-      : options_(std::move(options)), common_(common), terminal_(common.quiet), out_(options_.out), machine_(common) {
+      : options_(std::move(options)), common_(common), terminal_(common.quiet), out_(options_.out), folder_(out_), machine_(common) {
     check_layer_options(options_.layers, given);
     check_layers_differ();
     apply_size(options_);
     if (options_.steps == 0 && options_.minutes == 0) options_.steps = 1000;
-    if (!options_.force && fs::exists(out_ / "compare.json"))
-      throw ttt::Error(out_.string() + ": holds a comparison already; --force overwrites it");
-    if (has_model(out_)) throw ttt::Error(out_.string() + ": is the folder of a model; choose another for a comparison");
+    check_folder();
     for (const auto& layer : options_.layers)
       check_run(run_settings(options_, model_config(options_, layer, backbone_of(options_, layer)), common_.seed),
                 options_.context);
@@ -35,7 +36,7 @@ class Comparison {
   }
 
   int run() {
-    make_folder(out_);
+    if (folder_.begin(terminal_)) check_folder();
     note_products(settings_.front(), terminal_);
     catch_interrupts();
     std::vector<ComparedRun> runs;
@@ -57,6 +58,13 @@ class Comparison {
   }
 
  private:
+  void check_folder() const {
+    std::error_code ignored;  // what cannot be looked at cannot be written either
+    if (!options_.force && fs::exists(out_ / "compare.json", ignored))
+      throw ttt::Error(out_.string() + ": holds a comparison already; --force overwrites it");
+    if (has_model(out_)) throw ttt::Error(out_.string() + ": is the folder of a model; choose another for a comparison");
+  }
+
   void check_layers_differ() const {
     for (const auto& layer : options_.layers)
       if (std::count(options_.layers.begin(), options_.layers.end(), layer) > 1)
@@ -79,6 +87,7 @@ class Comparison {
                                          machine_.context(), terminal_, label + ", validation");
     measure(run, result);
     make_folder(out_ / result.name());
+    ttt::io::remove_abandoned_files(out_ / result.name());
     save_model(out_ / result.name(), settings.model, run.parameters());
     terminal_.message(label + ": validation loss " + decimal(result.evaluation.nats(), 4) + " after " +
                       count_text(static_cast<double>(run.tokens_done())) + " tokens in " + duration_text(run.seconds()));
@@ -96,7 +105,7 @@ class Comparison {
 
   void print_json(const ComparedRun& run) const {
     if (!common_.json) return;
-    write_output(nlohmann::ordered_json{{"name", run.name()},
+    write_output(json_text({{"name", run.name()},
                                         {"parameters", run.parameters},
                                         {"tokens_per_second", run.tokens_per_second},
                                         {"validation_loss", run.evaluation.nats()},
@@ -104,8 +113,7 @@ class Comparison {
                                         {"decode_positions", decode_positions},
                                         {"state_bytes", run.state_bytes},
                                         {"decode_microseconds", run.decode_microseconds},
-                                        {"model", (out_ / run.name()).string()}}
-                     .dump() + "\n");
+                                        {"model", (out_ / run.name()).string()}}) + "\n");
   }
 
   /// What was the same for all.
@@ -121,6 +129,7 @@ class Comparison {
   CommonOptions common_;
   Terminal terminal_;
   fs::path out_;
+  RunFolder folder_;
   Machine machine_;
   std::vector<RunSettings> settings_;
   std::unique_ptr<ttt::training::Corpus> corpus_;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "chart.hpp"
+#include "json_text.hpp"
 #include "ttt/io/atomic_file.hpp"
 
 namespace ttt_lm {
@@ -127,7 +128,7 @@ std::string comparison_table(const std::vector<ComparedRun>& runs) {
 void write_comparison(const fs::path& folder, const std::vector<ComparedRun>& runs, bool by_time, const std::string& caption) {
   Json json{{"caption", caption}, {"runs", Json::array()}};
   for (const auto& run : runs) json["runs"].push_back(json_of(run));
-  write_text(folder / "compare.json", json.dump(1) + "\n");
+  write_text(folder / "compare.json", json_text(json, 1) + "\n");
   write_text(folder / "loss.csv", loss_csv(runs));
   write_text(folder / "position.csv", position_csv(runs));
   write_text(folder / "compare.svg", svg({loss_chart(runs, by_time), position_chart(runs)}, caption));

@@ -23,14 +23,10 @@ int convert(const ConvertOptions& options, const CommonOptions& common) {
   if (options.shard_size > 0) conversion.largest_part = options.shard_size;
   convert_model(options.model, options.out, conversion);
   Terminal terminal(common.quiet);
-  if (!common.json) {
+  if (common.json)
+    write_output(json_text({{"from", options.model}, {"model", options.out}}) + "\n");
+  else
     terminal.message("model in " + options.out);
-    return success;
-  }
-  nlohmann::ordered_json json;
-  put_text(json, "from", options.model);
-  put_text(json, "model", options.out);
-  write_output(json.dump() + "\n");
   return success;
 }
 

@@ -5,6 +5,7 @@
 #include "data.hpp"
 #include "evaluation.hpp"
 #include "interrupt.hpp"
+#include "json_text.hpp"
 #include "tokenizer.hpp"
 #include "ttt/training/checkpoint.hpp"
 
@@ -45,14 +46,14 @@ int evaluate(const EvaluateOptions& options, const CommonOptions& common) {
   const auto result = evaluate_windows(loaded.model, loaded.parameters, corpus, windows, options.batch,
                                        machine.context(), terminal, describe(loaded.config));
   if (common.json)
-    write_output(nlohmann::ordered_json{{"model", options.model},
-                                        {"context", options.context},
-                                        {"tokens", result.loss.rows},
-                                        {"bytes", result.bytes},
-                                        {"loss", result.nats()},
-                                        {"bits_per_byte", result.bits_per_byte()},
-                                        {"loss_by_position", losses_by_position(result)}}
-                     .dump() + "\n");
+    write_output(json_text({{"model", options.model},
+                            {"context", options.context},
+                            {"tokens", result.loss.rows},
+                            {"bytes", result.bytes},
+                            {"loss", result.nats()},
+                            {"bits_per_byte", result.bits_per_byte()},
+                            {"loss_by_position", losses_by_position(result)}}) +
+                 "\n");
   else
     write_output(options.csv ? csv_of(result) : table_of(result));
   return 0;

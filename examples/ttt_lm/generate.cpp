@@ -123,13 +123,13 @@ class Continuation {
   void print_json(double tokens_per_second) const {
     nlohmann::ordered_json json;
     if (prompt_.is_text()) {
-      put_text(json, "prompt", prompt_.text);
-      put_text(json, "text", text_);
+      json["prompt"] = prompt_.text;
+      json["text"] = text_;
     }
     json["prompt_ids"] = prompt_.ids;
     json["ids"] = ids_;
     json["tokens_per_second"] = tokens_per_second;
-    write_output(json.dump() + "\n");
+    write_output(json_text(json) + "\n");
   }
 
  private:

@@ -66,7 +66,7 @@ Json description(const InfoOptions& options, const LoadedModel& loaded, ttt::Con
   const auto& config = loaded.config;
   const std::array<Index, 1> positions{options.context};
   Json json;
-  put_text(json, "model", options.model);
+  json["model"] = options.model;
   json.update({{"family", family_of(options.model)},
                {"layer", config.layer},
                {"backbone", backbone_name(config.backbone)},
@@ -122,7 +122,7 @@ int info(const InfoOptions& options, const CommonOptions& common) {
   const LoadedModel loaded = load_model(options.model, options.dtype);
   catch_interrupts();
   const Json json = description(options, loaded, machine.context());
-  write_output(common.json ? json.dump() + "\n" : text_of(json));
+  write_output(common.json ? json_text(json) + "\n" : text_of(json));
   return success;
 }
 

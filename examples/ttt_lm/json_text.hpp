@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
-#include <vector>
 
 namespace ttt_lm {
 
-/// Puts a text, a prompt or the name of a file, into a JSON object. JSON holds UTF-8 only: other bytes are replaced
-/// there, and then "KEY_bytes" has all of them as numbers.
-inline void put_text(nlohmann::ordered_json& object, const std::string& key, const std::string& text) {
-  using Json = nlohmann::ordered_json;
-  const std::string valid = Json::parse(Json(text).dump(-1, ' ', false, Json::error_handler_t::replace));
-  object[key] = valid;
-  if (valid != text) object[key + "_bytes"] = std::vector<unsigned char>(text.begin(), text.end());
-}
+/// JSON as text. Strings of bytes that are no UTF-8, such as names of files may be, are escaped as in
+/// ttt::io::utf8_escaped: `\xff` in the string stands for the byte 0xff. `indent` as in dump.
+std::string json_text(nlohmann::ordered_json json, int indent = -1);
+
+/// The JSON that was given to json_text; discarded when `text` is none.
+nlohmann::ordered_json parse_json_text(const std::string& text);
 
 }  // namespace ttt_lm

@@ -21,14 +21,10 @@ int logits(const LogitsOptions& options, const CommonOptions& common) {
   const std::vector<std::int64_t> shape{ids.rows, ids.tokens, loaded.model.vocabulary()};
   const std::array sources{ttt::io::tensor_source<float>("logits", shape, std::span<const float>(values))};
   ttt::io::write_safetensors(out, sources);
-  if (!common.json) {
+  if (common.json)
+    write_output(json_text({{"logits", options.out}, {"shape", shape}}) + "\n");
+  else
     terminal.message("logits " + ttt::io::shape_text(shape) + " in " + options.out);
-    return success;
-  }
-  nlohmann::ordered_json json;
-  put_text(json, "logits", options.out);
-  json["shape"] = shape;
-  write_output(json.dump() + "\n");
   return success;
 }
 

@@ -8,6 +8,7 @@
 
 #include "command_line.hpp"
 #include "commands.hpp"
+#include "ttt/core/denormals.hpp"
 #include "ttt/core/error.hpp"
 
 namespace {
@@ -36,6 +37,8 @@ int report(std::string message, ExitCode exit_code) {
 }  // namespace
 
 int main(int count, char** arguments) {
+  // Tiny gradients of a run that goes well or badly must not make it slow.
+  const ttt::FlushDenormals flush;
   Invocation call;
   try {
     if (const auto ended = parse_command_line(count, arguments, call)) return *ended;

@@ -33,6 +33,8 @@ struct TrainingOptions {
   std::int64_t context = 256, batch = 16, accumulate = 1, carry_state = 1;
   std::int64_t steps = 0;  ///< with minutes 0 too: the default number
   double minutes = 0;
+  std::int64_t planned_steps = 0;  ///< those of a run before it was made longer, for the learning rate; 0: all
+  double planned_minutes = 0;
   double learning_rate = 3e-3, final_rate = 0.1, weight_decay = 0.1, clip = 1;
   std::string products = "float";  ///< or "bfloat16": of linear maps, while training
   double warmup = -1;  ///< steps, or a share of the run when below 1; negative: chosen

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <cstdio>
-#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -8,7 +6,10 @@
 #include "commands.hpp"
 #include "data.hpp"
 #include "interrupt.hpp"
+#include "json_text.hpp"
 #include "run_configuration.hpp"
+#include "run_folder.hpp"
+#include "run_log.hpp"
 #include "tokenizer.hpp"
 #include "training_run.hpp"
 #include "ttt/io/atomic_file.hpp"
@@ -46,42 +47,81 @@ std::vector<ttt::training::GroupRule> group_rules(const TrainOptions& options) {
   return rules;
 }
 
-/// What happened, one JSON object a line: in a file always, on stdout when asked for.
-class Log {
- public:
-  Log(fs::path path, bool on_stdout) : path_(std::move(path)), on_stdout_(on_stdout) {}
-
-  /// Forgets what a stopped run logged after its last checkpoint, or everything.
-  void start(std::int64_t steps) {
-    std::string kept;
-    std::ifstream old(path_);
-    for (std::string line; steps > 0 && std::getline(old, line);) {
-      const Json json = Json::parse(line, nullptr, false);
-      if (!json.is_discarded() && json.value("event", "") != "end" && json.value("step", steps + 1) <= steps)
-        kept += line + "\n";
-    }
-    ttt::io::write_file_atomically(path_, [&](ttt::io::OutputFile& file) { file.write(kept); });
-    file_.open(path_, std::ios::app);
-  }
-  void write(const Json& event) {
-    file_ << event.dump() << "\n" << std::flush;
-    if (!file_) throw ttt::Error(path_.string() + ": cannot write");
-    if (on_stdout_) write_output(event.dump() + "\n");
-  }
-
- private:
-  fs::path path_;
-  bool on_stdout_;
-  std::ofstream file_;
-};
-
 /// Everything of one `ttt-lm train`.
 class Training {
  public:
   Training(TrainOptions options, CommonOptions common, const std::set<std::string>& given)
-      : options_(std::move(options)), common_(common), terminal_(common.quiet), out_(options_.out) {
+      : options_(std::move(options)),
+        common_(common),
+        terminal_(common.quiet),
+        folder_(options_.out),
+        log_(path(log_name), common.json) {
     prepare_options(given);
     check_layer_options({options_.layer}, given);
+  }
+
+  int run() {
+    const std::string end = options_.resume && is_through() ? log_.end(stored_.record.step) : "";
+    if (end.empty() || gives_data_ || gives_tokenizer_) prepare();
+    if (!end.empty()) return report_finished(end);
+    begin_folder();
+    terminal_.message(describe(run_->settings().model) + ": " +
+                      count_text(static_cast<double>(parameter_count(run_->model()))) + " parameters, into " +
+                      folder_.path().string());
+    note_products(run_->settings(), terminal_);
+    catch_interrupts();
+    ignore_broken_pipes();
+    const bool complete = run_to_end(*run_, {options_.eval_every, options_.eval_windows, options_.save_every}, terminal_,
+                                     describe(run_->settings().model), observer());
+    save();
+    log_.check_output();
+    return complete ? finish() : stop();
+  }
+
+ private:
+  fs::path path(const char* name) const { return folder_.path() / name; }
+
+  /// Resumed: those of the checkpoint. New: the choices that are the program's, and no model in the way.
+  void prepare_options(const std::set<std::string>& given) {
+    gives_data_ = given.contains("--data");
+    gives_tokenizer_ = given.contains("--tokenizer");
+    if (gives_data_) options_.data = data_paths(options_.data);
+    if (gives_tokenizer_) options_.tokenizer = fs::absolute(options_.tokenizer).lexically_normal().string();
+    if (options_.resume) {
+      stored_ = restore_configuration(path(checkpoint_name), given, options_, common_);
+      return;
+    }
+    apply_size(options_);
+    options_.data = data_paths(options_.data);
+    if (options_.steps == 0 && options_.minutes == 0) options_.steps = 1000;
+    options_.planned_steps = options_.steps;
+    options_.planned_minutes = options_.minutes;
+    check_no_model();
+  }
+
+  void check_no_model() const {
+    std::error_code ignored;  // what cannot be looked at cannot be written either
+    if (!options_.force && (has_model(folder_.path()) || fs::exists(path(checkpoint_name), ignored)))
+      throw ttt::Error(folder_.path().string() +
+                       ": holds a model already; --resume goes on with its run, --force overwrites it");
+  }
+
+  /// Whether the run has come to its end, but perhaps not through its last validation.
+  bool is_through() const {
+    const bool steps_over = options_.steps > 0 && stored_.record.step >= options_.steps;
+    const bool time_over = options_.steps == 0 && stored_.record.seconds >= 60 * options_.minutes;
+    return (steps_over || time_over) && has_model(folder_.path());
+  }
+
+  int report_finished(const std::string& end) {
+    terminal_.message("the run is finished after step " + std::to_string(stored_.record.step) +
+                      ", nothing was changed; more " + (options_.steps > 0 ? "--steps" : "--minutes") + " continue it");
+    print_end(parse_json_text(end));
+    return success;
+  }
+
+  /// Everything that can be wrong is found out here, before anything is written.
+  void prepare() {
     read_tokenizer();
     auto config = model_config(options_, options_.layer, backbone_of(options_, options_.layer));
     if (tokenizer_) config.vocabulary = tokenizer_->vocabulary();
@@ -89,125 +129,126 @@ class Training {
     settings.trainer.groups = group_rules(options_);
     check_run(settings, options_.context);
     machine_ = std::make_unique<Machine>(common_);
-    corpus_ = std::make_unique<ttt::training::Corpus>(load_corpus(
-        options_.data, options_.context, terminal_,
-        tokenizer_ ? ttt::training::encoding_of(*tokenizer_) : ttt::training::TextEncoding{}));
+    check_data_is_there();
+    corpus_ = std::make_unique<ttt::training::Corpus>(
+        load_corpus(options_.data, options_.context, terminal_,
+                    tokenizer_ ? ttt::training::encoding_of(*tokenizer_) : ttt::training::TextEncoding{}));
     run_ = std::make_unique<TrainingRun>(settings, *corpus_, machine_->context());
     if (options_.resume) load();
   }
 
-  int run() {
-    make_folder(out_);
-    Log log(out_ / log_name, common_.json);
-    log.start(run_->steps_done());
-    terminal_.message(describe(run_->settings().model) + ": " +
-                      count_text(static_cast<double>(parameter_count(run_->model()))) + " parameters, into " + out_.string());
-    note_products(run_->settings(), terminal_);
-    catch_interrupts();
-    const bool complete = run_to_end(*run_, {options_.eval_every, options_.eval_windows, options_.save_every}, terminal_,
-                                     describe(run_->settings().model), observer(log));
-    save(log);
-    return complete ? finish(log) : stop();
-  }
-
- private:
-  fs::path checkpoint() const { return out_ / checkpoint_name; }
-
-  /// Resumed: those of the checkpoint. New: the choices that are the program's, and no model in the way.
-  void prepare_options(const std::set<std::string>& given) {
-    if (given.contains("--data")) options_.data = data_paths(options_.data);
-    if (given.contains("--tokenizer")) options_.tokenizer = fs::absolute(options_.tokenizer).lexically_normal().string();
-    if (options_.resume) {
-      stored_ = restore_configuration(checkpoint(), given, options_, common_);
-      return;
-    }
-    apply_size(options_);
-    options_.data = data_paths(options_.data);
-    if (options_.steps == 0 && options_.minutes == 0) options_.steps = 1000;
-    if (!options_.force && (has_model(out_) || fs::exists(checkpoint())))
-      throw ttt::Error(out_.string() + ": holds a model already; --resume goes on with its run, --force overwrites it");
+  /// A new run that is to overwrite another takes its checkpoint away, or --resume would mix the two.
+  void begin_folder() {
+    if (folder_.begin(terminal_) && !options_.resume) check_no_model();
+    std::error_code error;
+    if (!options_.resume) fs::remove(path(checkpoint_name), error);
+    if (error) ttt::io::throw_system_error(path(checkpoint_name), "remove", error.value());
+    log_.start(stored_.record);
   }
 
   /// A run that goes on has its own copy, whatever has become of the file.
   void read_tokenizer() {
     if (options_.tokenizer.empty()) return;
-    const fs::path path = options_.resume ? out_ / tokenizer_name : fs::path(options_.tokenizer);
-    tokenizer_text_ = ttt::io::read_text_file(path, ttt::io::detail::maximum_tokenizer_size);
-    tokenizer_ = ttt::io::Tokenizer::from_json(tokenizer_text_, path.string());
+    const auto read = [](const fs::path& file) {
+      return ttt::io::read_text_file(file, ttt::io::detail::maximum_tokenizer_size);
+    };
+    const fs::path file = options_.resume ? path(tokenizer_name) : fs::path(options_.tokenizer);
+    tokenizer_text_ = read(file);
+    std::error_code ignored;  // what is there and cannot be read is reported when it is opened
+    if (options_.resume && gives_tokenizer_ &&
+        !(fs::exists(options_.tokenizer, ignored) && read(options_.tokenizer) == tokenizer_text_))
+      ttt::throw_unexpected("--tokenizer", "the tokenizer of the run, " + file.string(),
+                            "another, or none, in " + options_.tokenizer);
+    tokenizer_ = ttt::io::Tokenizer::from_json(tokenizer_text_, file.string());
   }
 
   /// What an earlier run left there would be read with the model.
   void save_tokenizer() const {
     std::error_code ignored;  // there is none most of the time
     if (tokenizer_)
-      ttt::io::write_file_atomically(out_ / tokenizer_name, [&](ttt::io::OutputFile& file) { file.write(tokenizer_text_); });
+      ttt::io::write_file_atomically(path(tokenizer_name), [&](ttt::io::OutputFile& file) { file.write(tokenizer_text_); });
     else
-      fs::remove(out_ / tokenizer_name, ignored);
+      fs::remove(path(tokenizer_name), ignored);
+  }
+
+  void check_data_is_there() const {
+    std::error_code ignored;  // what is there and cannot be read is reported when it is opened
+    for (const auto& data : options_.data)
+      if (options_.resume && !fs::exists(data, ignored))
+        ttt::throw_unexpected("--data", "the text of the run, " + data,
+                              "nothing there; if it has moved, --data says where it is now");
   }
 
   void load() {
-    for (const auto& setting : ttt::training::read_checkpoint_settings(checkpoint()))
-      if (setting.name == "data fingerprint" && setting.value != std::to_string(corpus_->fingerprint()))
-        ttt::throw_unexpected("--data", "the text that the run of " + checkpoint().string() + " began with",
-                              "another text in " + options_.data.front());
-    run_->load(checkpoint(), stored_.text, stored_.seconds);
+    if (stored_.data_fingerprint != std::to_string(corpus_->fingerprint()))
+      ttt::throw_unexpected("--data", "the text that the run of " + path(checkpoint_name).string() + " began with",
+                            "another text in " + options_.data.front());
+    run_->load(path(checkpoint_name), stored_.text, stored_.record);
     terminal_.message("resumed after step " + std::to_string(run_->steps_done()));
   }
 
-  void save(Log& log) {
+  /// The tokenizer before the checkpoint, which is of no use without it.
+  void save() {
     terminal_.clear();
-    run_->save(checkpoint(), configuration_text(options_, common_, run_->seconds()));
     save_tokenizer();
-    save_model(out_, run_->settings().model, run_->parameters());
-    log.write({{"event", "checkpoint"}, {"step", run_->steps_done()}, {"seconds", run_->seconds()}});
+    run_->save(path(checkpoint_name), configuration_text(options_, common_, run_->record()));
+    save_model(folder_.path(), run_->settings().model, run_->parameters());
+    log_.write({{"event", "checkpoint"}, {"step", run_->steps_done()}, {"seconds", run_->seconds()}});
   }
 
-  RunObserver observer(Log& log) {
+  RunObserver observer() {
     RunObserver observer;
     observer.stepped = [&](const ttt::training::StepReport& report) {
-      log.write({{"event", "step"}, {"step", report.step}, {"tokens", run_->tokens_done()}, {"seconds", run_->seconds()},
-                 {"loss", report.loss}, {"learning_rate", report.learning_rate}, {"gradient_norm", report.gradient_norm}});
+      log_.write({{"event", "step"}, {"step", report.step}, {"tokens", run_->tokens_done()}, {"seconds", run_->seconds()},
+                  {"loss", report.loss}, {"learning_rate", report.learning_rate}, {"gradient_norm", report.gradient_norm}});
     };
     observer.validated = [&](const CurvePoint& point) {
-      log.write({{"event", "validation"}, {"step", point.step}, {"tokens", point.tokens}, {"seconds", point.seconds},
-                 {"training_loss", point.training_loss}, {"validation_loss", point.validation_loss}});
+      log_.write({{"event", "validation"}, {"step", point.step}, {"tokens", point.tokens}, {"seconds", point.seconds},
+                  {"training_loss", point.training_loss}, {"validation_loss", point.validation_loss}});
       terminal_.message("step " + std::to_string(point.step) + ": validation loss " + decimal(point.validation_loss, 4) +
                         ", training loss " + decimal(point.training_loss, 4));
     };
-    observer.save_due = [&] { save(log); };
+    observer.save_due = [&] { save(); };
     return observer;
   }
 
-  std::string resume_command() const { return "ttt-lm train --resume --out " + out_.string(); }
-
   int stop() {
-    terminal_.message("stopped after step " + std::to_string(run_->steps_done()) + " and saved; to go on: " + resume_command());
+    terminal_.message("stopped after step " + std::to_string(run_->steps_done()) +
+                      " and saved; to go on: ttt-lm train --resume --out " + folder_.path().string());
     return interrupted;
   }
 
-  int finish(Log& log) {
+  int finish() {
     try {
       const auto windows = validation_windows(*corpus_, options_.final_windows);
       const auto result = evaluate_windows(run_->model(), run_->parameters(), *corpus_, windows, options_.batch,
                                            machine_->context(), terminal_, "validation");
-      log.write({{"event", "end"}, {"step", run_->steps_done()}, {"tokens", run_->tokens_done()},
-                 {"seconds", run_->seconds()}, {"validation_loss", result.nats()},
-                 {"bits_per_byte", result.bits_per_byte()}, {"model", out_.string()}});
-      if (!common_.json)
-        write_output("validation loss " + decimal(result.nats(), 4) + " nats, " + decimal(result.bits_per_byte(), 4) +
-                     " bits per byte; model in " + out_.string() + "\n");
+      const Json event{{"event", "end"}, {"step", run_->steps_done()}, {"tokens", run_->tokens_done()},
+                       {"seconds", run_->seconds()}, {"validation_loss", result.nats()},
+                       {"bits_per_byte", result.bits_per_byte()}, {"model", folder_.path().string()}};
+      log_.write(event);
+      log_.check_output();
+      if (!common_.json) print_end(event);
       return success;
     } catch (const ttt::Cancelled&) {
-      terminal_.message("stopped in the last validation; the model is complete in " + out_.string());
+      terminal_.message("stopped in the last validation; the model is complete in " + folder_.path().string());
       return interrupted;
     }
+  }
+
+  void print_end(const Json& event) const {
+    if (common_.json) return write_output(json_text(event) + "\n");
+    write_output("validation loss " + decimal(event.at("validation_loss"), 4) + " nats, " +
+                 decimal(event.at("bits_per_byte"), 4) + " bits per byte; model in " + folder_.path().string() + "\n");
   }
 
   TrainOptions options_;
   CommonOptions common_;
   Terminal terminal_;
-  fs::path out_;
+  RunFolder folder_;
+  RunLog log_;
   StoredConfiguration stored_;
+  bool gives_data_ = false, gives_tokenizer_ = false;
   std::string tokenizer_text_;
   std::optional<ttt::io::Tokenizer> tokenizer_;  ///< none: bytes
   std::unique_ptr<Machine> machine_;

@@ -5,6 +5,7 @@
 #include "command_line.hpp"
 #include "commands.hpp"
 #include "data.hpp"
+#include "json_text.hpp"
 #include "tokenizer.hpp"
 #include "ttt/io/atomic_file.hpp"
 #include "ttt/io/bpe_training.hpp"
@@ -53,12 +54,11 @@ int train_tokenizer(const TrainTokenizerOptions& options, const CommonOptions& c
     terminal.message("no pair of tokens occurs twice any more: " + std::to_string(tokenizer.vocabulary()) +
                      " tokens, not " + std::to_string(options.vocabulary));
   if (common.json)
-    write_output(nlohmann::ordered_json{{"tokenizer", options.out},
-                                        {"vocabulary", tokenizer.vocabulary()},
-                                        {"merges", vocabulary.merges.size()},
-                                        {"bytes_per_token", bytes},
-                                        {"seconds", seconds}}
-                     .dump() +
+    write_output(json_text({{"tokenizer", options.out},
+                            {"vocabulary", tokenizer.vocabulary()},
+                            {"merges", vocabulary.merges.size()},
+                            {"bytes_per_token", bytes},
+                            {"seconds", seconds}}) +
                  "\n");
   else
     write_output(std::to_string(tokenizer.vocabulary()) + " tokens, " + decimal(bytes, 2) +

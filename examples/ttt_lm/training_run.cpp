@@ -24,7 +24,8 @@ ttt::training::CosineSchedule schedule_of(const TrainingOptions& options, const 
   ttt::training::CosineSchedule schedule;
   schedule.peak = options.learning_rate;
   schedule.final_fraction = options.final_rate;
-  schedule.total = settings.steps > 0 ? static_cast<double>(settings.steps) : 1;
+  const std::int64_t steps = options.planned_steps > 0 ? options.planned_steps : settings.steps;
+  schedule.total = settings.steps > 0 ? static_cast<double>(steps) : 1;
   if (options.warmup < 0)
     schedule.warmup = settings.steps > 0 ? std::min(100.0, std::floor(schedule.total / 4)) : 0.1;
   else if (settings.steps > 0)
@@ -34,8 +35,7 @@ ttt::training::CosineSchedule schedule_of(const TrainingOptions& options, const 
   else
     throw_usage("--warmup", "a share of the run, below 1, with --minutes", decimal(options.warmup, 0));
   if (schedule.warmup > schedule.total)
-    throw_usage("--warmup", "at most the " + std::to_string(settings.steps) + " updates of --steps",
-                decimal(options.warmup, 0));
+    throw_usage("--warmup", "at most the " + std::to_string(steps) + " updates of --steps", decimal(options.warmup, 0));
   return schedule;
 }
 
@@ -125,6 +125,7 @@ RunSettings run_settings(const TrainingOptions& options, const ttt::ModelConfig&
   RunSettings settings;
   settings.model = model;
   settings.seconds = 60 * options.minutes;
+  settings.planned_seconds = options.planned_minutes > 0 ? 60 * options.planned_minutes : settings.seconds;
   settings.steps = options.minutes > 0 ? 0 : options.steps;
   settings.trainer.batch = options.batch;
   settings.trainer.accumulation = options.accumulate;
@@ -178,7 +179,10 @@ TrainingRun::~TrainingRun() = default;
 ttt::training::StepReport TrainingRun::step() {
   const auto start = Clock::now();
   const auto report = update();
-  seconds_ += seconds_since(start);
+  record_.seconds += seconds_since(start);
+  record_.step = report.step;
+  record_.loss_sum += report.loss;
+  ++record_.loss_count;
   return report;
 }
 
@@ -190,19 +194,19 @@ ttt::training::StepReport TrainingRun::update() {
   } const products(*context_, products_ ? &*products_ : nullptr);
   if (settings_.steps > 0) return trainer_->train_step(*context_);
   // The first update would have rate 0, as no time has passed before it.
-  const double place = std::max(progress(), 1e-3);
+  const double place = std::max(seconds() / settings_.planned_seconds, 1e-3);
   return trainer_->train_step(settings_.trainer.schedule(place), *context_);
 }
 
 double TrainingRun::progress() const {
   if (settings_.steps > 0) return static_cast<double>(steps_done()) / static_cast<double>(settings_.steps);
-  return std::min(1.0, seconds_ / settings_.seconds);
+  return std::min(1.0, seconds() / settings_.seconds);
 }
 
 double TrainingRun::seconds_left() const {
-  if (settings_.steps == 0) return settings_.seconds - seconds_;
+  if (settings_.steps == 0) return settings_.seconds - seconds();
   return steps_done() > 0
-             ? seconds_ / static_cast<double>(steps_done()) * static_cast<double>(settings_.steps - steps_done())
+             ? seconds() / static_cast<double>(steps_done()) * static_cast<double>(settings_.steps - steps_done())
              : 0;
 }
 
@@ -219,34 +223,42 @@ void TrainingRun::save(const std::filesystem::path& path, const std::string& con
   trainer_->save(path, configuration);
 }
 
-void TrainingRun::load(const std::filesystem::path& path, const std::string& configuration, double seconds) {
+void TrainingRun::load(const std::filesystem::path& path, const std::string& configuration, const RunRecord& record) {
   trainer_->load(path, configuration);
-  seconds_ = seconds;
+  record_ = record;
+}
+
+double TrainingRun::end_validation() {
+  const double mean = record_.loss_sum / static_cast<double>(record_.loss_count);
+  record_.loss_sum = 0;
+  record_.loss_count = 0;
+  record_.validation_due = false;
+  return mean;
 }
 
 bool run_to_end(TrainingRun& run, const RunRhythm& rhythm, Terminal& terminal, const std::string& label,
                 const RunObserver& observer) try {
   const auto windows = validation_windows(run.corpus(), rhythm.eval_windows);
+  const auto validate = [&] {
+    run.begin_validation();
+    const auto evaluation = evaluate_windows(run.model(), run.parameters(), run.corpus(), windows,
+                                             run.settings().trainer.batch, run.context(), terminal, label);
+    const double training_loss = run.end_validation();
+    if (observer.validated)
+      observer.validated({run.steps_done(), run.tokens_done(), run.seconds(), training_loss, evaluation.nats()});
+  };
   EvaluationPlan plan(rhythm.eval_every, run);
   Smoothed smoothed;
-  double loss_sum = 0, loss_count = 0, last_saved = run.seconds();
+  double last_saved = run.seconds();
+  if (run.record().validation_due) validate();
   while (run.progress() < 1) {
     if (was_interrupted()) return false;
     const double before = run.seconds();
     const auto report = run.step();
     smoothed.add(report, run.seconds() - before);
-    loss_sum += report.loss;
-    ++loss_count;
     if (observer.stepped) observer.stepped(report);
     terminal.progress(progress_of(run, smoothed, label));
-    if (plan.is_due(run)) {
-      const auto evaluation = evaluate_windows(run.model(), run.parameters(), run.corpus(), windows,
-                                               run.settings().trainer.batch, run.context(), terminal, label);
-      if (observer.validated)
-        observer.validated(
-            {run.steps_done(), run.tokens_done(), run.seconds(), loss_sum / loss_count, evaluation.nats()});
-      loss_sum = loss_count = 0;
-    }
+    if (plan.is_due(run)) validate();
     const bool minute_over = rhythm.save_every == 0 && run.seconds() - last_saved >= 60;
     const bool steps_over = rhythm.save_every > 0 && run.steps_done() % rhythm.save_every == 0;
     if (observer.save_due && run.progress() < 1 && (minute_over || steps_over)) {

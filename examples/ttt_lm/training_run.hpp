@@ -20,6 +20,7 @@ struct RunSettings {
   ttt::training::TrainerConfig trainer;
   std::int64_t steps = 0;  ///< 0: limited by time
   double seconds = 0;
+  double planned_seconds = 0;      ///< what the learning rate falls over in a run limited by time
   bool bfloat16_products = false;  ///< of updates; validations are those of the float model that is saved
 };
 
@@ -46,6 +47,15 @@ struct CurvePoint {
   double validation_loss = 0;
 };
 
+/// What a run remembers between updates beside the trainer; a checkpoint keeps it.
+struct RunRecord {
+  std::int64_t step = 0;
+  double seconds = 0;
+  double loss_sum = 0;  ///< of the updates since the last validation
+  std::int64_t loss_count = 0;
+  bool validation_due = false;  ///< it was stopped before it was through
+};
+
 /// A training run that knows how far it is.
 class TrainingRun {
  public:
@@ -55,19 +65,24 @@ class TrainingRun {
   /// One update with the learning rate of its place in the run.
   ttt::training::StepReport step();
   double progress() const;
-  double seconds() const { return seconds_; }
+  double seconds() const { return record_.seconds; }
   double seconds_left() const;
   std::int64_t steps_done() const;
   std::int64_t tokens_done() const;
   const RunSettings& settings() const { return settings_; }
   ttt::Context& context() { return *context_; }
   const ttt::training::Corpus& corpus() const { return *corpus_; }
+  const RunRecord& record() const { return record_; }
+  /// From now on, also after a stop, until `end_validation`.
+  void begin_validation() { record_.validation_due = true; }
+  /// Returns the mean training loss since the validation before.
+  double end_validation();
   const Model& model() const;
   const Parameters& parameters() const;
 
   /// Writes or reads the checkpoint; `configuration` is compared when it is read.
   void save(const std::filesystem::path& path, const std::string& configuration);
-  void load(const std::filesystem::path& path, const std::string& configuration, double seconds);
+  void load(const std::filesystem::path& path, const std::string& configuration, const RunRecord& record);
 
  private:
   using Trainer = ttt::training::Trainer<Model>;
@@ -79,7 +94,7 @@ class TrainingRun {
   ttt::Context* context_;
   std::unique_ptr<Trainer> trainer_;
   std::optional<ttt::Bfloat16Products> products_;
-  double seconds_ = 0;
+  RunRecord record_;
 };
 
 /// What happens during a run; empty functions are not called.
@@ -96,7 +111,8 @@ struct RunRhythm {
   std::int64_t save_every = 0;  ///< updates; 0: one a minute
 };
 
-/// Trains until the end, or until Ctrl-C: then false, with the update under way finished.
+/// Trains until the end, or until Ctrl-C: then false, with the update under way finished. Stopped or not, the same things
+/// happen after the same updates.
 bool run_to_end(TrainingRun& run, const RunRhythm& rhythm, Terminal& terminal, const std::string& label,
                 const RunObserver& observer);
 

@@ -25,8 +25,8 @@ Json json_of(const ttt::FolderInspection& folder) {
     tensors.push_back({{"name", ttt::io::printable(tensor.name)},
                        {"dtype", type_text(tensor)},
                        {"shape", tensor.shape},
-                       {"status", ttt::status_text(tensor.status)}});
-    put_text(tensors.back(), "problem", tensor.problem);
+                       {"status", ttt::status_text(tensor.status)},
+                       {"problem", tensor.problem}});
   }
   return {{"family", folder.model_type}, {"tensors", tensors}, {"problems", folder.problem_count()}};
 }
@@ -114,7 +114,7 @@ Json compare_logits(const VerifyOptions& options, const CommonOptions& common) {
   const Difference difference = largest_difference(found, golden.logits);
   const auto place = static_cast<Index>(difference.place);
   Json json;
-  put_text(json, "golden", options.golden);
+  json["golden"] = options.golden;
   json.update({{"shape", {golden.ids.rows, golden.ids.tokens, vocabulary}},
                {"largest_difference", difference.absolute},
                {"relative_to_largest_logit", difference.relative},
@@ -167,7 +167,7 @@ int verify(const VerifyOptions& options, const CommonOptions& common) {
     good = json["logits"]["good"].get<bool>();
     if (!common.json) write_output(text_of_logits(json["logits"]));
   }
-  if (common.json) write_output(json.dump() + "\n");
+  if (common.json) write_output(json_text(json) + "\n");
   return good ? success : failure;
 }
 

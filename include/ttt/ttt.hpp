@@ -9,6 +9,7 @@
 #include "ttt/core/bfloat16.hpp"
 #include "ttt/core/build_info.hpp"
 #include "ttt/core/context.hpp"
+#include "ttt/core/denormals.hpp"
 #include "ttt/core/domain.hpp"
 #include "ttt/core/eigen.hpp"
 #include "ttt/core/error.hpp"

@@ -36,6 +36,7 @@ TEST_CASE("each domain has its numbers and no others") {
                {-denormal, -1, 3.5e38, not_a_number, infinity, -infinity});
   check_domain(domain::not_negative, {0, -0.0, denormal, 1, largest}, {-denormal, -1, not_a_number, infinity, -infinity});
   check_domain(domain::fraction, {0, 0.5, 0.999}, {1, 2, -denormal, not_a_number, infinity, -infinity});
+  check_domain(domain::share, {0, 0.5, 1}, {1.001, 2, -denormal, not_a_number, infinity, -infinity});
   check_domain(domain::finite, {0, -1, -largest, largest}, {not_a_number, infinity, -infinity});
   for (const Index size : {1, 7, 1 << 30}) CHECK_NOTHROW(domain::size("a size", size));
   for (const Index size : {Index{0}, Index{-1}, (Index{1} << 30) + 1, std::numeric_limits<Index>::max()})

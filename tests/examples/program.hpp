@@ -45,6 +45,7 @@ class Program {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
+  pid_t process() const { return process_; }
   void send(int signal) const { kill(process_, signal); }
   Outcome wait() const {
     int status = 0;

@@ -115,6 +115,57 @@ TEST_CASE("a process killed at any moment of writing leaves the old file whole")
   CHECK(read_bytes(folder / "a") == "new");
 }
 
+TEST_CASE("temporary files of killed processes are cleared, and only those") {
+  const TemporaryFolder folder;
+  folder.write("a", "old");
+  const int status = status_of_child([&] {
+    write_file_atomically(folder / "a", [&](OutputFile&) { ::kill(::getpid(), SIGKILL); });
+  });
+  REQUIRE(WIFSIGNALED(status));
+  REQUIRE(folder.file_count() == 2);
+  for (const std::string name : {"notes.tmp-", "a.tmp-12", "a.tmp-1-x", ".tmp-1-2", "a.tmp-1-2-3", "a.tmp-"}) folder.write(name, "mine");
+  std::filesystem::create_directory(folder / "a.tmp-1-2");
+  std::filesystem::create_symlink(folder / "a", folder / "a.tmp-3-4");
+  write_file_atomically(folder / "a", [&](OutputFile& output) {
+    const std::size_t before = folder.file_count();
+    CHECK(remove_abandoned_files(folder.path()) == 1);  // the one of this process is in use
+    CHECK(folder.file_count() == before - 1);
+    output.write("new");
+  });
+  CHECK(read_bytes(folder / "a") == "new");
+  {
+    detail::TemporaryFile temporary(folder / "a");
+    temporary.output().finish();  // closed, but not yet in its place
+    CHECK(remove_abandoned_files(folder.path()) == 0);
+    temporary.replace_destination();
+  }
+  CHECK(folder.file_count() == 9);
+  CHECK(remove_abandoned_files(folder / "absent") == 0);
+}
+
+TEST_CASE("files are replaced while others clear away: none is lost") {
+  const TemporaryFolder folder;
+  const pid_t child = ::fork();
+  if (child == 0)
+    for (;;) remove_abandoned_files(folder.path());
+  for (int i = 0; i < 500; ++i) {
+    const std::string text = std::to_string(i);
+    const auto name = folder / (i % 2 == 0 ? "a" : "b");
+    REQUIRE(error_message([&] { write_file_atomically(name, [&](OutputFile& output) { output.write(text); }); }) == "");
+    REQUIRE(read_bytes(name) == text);
+  }
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  CHECK(folder.file_count() == 2);
+}
+
+TEST_CASE("a device that is full is called that") {
+  const auto text = [](OutputFile& output) { output.write("text"); };
+  OutputFile full(FileDescriptor(::open("/dev/full", O_WRONLY | O_CLOEXEC)), "/dev/full");
+  text(full);
+  CHECK(error_message([&] { full.finish(); }) == "/dev/full: cannot write: No space left on device");
+}
+
 TEST_CASE("whoever reads while files are replaced, and after the writer is killed, finds one whole file") {
   const TemporaryFolder folder;
   const auto content = [](char c) { return std::string(300'000, c); };

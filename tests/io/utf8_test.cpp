@@ -47,3 +47,30 @@ TEST_CASE("text in messages is visible, valid and short") {
   CHECK(shortened.size() < 110);
   CHECK(find_invalid_utf8(shortened) == std::string_view::npos);
 }
+
+TEST_CASE("any bytes are UTF-8 when escaped, and come back") {
+  CHECK(utf8_escaped("a/b \xE2\x82\xAC \\ \\x \\n") == "a/b \xE2\x82\xAC \\ \\x \\n");
+  CHECK(utf8_escaped("b\xFF.txt") == "b\\xff.txt");
+  CHECK(utf8_escaped("\\x41") == "\\x5cx41");
+  // Every text of up to five of the characters that matter.
+  const std::string characters = "\\x5ca\xFF\xE2";
+  std::size_t texts = 0, wrong = 0;
+  for (int length = 0; length <= 5; ++length) {
+    std::string text(static_cast<std::size_t>(length), characters.front());
+    for (bool more = true; more; ++texts) {
+      const std::string escaped = utf8_escaped(text);
+      wrong += find_invalid_utf8(escaped) != std::string_view::npos || utf8_unescaped(escaped) != text;
+      more = false;
+      for (char& character : text) {
+        const std::size_t next = (characters.find(character) + 1) % characters.size();
+        character = characters[next];
+        if (next != 0) {
+          more = true;
+          break;
+        }
+      }
+    }
+  }
+  CHECK(texts == 1 + 7 + 49 + 343 + 2401 + 16807);
+  CHECK(wrong == 0);
+}

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "ttt/kernels/block_product.hpp"
 
+#include <cmath>
+#include <limits>
+
 #include "kernels/numbers.hpp"
 
 using namespace ttt;
@@ -89,6 +92,37 @@ TEMPLATE_TEST_CASE("a row of a block product has the same bits alone and among o
     CHECK(numbers::same_bits(transposed.view(), alone.view().rows(0, rows)));
     CHECK((plain.gaps_untouched() && transposed.gaps_untouched()));
   }
+}
+
+TEMPLATE_TEST_CASE("a causal block product takes nothing from above the diagonal, whatever is there, nor its transpose",
+                   "", float, double) {
+  const TestType nan = std::numeric_limits<TestType>::quiet_NaN();
+  for (const Index first : {0, 3, 9})
+    for (const Index rows : {1, 5, 7, 16})
+      for (Index poisoned = 0; poisoned < first + rows; ++poisoned) {
+        const Index inner = first + rows, columns = 43;
+        const Matrix<TestType> numbers_of_a(rows, inner, "a");
+        Matrix<TestType> a = numbers_of_a, zeroed = numbers_of_a, b(inner, columns, "b");
+        for (Index r = 0; r < rows; ++r)
+          for (Index k = first + r + 1; k < inner; ++k) a(r, k) = nan, zeroed(r, k) = 0;
+        const Matrix<TestType> start(rows, columns, "start"), start_of_transpose(inner, columns, "start");
+        Matrix<TestType> c = start, expected = start;
+        kernels::block_product(Left<TestType>(zeroed.view()), b.view(), expected.view(), Output::accumulate);
+        for (Index n = 0; n < columns; ++n) b(poisoned, n) = nan;
+        kernels::block_product_causal<simd::Native, TestType>(a.view(), first, b.view(), c.view());
+        const Index before = std::clamp<Index>(poisoned - first, 0, rows);
+        CHECK(numbers::same_bits(c.view().rows(0, before), expected.view().rows(0, before)));
+        for (Index r = before; r < rows; ++r) CHECK(std::isnan(c(r, 7)));
+
+        Matrix<TestType> right(rows, columns, "right"), t = start_of_transpose, expected_t = start_of_transpose;
+        kernels::block_product(kernels::transposed(zeroed.view()), right.view(), expected_t.view(), Output::accumulate);
+        if (poisoned >= rows) continue;
+        for (Index n = 0; n < columns; ++n) right(poisoned, n) = nan;
+        kernels::block_product_causal_transposed<simd::Native, TestType>(a.view(), first, right.view(), t.view());
+        const Index from = first + poisoned + 1;
+        CHECK(numbers::same_bits(t.view().rows(from, inner - from), expected_t.view().rows(from, inner - from)));
+        for (Index k = 0; k < from; ++k) CHECK(std::isnan(t(k, 7)));
+      }
 }
 
 TEST_CASE("a causal block product is the product with zeros above the diagonal, which are skipped") {

@@ -2,9 +2,11 @@
 #include "ttt/kernels/cross_entropy.hpp"
 
 #include <cmath>
+#include <vector>
 
 #include "kernels/golden.hpp"
 #include "kernels/numbers.hpp"
+#include "support/denormals.hpp"
 
 using namespace ttt;
 using numbers::Matrix;
@@ -86,6 +88,18 @@ TEMPLATE_TEST_CASE("logits of order 300 and more neither overflow nor lose the l
       CHECK(std::abs(sum) <= numbers::rounding<TestType>(vocabulary, 1));
     }
   }
+}
+
+TEST_CASE("the gradient of logits far below the others is zero, never denormal") {
+  std::vector<float> logits, d(3001);
+  for (int i = 0; i < 3001; ++i) logits.push_back(-0.05F * static_cast<float>(i));
+  for (const float scale : {1.F, 1e-9F}) {
+    kernels::cross_entropy_row(logits.data(), 0, 3001, d.data(), scale);
+    CHECK(testing::denormals(d) == 0);
+    CHECK((d[800] > 0 && d[900] == 0));
+  }
+  kernels::softmax_row(logits.data(), 3001);
+  CHECK(testing::denormals(logits) == 0);
 }
 
 TEST_CASE("cross-entropy gives the golden losses and gradients") {

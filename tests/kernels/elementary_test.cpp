@@ -7,6 +7,7 @@
 #include "kernels/golden.hpp"
 #include "kernels/architectures.hpp"
 #include "kernels/numbers.hpp"
+#include "support/denormals.hpp"
 
 using namespace ttt;
 using numbers::Matrix;
@@ -32,6 +33,12 @@ Matrix<Scalar> points(double first, double last, Index count) {
   for (Index i = 0; i < count; ++i)
     x(0, i) = static_cast<Scalar>(first + (last - first) * static_cast<double>(i) / static_cast<double>(count - 1));
   return x;
+}
+
+// σ where it becomes 0.
+template <class Scalar>
+double smallest_sigma() {
+  return std::exp(sizeof(Scalar) == 4 ? -43.5 : -354.0);
 }
 
 long double logistic(long double x) { return 1 / (1 + std::exp(-x)); }
@@ -120,8 +127,12 @@ TEMPLATE_TEST_CASE("exp is exact at 0, finite and normal at the ends, and keeps 
 }
 
 TEMPLATE_TEST_CASE("sigmoid, tanh and silu with its derivative have the stated errors", "", float, double) {
+  // What is exactly 0 where σ is below 2^-63 (2^-511) is off by all of its value there.
   const auto relative = [](long double bound) {
-    return [=](long double, long double exact) { return bound * std::abs(exact); };
+    return [=](long double x, long double exact) {
+      const bool is_zero = std::abs(exact) < std::max(1.0L, x) * static_cast<long double>(smallest_sigma<TestType>());
+      return is_zero ? std::abs(exact) / static_cast<long double>(ulp<TestType>) : bound * std::abs(exact);
+    };
   };
   check_error<TestType>("sigmoid", [](auto p) { return kernels::sigmoid(p); }, logistic, relative(1.5L));
   check_error<TestType>(
@@ -151,6 +162,53 @@ TEMPLATE_TEST_CASE("tanh-GELU and its first two derivatives have the stated erro
   };
   check_error<TestType>(
       "second derivative", [](auto p) { return kernels::Gelu(p).second_derivative(); }, second, absolute(3));
+}
+
+TEMPLATE_TEST_CASE("what saturates is zero, never denormal, and so are products of two of them", "", float, double) {
+  // In every pack of arguments some far beyond the limits, and many around each of them.
+  const double limit = sizeof(TestType) == 4 ? 43.5 : 354;
+  const auto check = [&](const char* name, auto function) {
+    INFO(name);
+    for (const double range : {limit * 1.01, 2.1 * limit, 1e3, 1e10, 1e30})
+      for (const double first : {-range, -1.02 * limit}) {
+        const auto x = points<TestType>(first, range, 10007);
+        const auto y = apply<simd::Native>(x, function);
+        CHECK(numbers::same_bits(y, apply<simd::Generic>(x, function)));
+        std::vector<TestType> values, squares;
+        for (Index i = 0; i < x.view().columns(); ++i) {
+          values.push_back(y(0, i));
+          squares.push_back(y(0, i) * y(0, i));
+        }
+        CHECK(testing::denormals(values) == 0);
+        CHECK(testing::denormals(squares) == 0);
+      }
+  };
+  check("sigmoid", [](auto p) { return kernels::sigmoid(p); });
+  check("silu", [](auto p) { return kernels::silu(p); });
+  check("silu derivative", [](auto p) { return kernels::silu_derivative(p); });
+  check("weight", [](auto p) { return kernels::weight_exp(simd::min(decltype(p)(TestType(0)), p)); });
+  check("gelu", [](auto p) { return kernels::gelu(p); });
+}
+
+TEMPLATE_TEST_CASE("derivatives of a saturated tanh-GELU are 0 and 1, of an overflowing one not finite", "", float,
+                   double) {
+  const auto slope = [](auto p) { return kernels::Gelu(p).derivative(); };
+  const auto curvature = [](auto p) { return kernels::Gelu(p).second_derivative(); };
+  const double limit = sizeof(TestType) == 4 ? 9 : 20;
+  for (const double sign : {-1.0, 1.0}) {
+    const auto x = points<TestType>(sign * limit, sign * 1e4, 4001);
+    const auto first = apply<simd::Native>(x, slope), second = apply<simd::Native>(x, curvature);
+    for (Index i = 0; i < 4001; ++i) {
+      CHECK(first(0, i) == (sign > 0 ? 1 : 0));
+      CHECK(second(0, i) == 0);
+    }
+  }
+  Matrix<TestType> x(1, 16);
+  for (Index i = 0; i < 16; ++i) x(0, i) = std::numeric_limits<TestType>::quiet_NaN();
+  for (const auto& y : {apply<simd::Native>(x, slope), apply<simd::Native>(x, curvature),
+                        apply<simd::Native>(x, [](auto p) { return kernels::gelu(p); }),
+                        apply<simd::Native>(x, [](auto p) { return kernels::silu(p); })})
+    for (Index i = 0; i < 16; ++i) CHECK(std::isnan(y(0, i)));
 }
 
 TEST_CASE("tanh-GELU gives the golden values and derivatives") {

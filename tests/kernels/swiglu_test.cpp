@@ -2,8 +2,10 @@
 #include "ttt/kernels/swiglu.hpp"
 
 #include <cmath>
+#include <vector>
 
 #include "kernels/numbers.hpp"
+#include "support/denormals.hpp"
 
 using namespace ttt;
 using numbers::Matrix;
@@ -32,6 +34,19 @@ TEMPLATE_TEST_CASE("SwiGLU is silu(gate) times up, on every pack and in place", 
     CHECK(numbers::same_bits(native, in_gate));
     CHECK(numbers::same_bits(native, in_up));
     CHECK(native.gaps_untouched());
+  }
+}
+
+TEST_CASE("SwiGLU of gates far below zero and its gradients are zero, never denormal") {
+  Matrix<float> gate(1, 2001), up(1, 2001), d(1, 2001), h(1, 2001), d_gate(1, 2001), d_up(1, 2001);
+  for (Index i = 0; i < 2001; ++i) gate(0, i) = -0.1F * static_cast<float>(i);
+  fill(up.view(), 1e-6F);
+  fill(d.view(), 1e-6F);
+  kernels::swiglu(gate.view(), up.view(), h.view());
+  kernels::swiglu_backward(gate.view(), up.view(), d.view(), d_gate.view(), d_up.view());
+  for (const auto* result : {&h, &d_gate, &d_up}) {
+    CHECK(testing::denormals(std::vector<float>(result->row(0), result->row(0) + 2001)) == 0);
+    CHECK((result->row(0)[400] != 0 && result->row(0)[440] == 0));
   }
 }
 

@@ -24,6 +24,7 @@ Report run(const std::string& check, SequenceLayerSuite<DecayLayer<double>> suit
   if (check == "gradients") return suite.gradients();
   if (check == "optional gradients") return suite.optional_gradients();
   if (check == "causality") return suite.causality();
+  if (check == "non-finite values") return suite.non_finite_values();
   if (check == "documents") return suite.documents();
   if (check == "threads") return suite.threads();
   if (check == "segments") return suite.segments();
@@ -70,6 +71,10 @@ TEST_CASE("Every check of the suite finds the layer that breaks it") {
       Broken{Flaw::writes_null_state_gradient, "optional gradients", "null state gradient"},
       Broken{Flaw::adds_input_gradient, "gradients", "d x"}, Broken{Flaw::looks_ahead, "causality", "y before it"},
       Broken{Flaw::ignores_input, "causality", "no output depends on it"},
+      Broken{Flaw::multiplies_later_by_zero, "non-finite values", "rows before"},
+      Broken{Flaw::multiplies_gradient_by_zero, "non-finite values", "d_x of later rows"},
+      Broken{Flaw::hides_infinity, "non-finite values", "hides it"},
+      Broken{Flaw::hides_infinity_of_last_token, "non-finite values", "token by token"},
       Broken{Flaw::ignores_reset, "documents", "documents of"},
       Broken{Flaw::reset_passes_gradient, "documents", "a reset lets the gradient"},
       Broken{Flaw::cuts_stream, "documents", "a stream of"}, Broken{Flaw::counts_workers, "threads", "2 threads"},

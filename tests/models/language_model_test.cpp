@@ -22,6 +22,7 @@ enum class Fault {
   none,
   stands_still,
   looks_ahead,
+  multiplies_later_by_zero,
   counts_workers,
   counts_segments,
   last_differs,
@@ -84,6 +85,9 @@ class FaultyModel {
     }
     inner_.forward(parameters, ids, segments, rows, logits, context, record);
     for (Index r = 0; r < logits.rows(); ++r) logits(r, 0) += disturbance(r, ids, segments, rows, context);
+    if (fault_ == Fault::multiplies_later_by_zero)
+      for (Index r = 0; r + 1 < logits.rows(); ++r)
+        logits(r, 0) += 0 * parameters.embedding[ids[static_cast<std::size_t>(r + 1)] * 8];
   }
   void backward(const Parameters& parameters, Record& record, MatrixView<const double> d_logits, Parameters& gradients,
                 std::span<State* const> d_states, Context& context) const {
@@ -159,10 +163,11 @@ TEST_CASE("A sound language model passes the suite") {
 TEST_CASE("Every check of the suite of language models finds the model that breaks it") {
   const auto broken = GENERATE(
       Broken{Fault::stands_still, "split invariance", "position"},
-      Broken{Fault::looks_ahead, "causality", "rows before"}, Broken{Fault::counts_workers, "threads", "2 threads"},
-      Broken{Fault::counts_segments, "batching", "segment 0"}, Broken{Fault::last_differs, "last rows", "segment 0"},
-      Broken{Fault::ignores_reset, "reset", "remembers"}, Broken{Fault::wrong_row_loss, "losses", "row 0"},
-      Broken{Fault::assigns_gradients, "losses", "gradients add up"},
+      Broken{Fault::looks_ahead, "causality", "rows before"},
+      Broken{Fault::multiplies_later_by_zero, "non-finite values", "rows before"},
+      Broken{Fault::counts_workers, "threads", "2 threads"}, Broken{Fault::counts_segments, "batching", "segment 0"},
+      Broken{Fault::last_differs, "last rows", "segment 0"}, Broken{Fault::ignores_reset, "reset", "remembers"},
+      Broken{Fault::wrong_row_loss, "losses", "row 0"}, Broken{Fault::assigns_gradients, "losses", "gradients add up"},
       Broken{Fault::wrong_loss_gradient, "gradients of the loss", "model.norm.weight"},
       Broken{Fault::wrong_logit_gradient, "gradients of logits and states", "model.norm.weight"},
       Broken{Fault::wrong_logit_gradient, "gradients of last logits and states", "model.norm.weight"},

@@ -3,6 +3,7 @@
 
 #include "rules/ttt_rule_suite.hpp"
 #include "support/catch.hpp"
+#include "support/denormals.hpp"
 
 using namespace ttt;
 
@@ -25,4 +26,13 @@ TEST_CASE("TttMlp: a rate of zero leaves the static model") {
 
 TEST_CASE("TttMlp: the backward does not depend on where checkpoints are") {
   rule_suite::checkpoints_change_nothing<rules::TttMlp<double>>(6, 5);
+}
+
+TEMPLATE_TEST_CASE("TttMlp: a saturated inner model leaves no denormal numbers", "", float, double) {
+  rule_suite::Bench<rules::TttMlp<TestType>> bench(18, 7, 24);  // three rows of the last mini-batch stay open
+  for (auto& weight : bench.state) weight *= 30;
+  for (auto& rate : bench.rates) rate *= 100;
+  const auto [out, state] = bench.template read<simd::Native>(rules::TttForm::dual, {24});
+  CHECK(testing::denormals(out) == 0);
+  CHECK(testing::denormals(state) == 0);
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/denormals.hpp"
 #include "ttt/core/context.hpp"
 
 namespace ttt::suites {
@@ -110,11 +111,32 @@ inline void check_callers(Executor& executor) {
   CHECK(wrong == 0);
 }
 
+/// Tasks compute as the caller of the run does, on whichever thread, and leave their thread as it was.
+inline void check_floating_point_mode(Executor& executor) {
+  const Index count = std::min<Index>(executor.workers(), 2);
+  const auto flushing_tasks = [&] {
+    std::atomic<Index> arrived = 0, flushing = 0, met = 0;
+    executor.run(count, [&](Index, Index) {
+      met += meet(arrived, count);
+      flushing += testing::flushes_denormals();
+    });
+    CHECK(met == count);
+    return flushing.load();
+  };
+  CHECK(flushing_tasks() == 0);
+  {
+    const FlushDenormals flush;
+    CHECK(flushing_tasks() == (FlushDenormals::is_supported ? count : 0));
+  }
+  CHECK(flushing_tasks() == 0);
+}
+
 /// The whole contract.
 inline void check_executor(Executor& executor) {
   check_tasks(executor);
   check_exceptions(executor);
   check_callers(executor);
+  check_floating_point_mode(executor);
   if (executor.workers() > 1) check_nesting(executor);
 }
 

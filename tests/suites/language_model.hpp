@@ -33,7 +33,8 @@ class LanguageModelSuite {
   /// All checks; those of gradients by differences only in double.
   std::vector<Report> all() {
     std::vector<Report> reports{split_invariance(), saved_states(), causality(), threads(), batching(),
-                                last_rows(),        reset(),        losses(),    memory(),  bad_input()};
+                                last_rows(),        reset(),        losses(),    memory(),  bad_input(),
+                                non_finite_values()};
     if constexpr (std::is_same_v<Scalar, double>) {
       reports.push_back(loss_gradients());
       reports.push_back(logit_and_state_gradients(LogitRows::all));
@@ -50,6 +51,10 @@ class LanguageModelSuite {
 
   /// Contract 3: another token t leaves every row before t as it was, bit for bit, and changes row t.
   Report causality();
+
+  /// … also where its embedding is NaN, infinite or overflows; one pass and streaming agree behind it, and other
+  /// sequences keep their bits.
+  Report non_finite_values();
 
   /// Contract 4: the same bits for 1, 2 and 3 threads, forward and backward.
   Report threads();
@@ -98,6 +103,9 @@ class LanguageModelSuite {
   /// Two calls into one store give twice the gradients of `loss`, which is what they return.
   void gradients_add_up(Report& report, const Ids& ids, const Ids& targets, const Loss& loss);
 
+  /// The embedding of token t is poisoned; `clean` are the logits without that.
+  void poisoned_token(Report& report, const std::string& where, const Ids& ids, Index t, const Matrix& clean);
+
   void decoding_allocates_nothing(Report& report, State& state, Context& context);
   void bytes_are_told(Report& report) const;
   void repeated_training_allocates_nothing(Report& report, State& state, Context& context);
@@ -116,6 +124,7 @@ class LanguageModelSuite {
 #include "suites/language_model/calls.hpp"
 #include "suites/language_model/gradients.hpp"
 #include "suites/language_model/memory.hpp"
+#include "suites/language_model/non_finite.hpp"
 #include "suites/language_model/values.hpp"
 
 namespace ttt::suites {

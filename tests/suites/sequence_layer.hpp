@@ -47,6 +47,10 @@ class SequenceLayerSuite {
   /// Contract 3: a token does not change the outputs before it, bit for bit.
   Report causality() const;
 
+  /// … also where it is NaN, infinite or overflows: rows before it and other sequences keep their bits, one pass and
+  /// streaming agree behind it, and a gradient that is not finite does not go forward.
+  Report non_finite_values() const;
+
   /// Documents in one row: a reset is a fresh start, and pieces of one stream in one call are one pass.
   Report documents() const;
 
@@ -121,6 +125,15 @@ class SequenceLayerSuite {
                  testing::parts_of_state(expected.d_states[0]), gradients);
   }
 
+  /// `start` reads x with one number of row t replaced: at once, with a Record, and token by token.
+  void poisoned_token(Report& report, const State& start, const Matrix& x, Index t, Scalar poison) const;
+
+  /// A sequence between two others is poisoned.
+  void poisoned_neighbour(Report& report) const;
+
+  /// A row of d_y is poisoned.
+  void poisoned_gradient(Report& report) const;
+
   /// Token by token without a Record, as decoding does.
   void decode_agrees(Report& report, const Start<State>& start, MatrixView<const Scalar> x,
                      const Outcome<Layer>& whole) const;
@@ -162,6 +175,7 @@ class SequenceLayerSuite {
 #include "suites/sequence_layer/calls.hpp"
 #include "suites/sequence_layer/documents.hpp"
 #include "suites/sequence_layer/gradients.hpp"
+#include "suites/sequence_layer/non_finite.hpp"
 #include "suites/sequence_layer/values.hpp"
 
 namespace ttt::suites {
@@ -176,6 +190,7 @@ void check_sequence_layer(const Layer& layer, const LayerCase& options = {}) {
   if constexpr (std::is_same_v<typename Layer::Scalar, double>) require(suite.gradients());
   require(suite.optional_gradients());
   require(suite.causality());
+  require(suite.non_finite_values());
   require(suite.documents());
   require(suite.threads());
   require(suite.segments());

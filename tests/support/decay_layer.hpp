@@ -3,6 +3,7 @@
 /// The simplest layer with everything a layer has, and its broken relatives.
 #pragma once
 
+#include <cmath>
 #include <limits>
 #include <memory>
 #include <new>
@@ -33,6 +34,10 @@ enum class Flaw {
   writes_null_state_gradient,
   adds_input_gradient,
   looks_ahead,
+  multiplies_later_by_zero,
+  multiplies_gradient_by_zero,
+  hides_infinity,
+  hides_infinity_of_last_token,
   ignores_input,
   ignores_reset,
   reset_passes_gradient,
@@ -196,10 +201,13 @@ class DecayLayer {
   }
   void step(const Parameters& parameters, State& state, MatrixView<const Scalar> x, Index row, Index c, bool last,
             MatrixView<Scalar> y) const {
-    const Scalar token = flaw_ == Flaw::ignores_input ? Scalar(0) : x(row, c);
+    const bool hidden = flaw_ == Flaw::hides_infinity && !std::isfinite(x(row, c));
+    const Scalar token = flaw_ == Flaw::ignores_input || hidden ? Scalar(0) : x(row, c);
     state.sum()[c] = parameters.decay[c] * state.sum()[c] + token;
     Scalar& output = flaw_ == Flaw::ignores_stride ? y.data()[row * width_ + c] : y(row, c);
     output = state.sum()[c] + parameters.shift[c] * state.last_[c];
+    if (flaw_ == Flaw::multiplies_later_by_zero && !last) output += Scalar(0) * x(row + 1, c);
+    if (flaw_ == Flaw::hides_infinity_of_last_token && last && !std::isfinite(output)) output = 0;
     if (flaw_ == Flaw::looks_ahead && !last) output += Scalar(1e-6) * x(row + 1, c);
     state.last_[c] = token;
   }
@@ -223,7 +231,9 @@ class DecayLayer {
       if (!gradients.shift.empty()) gradients.shift[c] += d_output * record.tokens[place];
       if (!d_x.empty()) {
         const Scalar direct = flaw_ == Flaw::wrong_input_gradient ? Scalar(0) : d_state.last_[c];
-        d_x(row, c) = d_sum + direct + (flaw_ == Flaw::adds_input_gradient ? d_x(row, c) : Scalar(0));
+        const Scalar masked =
+            flaw_ == Flaw::multiplies_gradient_by_zero && row > 0 ? Scalar(0) * d_y(row - 1, c) : Scalar(0);
+        d_x(row, c) = d_sum + masked + direct + (flaw_ == Flaw::adds_input_gradient ? d_x(row, c) : Scalar(0));
       }
       d_state.sum_[c] = parameters.decay[c] * d_sum;
       d_state.last_[c] = parameters.shift[c] * d_output;

@@ -6,11 +6,11 @@
 
 #include <array>
 #include <charconv>
-#include <cmath>
 #include <limits>
 #include <string>
 
 #include "ttt/core/error.hpp"
+#include "ttt/core/finite.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -40,7 +40,7 @@ inline void size(const std::string& subject, Index value) {
 }
 /// Finite numbers above 0: a base, a divisor.
 inline void positive(const std::string& subject, double value) {
-  require(std::isfinite(value) && value > 0, subject, "a finite number above 0", value);
+  require(is_finite(value) && value > 0, subject, "a finite number above 0", value);
 }
 /// Numbers above 0 that a float holds in full precision: what layers of either scalar divide by.
 inline void positive_float(const std::string& subject, double value) {
@@ -55,15 +55,19 @@ inline void not_negative_float(const std::string& subject, double value) {
 }
 /// Finite numbers from 0 on: a rate, an epsilon.
 inline void not_negative(const std::string& subject, double value) {
-  require(std::isfinite(value) && value >= 0, subject, "a finite number of at least 0", value);
+  require(is_finite(value) && value >= 0, subject, "a finite number of at least 0", value);
 }
 /// Numbers of [0, 1): a decay.
 inline void fraction(const std::string& subject, double value) {
-  require(value >= 0 && value < 1, subject, "a number of at least 0 and below 1", value);
+  require(is_finite(value) && value >= 0 && value < 1, subject, "a number of at least 0 and below 1", value);
+}
+/// Numbers of [0, 1]: a part of a whole.
+inline void share(const std::string& subject, double value) {
+  require(is_finite(value) && value >= 0 && value <= 1, subject, "a number from 0 to 1", value);
 }
 /// Any finite number.
 inline void finite(const std::string& subject, double value) {
-  require(std::isfinite(value), subject, "a finite number", value);
+  require(is_finite(value), subject, "a finite number", value);
 }
 
 }  // namespace domain

@@ -64,27 +64,19 @@ class Tokenizer {
 
   /// Ids of a text. Added tokens are found wherever they are spelt in it.
   std::vector<std::int64_t> encode(std::string_view text, SpecialTokens special = SpecialTokens::keep) const {
-    return encode_with_ends(text, special).ids;
+    std::vector<std::int64_t> ids;
+    const auto tokens = tokens_of(text, special);
+    ids.reserve(tokens.size());
+    for (const auto& token : tokens) ids.push_back(token.id);
+    return ids;
   }
 
   /// The same, with the bytes of the text that each id stands for: all of them, whatever is added, replaced, taken by a
   /// token beside it or unknown to the vocabulary. A text without ids is an empty one.
   EncodedText encode_with_ends(std::string_view text, SpecialTokens special = SpecialTokens::keep) const {
-    std::vector<detail::TextToken> tokens;
-    const auto add = [&](const std::vector<detail::TokenId>& ids) {
-      for (const detail::TokenId id : ids) tokens.push_back({id, 0});
-    };
-    if (special == SpecialTokens::add) add(description_.prefix);
-    plain_added_.split(
-        text,
-        [&](std::size_t start, std::size_t end) { encode_text(text.substr(start, end - start), start == 0, tokens); },
-        [&](detail::TokenId id, std::size_t bytes) {
-          tokens.push_back({id, bytes});
-        });
-    if (special == SpecialTokens::add) add(description_.suffix);
     EncodedText result;
     Index end = 0;
-    for (const auto& token : tokens) {
+    for (const auto& token : tokens_of(text, special)) {
       result.ids.push_back(token.id);
       result.ends.push_back(end += static_cast<Index>(token.bytes));
     }
@@ -171,6 +163,22 @@ class Tokenizer {
       tokens.push_back(token);
       if (normalized_ones) tokens.back().content = normalized(description, token.content);
     }
+    return tokens;
+  }
+
+  std::vector<detail::TextToken> tokens_of(std::string_view text, SpecialTokens special) const {
+    std::vector<detail::TextToken> tokens;
+    const auto add = [&](const std::vector<detail::TokenId>& ids) {
+      for (const detail::TokenId id : ids) tokens.push_back({id, 0});
+    };
+    if (special == SpecialTokens::add) add(description_.prefix);
+    plain_added_.split(
+        text,
+        [&](std::size_t start, std::size_t end) { encode_text(text.substr(start, end - start), start == 0, tokens); },
+        [&](detail::TokenId id, std::size_t bytes) {
+          tokens.push_back({id, bytes});
+        });
+    if (special == SpecialTokens::add) add(description_.suffix);
     return tokens;
   }
 

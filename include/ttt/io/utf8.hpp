@@ -60,6 +60,48 @@ inline void append_utf8(std::string& result, std::uint32_t code) {
   push(0x80 | (code & 0x3F));
 }
 
+namespace detail {
+
+/// Value of two hexadecimal digits behind `\x` at the start of `text`; −1 when it does not start so.
+inline int escaped_byte(std::string_view text) {
+  const auto digit = [&](std::size_t i) {
+    const std::size_t value = std::string_view("0123456789abcdef").find(text[i]);
+    return value == std::string_view::npos ? -1 : static_cast<int>(value);
+  };
+  if (text.size() < 4 || text[0] != '\\' || text[1] != 'x' || digit(2) < 0 || digit(3) < 0) return -1;
+  return 16 * digit(2) + digit(3);
+}
+
+}  // namespace detail
+
+/// Any bytes as UTF-8, for where nothing else may stand: bytes of no well-formed sequence become `\xNN`, and a backslash
+/// that would be read as the beginning of one `\x5c`; all else stays. `utf8_unescaped` gives the bytes back.
+inline std::string utf8_escaped(std::string_view bytes) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string result;
+  while (!bytes.empty()) {
+    const std::size_t length = utf8_sequence_length(bytes);
+    const auto byte = static_cast<unsigned char>(bytes.front());
+    if (length == 0 || detail::escaped_byte(bytes) >= 0)
+      result.append({'\\', 'x', digits[byte >> 4], digits[byte & 15]});
+    else
+      result.append(bytes.substr(0, length));
+    bytes.remove_prefix(length == 0 ? 1 : length);
+  }
+  return result;
+}
+
+/// The bytes that `utf8_escaped` made `text` of.
+inline std::string utf8_unescaped(std::string_view text) {
+  std::string result;
+  while (!text.empty()) {
+    const int byte = detail::escaped_byte(text);
+    result.push_back(byte < 0 ? text.front() : static_cast<char>(static_cast<unsigned char>(byte)));
+    text.remove_prefix(byte < 0 ? 1 : 4);
+  }
+  return result;
+}
+
 /// `text` for an error message: control characters and invalid bytes as `\xNN`, shortened to 100 bytes.
 inline std::string printable(std::string_view text) {
   constexpr std::size_t maximum = 100;

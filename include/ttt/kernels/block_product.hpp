@@ -29,26 +29,50 @@ struct ChainStart {
   }
 };
 
-/// Which k a row uses: all, or in a causal product, whose row r ends at k = first + r, those of its tile's last row
-/// (the factors above the diagonal are zeros).
-struct InnerRange {
-  Index inner, first = -1;
+/// What rows [r, r + rows) of a product sum over: k in [begin, end), all of them or, of `tile`, some.
+template <class Tile>
+struct TileInner {
+  Index begin, end;
+  Tile tile;  ///< counts k from `begin`
+};
+/// Every row sums over all k.
+struct AllInner {
+  TileInner<WholeInner> of_rows(Index, Index, Index inner) const { return {0, inner, {}}; }
+};
+/// Row r sums over k ≤ first + r.
+struct CausalInner {
+  Index first;
 
-  Index of_rows(Index end) const { return first < 0 ? inner : std::min(inner, first + end); }
+  auto of_rows(Index r, Index rows, Index inner) const {
+    const auto rows_of = [diagonal = first + r, rows](Index k) { return RowRange{k - diagonal, rows}; };
+    return TileInner<BandedInner<decltype(rows_of)>>{
+        0, std::min(inner, first + r + rows), {0, std::min(inner, first + r + 1), rows_of}};
+  }
+};
+/// Row r sums over k ≥ r − first.
+struct AnticausalInner {
+  Index first;
+
+  auto of_rows(Index r, Index rows, Index inner) const {
+    const Index begin = std::clamp<Index>(r - first, 0, inner);
+    const auto rows_of = [after = begin + first - r + 1](Index k) { return RowRange{0, k + after}; };
+    const Index all = std::clamp<Index>(r + rows - 1 - first, begin, inner) - begin;
+    return TileInner<BandedInner<decltype(rows_of)>>{begin, inner, {all, inner - begin, rows_of}};
+  }
 };
 
 /// C = start + A · B for the rows of a tile and all columns: the fewer rows, the wider the tiles, so that eight or more
 /// chains are open.
-template <class Arch, int Rows, class Scalar>
+template <class Arch, int Rows, class Scalar, class Inner>
 TTT_INLINE void block_rows(const Left<Scalar>& a, MatrixView<const Scalar> b, ChainStart<Scalar> start, Scalar* c,
-                           Index c_row) {
+                           Index c_row, const Inner& inner) {
   using Wide = simd::Pack<Scalar, Arch>;
   constexpr int widest = Rows == 1 ? 8 : Rows <= 3 ? 4 : 2;
   Index n = 0;
   const auto tiles = [&]<class P, int Packs>() TTT_INLINE_LAMBDA {
     for (; n + Packs * P::size <= b.columns(); n += Packs * P::size)
       register_tile<P, Rows, Packs>(a, TileColumns<const Scalar>{b.data() + n, b.stride()}, start.columns(n),
-                                    TileColumns<Scalar>{c + n, c_row});
+                                    TileColumns<Scalar>{c + n, c_row}, inner);
   };
   if constexpr (Wide::size > 1) {
     tiles.template operator()<Wide, widest>();
@@ -59,26 +83,29 @@ TTT_INLINE void block_rows(const Left<Scalar>& a, MatrixView<const Scalar> b, Ch
 }
 
 /// The same with as many rows as `a`, at most `Rows`.
-template <class Arch, int Rows, class Scalar>
+template <class Arch, int Rows, class Scalar, class Inner>
 TTT_INLINE void block_rows_of(const Left<Scalar>& a, MatrixView<const Scalar> b, ChainStart<Scalar> start, Scalar* c,
-                              Index c_row) {
+                              Index c_row, const Inner& inner) {
   if (a.rows == Rows)
-    block_rows<Arch, Rows>(a, b, start, c, c_row);
+    block_rows<Arch, Rows>(a, b, start, c, c_row, inner);
   else if constexpr (Rows > 1)
-    block_rows_of<Arch, Rows - 1>(a, b, start, c, c_row);
+    block_rows_of<Arch, Rows - 1>(a, b, start, c, c_row, inner);
 }
 
 /// C = start + A · B in tiles of nearly equal height, each along all columns: rows far apart in memory, a power of two
 /// often, are walked side by side and not down.
-template <class Arch, class Scalar>
-void block_product(const Left<Scalar>& a, MatrixView<const Scalar> b, InnerRange range, ChainStart<Scalar> start,
+template <class Arch, class Scalar, class Inner>
+void block_product(const Left<Scalar>& a, MatrixView<const Scalar> b, Inner inner, ChainStart<Scalar> start,
                    MatrixView<Scalar> c) {
   TTT_ASSERT(a.columns == b.rows() && a.rows == c.rows() && b.columns() == c.columns(), "shapes of a product disagree");
   constexpr int most = 6;
   Index r = 0;
   for (Index tiles = (a.rows + most - 1) / most; tiles > 0; --tiles) {
     const Index rows = (a.rows - r + tiles - 1) / tiles;
-    block_rows_of<Arch, most>(a.block(r, rows, 0, range.of_rows(r + rows)), b, start.rows(r), c.row(r), c.stride());
+    const auto of_rows = inner.of_rows(r, rows, a.columns);
+    const Index count = of_rows.end - of_rows.begin;
+    block_rows_of<Arch, most>(a.block(r, rows, of_rows.begin, count), b.rows(of_rows.begin, count), start.rows(r),
+                              c.row(r), c.stride(), of_rows.tile);
     r += rows;
   }
 }
@@ -90,7 +117,7 @@ template <class Arch = simd::Native, class Scalar>
 void block_product(Left<Scalar> a, MatrixView<const std::type_identity_t<Scalar>> b,
                    MatrixView<std::type_identity_t<Scalar>> c, Output output = Output::assign) {
   const Scalar* start = output == Output::assign ? nullptr : c.data();
-  detail::block_product<Arch, Scalar>(a, b, {a.columns}, {start, c.stride()}, c);
+  detail::block_product<Arch, Scalar>(a, b, detail::AllInner(), {start, c.stride()}, c);
 }
 
 /// C [R × N] = row [N] in every row + A [R × K] · B [K × N]. C must not overlap the others.
@@ -98,21 +125,28 @@ template <class Arch = simd::Native, class Scalar>
 void block_product_from_row(const std::type_identity_t<Scalar>* row, Left<Scalar> a,
                             MatrixView<const std::type_identity_t<Scalar>> b,
                             MatrixView<std::type_identity_t<Scalar>> c) {
-  detail::block_product<Arch, Scalar>(a, b, {a.columns}, {row, 0}, c);
+  detail::block_product<Arch, Scalar>(a, b, detail::AllInner(), {row, 0}, c);
 }
 
 /// C [R × N] = start [R × N] + A [R × K] · B [K × N]; start may be C, C must not overlap A or B.
 template <class Arch = simd::Native, class Scalar>
 void block_product_from(MatrixView<const std::type_identity_t<Scalar>> start, Left<Scalar> a,
                         MatrixView<const std::type_identity_t<Scalar>> b, MatrixView<std::type_identity_t<Scalar>> c) {
-  detail::block_product<Arch, Scalar>(a, b, {a.columns}, {start.data(), start.stride()}, c);
+  detail::block_product<Arch, Scalar>(a, b, detail::AllInner(), {start.data(), start.stride()}, c);
 }
 
-/// C [R × N] += A [R × K] · B [K × N] where A is zero in row r from column first + r + 1 on: most of the zeros are
-/// skipped.
+/// C [R × N] += A [R × K] · B [K × N] with the columns of A up to first + r in row r. Those behind are not read, and the
+/// rows of B that belong to them do not get into row r whatever they hold.
 template <class Arch = simd::Native, class Scalar>
 void block_product_causal(MatrixView<const Scalar> a, Index first, MatrixView<const Scalar> b, MatrixView<Scalar> c) {
-  detail::block_product<Arch, Scalar>(Left<Scalar>(a), b, {a.columns(), first}, {c.data(), c.stride()}, c);
+  detail::block_product<Arch, Scalar>(Left<Scalar>(a), b, detail::CausalInner{first}, {c.data(), c.stride()}, c);
+}
+
+/// C [K × N] += Aᵀ · B [R × N] for the same part of A [R × K]: row k of C gets the rows of B from k − first on.
+template <class Arch = simd::Native, class Scalar>
+void block_product_causal_transposed(MatrixView<const Scalar> a, Index first, MatrixView<const Scalar> b,
+                                     MatrixView<Scalar> c) {
+  detail::block_product<Arch, Scalar>(transposed(a), b, detail::AnticausalInner{first}, {c.data(), c.stride()}, c);
 }
 
 /// C [R × N] = A [R × K] · Bᵀ, B [N × K]. C must not overlap A or B.

@@ -3,6 +3,10 @@
 /// exp, logistic, tanh, silu and tanh-GELU with their derivatives, on packs. Every lane computes what the scalar pack
 /// computes. Errors stated are against the exact value, measured by the tests, for arguments that `exp` does not clamp:
 /// up to 87 in float, 708 in double, of either sign. ε is the distance from 1 to the next number.
+///
+/// Weights and gates, which reach 1, are exactly 0 below e⁻⁴³·⁵, about 2⁻⁶³ (e⁻³⁵⁴ in double): that is 2⁻⁴⁰ ε, too
+/// little to change a digit of a sum of less than 2³⁹ of them, and the product of any two that are left is a normal
+/// number. Denormal numbers, which take long, do not come from saturation.
 #pragma once
 
 #include <array>
@@ -21,7 +25,7 @@ template <>
 struct ExpConstants<float> {
   static constexpr float magic = 12582912.0F;  // 1.5 * 2^23
   static constexpr float high = 0.693359375F, low = -2.12194440e-4F;
-  static constexpr float smallest = -87.0F, largest = 88.0F;
+  static constexpr float smallest = -87.0F, largest = 88.0F, negligible = smallest / 2;
   // From the highest power down: 1 + r + r² q(r) with the smallest relative error for |r| <= ln2 / 2, below 4e-9.
   static constexpr std::array<float, 7> powers{
       1.38145988e-3F, 8.36871658e-3F, 4.16683890e-2F, 1.66665211e-1F, 4.99999940e-1F, 1.F, 1.F};
@@ -30,7 +34,7 @@ template <>
 struct ExpConstants<double> {
   static constexpr double magic = 6755399441055744.0;  // 1.5 * 2^52
   static constexpr double high = 6.93147180369123816490e-01, low = 1.90821492927058770002e-10;
-  static constexpr double smallest = -708.0, largest = 709.0;
+  static constexpr double smallest = -708.0, largest = 709.0, negligible = smallest / 2;
   // 1/k! from k = 13 down: the remainder is below 5e-18 for |r| <= ln2 / 2.
   static constexpr std::array<double, 14> powers{
       1. / 6227020800, 1. / 479001600, 1. / 39916800, 1. / 3628800, 1. / 362880, 1. / 40320, 1. / 5040,
@@ -66,19 +70,21 @@ TTT_INLINE simd::Pack<Scalar, Arch> exp(simd::Pack<Scalar, Arch> x) {
   return detail::exp_in_range(detail::clamp(Constants::smallest, Constants::largest, x));
 }
 
-/// eˣ for x up to the largest argument of `exp`, and exactly 0 below the smallest: a weight relative to a maximum.
+/// eˣ for x up to the largest argument of `exp`, and exactly 0 below −43.5 (−354 in double): a weight relative to a
+/// maximum, whose own is 1.
 template <class Scalar, class Arch>
 TTT_INLINE simd::Pack<Scalar, Arch> weight_exp(simd::Pack<Scalar, Arch> x) {
   using P = simd::Pack<Scalar, Arch>;
   // What is out of range is not clamped first, as it is thrown away.
-  return simd::zero_where(x < P(detail::ExpConstants<Scalar>::smallest), detail::exp_in_range(x));
+  return simd::zero_where(x < P(detail::ExpConstants<Scalar>::negligible), detail::exp_in_range(x));
 }
 
-/// Logistic function 1 / (1 + e⁻ˣ), relative error below 1.5 ε.
+/// Logistic function 1 / (1 + e⁻ˣ), relative error below 1.5 ε; exactly 0 below −43.5 (−354 in double).
 template <class Scalar, class Arch>
 TTT_INLINE simd::Pack<Scalar, Arch> sigmoid(simd::Pack<Scalar, Arch> x) {
   using P = simd::Pack<Scalar, Arch>;
-  return P(Scalar(1)) / (P(Scalar(1)) + exp(P(Scalar(0)) - x));
+  const P sigma = P(Scalar(1)) / (P(Scalar(1)) + exp(P(Scalar(0)) - x));
+  return simd::zero_where(x < P(detail::ExpConstants<Scalar>::negligible), sigma);
 }
 
 /// tanh(x) = 1 − 2 / (e²ˣ + 1), absolute error below 2 ε.
@@ -88,7 +94,7 @@ TTT_INLINE simd::Pack<Scalar, Arch> tanh(simd::Pack<Scalar, Arch> x) {
   return P(Scalar(1)) - P(Scalar(2)) / (exp(x + x) + P(Scalar(1)));
 }
 
-/// silu(x) = x · sigmoid(x), relative error below 2 ε.
+/// silu(x) = x · sigmoid(x), relative error below 2 ε where sigmoid is not 0.
 template <class Scalar, class Arch>
 TTT_INLINE simd::Pack<Scalar, Arch> silu(simd::Pack<Scalar, Arch> x) {
   return x * sigmoid(x);
@@ -111,11 +117,11 @@ struct Gelu {
   static constexpr Scalar cubic = root * Scalar(0.044715);
 
   TTT_INLINE explicit Gelu(P argument) : x(argument), square(x * x) {
-    // e⁻ᵛ, at most the reciprocal of a normal number, so that σ is one too.
-    constexpr Scalar limit = -detail::ExpConstants<Scalar>::smallest;
+    // Beyond the limits one of e⁻ᵛ and σ is 0, and so is σ (1 − σ); e⁻ᵛ stays finite.
+    constexpr Scalar limit = -detail::ExpConstants<Scalar>::negligible;
     const P negative_v = x * simd::fma(square, P(-cubic), P(-root));
-    exponential = detail::exp_in_range(detail::clamp(-limit, limit, negative_v));
-    sigma = P(Scalar(1)) / (P(Scalar(1)) + exponential);
+    exponential = weight_exp(simd::min(P(limit + 1), negative_v));
+    sigma = simd::zero_where(P(limit) < negative_v, P(Scalar(1)) / (P(Scalar(1)) + exponential));
   }
 
   /// x σ, absolute error below 1.5 ε |x|.

@@ -62,7 +62,8 @@ TTT_INLINE void scale_row(Scalar* x, Index size, Scalar factor) {
 }  // namespace detail
 
 /// Replaces a row [size] by its softmax and returns log Σ eˣ. The maximum is subtracted first, so no finite row
-/// overflows; entries of −∞ become exactly 0. At least one entry must be finite.
+/// overflows; entries of −∞ become exactly 0, and so do those more than 43.5 (354 in double) below the maximum. At
+/// least one entry must be finite.
 template <class Arch = simd::Native, class Scalar>
 Scalar softmax_row(Scalar* x, Index size) {
   using std::log;

@@ -31,6 +31,18 @@
 ///
 /// Invariants no compiler sees, and which tests/suites/sequence_layer.hpp checks: split invariance, exact gradients,
 /// strict causality, the same bits for any number of threads and whatever else is in the call (architecture contracts 1–5).
+///
+/// What a NaN, an infinity or a number whose products overflow in row t of x reaches is as strict:
+///
+/// - Outputs before t and everything of other sequences keep their bits.
+/// - Row t of y is not finite where x is not. Later rows are not where they depend on it; one pass and any pieces agree
+///   there: each number has the same bits in both, or is infinite or NaN in both.
+/// - So is the State. Attention gets over it with its window, if it has one, a convolution with its taps, a TTT layer never
+///   once the mini-batch of t has been folded into its fast weights. The cure is a copy of the State from before.
+/// - Gradients of that sequence, and of the weights, which are sums over all rows, are lost.
+///
+/// The same in row t of d_y leaves d_x behind t and of other sequences as it is. Rows up to t, the gradient of the
+/// sequence's initial State and those of the weights are lost.
 #pragma once
 
 #include <concepts>

@@ -3,9 +3,12 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <span>
+#include <string>
 
 #include "ttt/core/context.hpp"
+#include "ttt/core/domain.hpp"
 #include "ttt/kernels/simd.hpp"
 #include "ttt/training/parameter_groups.hpp"
 
@@ -16,8 +19,16 @@ namespace training {
 struct AdamWConfig {
   double beta1 = 0.9;
   double beta2 = 0.95;
-  double epsilon = 1e-8;
+  double epsilon = 1e-8;  ///< outside of the root; above 0 in the type of the parameters
   double weight_decay = 0.1;
+
+  /// Throws Error naming the number that is outside of its domain.
+  void check() const {
+    domain::fraction("AdamW: beta1", beta1);
+    domain::fraction("AdamW: beta2", beta2);
+    domain::positive("AdamW: epsilon", epsilon);
+    domain::not_negative("AdamW: weight decay", weight_decay);
+  }
 
   friend bool operator==(const AdamWConfig&, const AdamWConfig&) = default;
 };
@@ -64,10 +75,12 @@ class AdamW {
       : config_(checked(config)), groups_(store, rules), first_(store.arena().size()), second_(store.arena().size()) {}
 
   /// One update. The learning rate is that of this step, whatever schedule it comes from; a group's factor multiplies
-  /// it. The bits do not depend on the number of workers. Throws Error for arenas of other parameters.
+  /// it. The bits do not depend on the number of workers. Throws Error, with nothing changed, for arenas of other
+  /// parameters and for a rate that is negative or not finite.
   void step(Buffer<Scalar>& parameters, const Buffer<Scalar>& gradients, double learning_rate, Context& context) {
     groups_.check_arena(parameters, "parameters");
     groups_.check_arena(gradients, "gradients");
+    domain::not_negative("learning rate of step " + std::to_string(steps_ + 1), learning_rate);
     ++steps_;
     const auto& slices = groups_.slices();
     context.parallel(static_cast<Index>(slices.size()), [&](Index index, Arena&) {
@@ -89,15 +102,12 @@ class AdamW {
 
  private:
   static const AdamWConfig& checked(const AdamWConfig& config) {
-    const auto expect = [](bool holds, const char* name, const char* expected, double found) {
-      if (!holds) throw_unexpected(std::string("AdamW ") + name, expected, std::to_string(found));
-    };
-    expect(config.beta1 >= 0 && config.beta1 < 1, "beta1", "a number in [0, 1)", config.beta1);
-    expect(config.beta2 >= 0 && config.beta2 < 1, "beta2", "a number in [0, 1)", config.beta2);
-    // Padding has no gradient: without an epsilon its update would be 0/0.
-    expect(config.epsilon > 0 && std::isfinite(config.epsilon), "epsilon", "a number above 0", config.epsilon);
-    expect(config.weight_decay >= 0 && std::isfinite(config.weight_decay), "weight decay", "a number of at least 0",
-           config.weight_decay);
+    config.check();
+    // Padding has no gradient: with an epsilon that is rounded to nothing its update would be 0/0.
+    constexpr double least = std::numeric_limits<Scalar>::min();
+    domain::require(config.epsilon >= least, "AdamW: epsilon",
+                    "at least " + domain::text(least) + ", the smallest number of its type with all digits",
+                    config.epsilon);
     return config;
   }
 

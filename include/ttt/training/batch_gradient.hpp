@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "ttt/core/domain.hpp"
 #include "ttt/models/language_model.hpp"
 #include "ttt/nn/row_pieces.hpp"
 #include "ttt/training/parameter_groups.hpp"
@@ -31,8 +32,11 @@ class BatchGradient {
   using Parameters = typename Model::Parameters;
   using Store = ParameterStore<Parameters>;
 
-  /// For batches of `sequences` with `tokens` each; gradients of what `rules` freeze are not wanted.
+  /// For batches of `sequences` with `tokens` each; gradients of what `rules` freeze are not wanted. Throws Error for
+  /// fewer than one of either.
   BatchGradient(const Model& model, Index sequences, Index tokens, std::span<const GroupRule> rules) {
+    domain::at_least("batch gradient: sequences", 1, sequences);
+    domain::at_least("batch gradient: tokens", 1, tokens);
     const Parameters shapes = model.make_parameters();
     const Index room = 1 + most_scalars / std::max<Index>(1, storage_size(shapes));
     const Index shares =

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ttt/core/context.hpp"
+#include "ttt/core/domain.hpp"
 #include "ttt/core/finite.hpp"
 #include "ttt/training/parameter_groups.hpp"
 
@@ -69,9 +70,11 @@ double gradient_norm(const ParameterGroups& groups, const Buffer<Scalar>& gradie
 }
 
 /// Scales the gradients by max_norm / (norm + 1e-6) when that is below 1, as PyTorch's clip_grad_norm_, and returns the
-/// norm before. A norm that is not finite changes nothing: ask `first_not_finite` whose fault it is.
+/// norm before. A norm that is not finite changes nothing: ask `first_not_finite` whose fault it is. Throws Error, with
+/// nothing changed, for a `max_norm` that is not a finite number above 0.
 template <class Scalar>
 double clip_gradients(const ParameterGroups& groups, Buffer<Scalar>& gradients, double max_norm, Context& context) {
+  domain::positive("clipping: largest norm", max_norm);
   const double norm = gradient_norm(groups, gradients, context);
   const double factor = max_norm / (norm + 1e-6);
   if (!is_finite(norm) || factor >= 1) return norm;

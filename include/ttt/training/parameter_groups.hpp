@@ -2,14 +2,13 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "ttt/core/error.hpp"
+#include "ttt/core/domain.hpp"
 #include "ttt/core/parameters.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -62,9 +61,7 @@ namespace detail {
 
 inline void check_rules(std::span<const GroupRule> rules, const std::vector<ParameterGroup>& tensors) {
   for (const GroupRule& rule : rules) {
-    if (!(rule.learning_rate_factor >= 0 && std::isfinite(rule.learning_rate_factor)))
-      throw_unexpected("learning rate factor of parameter group '" + rule.pattern + "'",
-                       "a finite number of at least 0", std::to_string(rule.learning_rate_factor));
+    domain::not_negative("parameter group '" + rule.pattern + "': learning rate factor", rule.learning_rate_factor);
     const auto matching = [&](const ParameterGroup& tensor) { return matches(rule.pattern, tensor.name); };
     if (std::none_of(tensors.begin(), tensors.end(), matching))
       throw_unexpected("parameter group '" + rule.pattern + "'", "a pattern that matches a parameter",

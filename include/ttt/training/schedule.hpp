@@ -4,7 +4,7 @@
 #include <cmath>
 #include <string>
 
-#include "ttt/core/error.hpp"
+#include "ttt/core/domain.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -31,15 +31,13 @@ struct CosineSchedule {
     return peak * (final_fraction + (1 - final_fraction) * cosine);
   }
 
-  /// Throws Error for numbers that are no schedule.
+  /// Throws Error naming the number that is outside of its domain.
   void check() const {
-    const auto expect = [](bool holds, const char* name, const char* expected, double found) {
-      if (!holds) throw_unexpected(std::string("schedule ") + name, expected, std::to_string(found));
-    };
-    expect(peak >= 0 && std::isfinite(peak), "peak", "a finite learning rate of at least 0", peak);
-    expect(total > 0 && std::isfinite(total), "total", "a length above 0", total);
-    expect(warmup >= 0 && warmup <= total, "warmup", "a length of at least 0 and at most the total", warmup);
-    expect(final_fraction >= 0 && final_fraction <= 1, "final fraction", "a number in [0, 1]", final_fraction);
+    domain::not_negative("schedule: peak", peak);
+    domain::positive("schedule: total", total);
+    domain::not_negative("schedule: warmup", warmup);
+    domain::require(warmup <= total, "schedule: warmup", "at most the total of " + domain::text(total), warmup);
+    domain::share("schedule: final fraction", final_fraction);
   }
 
   friend bool operator==(const CosineSchedule&, const CosineSchedule&) = default;

@@ -61,9 +61,7 @@ class Trainer {
 
   /// One update with a learning rate of the caller's choice.
   StepReport train_step(double learning_rate, Context& context) {
-    if (!(learning_rate >= 0 && is_finite(learning_rate)))
-      throw_unexpected("learning rate of step " + std::to_string(step_ + 1), "a finite number of at least 0",
-                       std::to_string(learning_rate));
+    domain::not_negative("learning rate of step " + std::to_string(step_ + 1), learning_rate);
     if (context.cancellation && *context.cancellation) throw Cancelled();
     gradients_.arena().clear();
     if (carries()) working_states_ = states_;

@@ -41,6 +41,15 @@ class LanguageModelRuns {
   const Model& model() const { return model_; }
   const Parameters& parameters() const { return store_.views(); }
   Parameters& parameters() { return store_.views(); }
+  /// The embedding of an id.
+  Scalar* embedding_row(std::int64_t id) {
+    Scalar* row = nullptr;
+    store_.views().visit([&](std::string_view name, Tensor<Scalar>& tensor, const ParameterInfo&) {
+      if (!row && name.find("embed") != std::string_view::npos)
+        row = &tensor[id * (tensor.size() / model_.vocabulary())];
+    });
+    return row;
+  }
   /// One for all calls, so that each finds the memory of others.
   Context& context() { return context_; }
   Index mini_batch() const { return mini_batch_; }

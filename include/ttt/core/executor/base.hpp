@@ -12,6 +12,9 @@ TTT_NAMESPACE_BEGIN
 /// out. Results never depend on `workers()`, which is at least 1: the executors of the library take any smaller number
 /// for 1.
 ///
+/// Tasks compute in the floating-point mode of the thread that calls `run` (see FlushDenormals), whatever that of their
+/// own thread is: numbers do not depend on where a task runs.
+///
 /// Any thread may call `run`, several at once too, each a run of its own. One called from inside a task that a thread
 /// pool, OpenMpExecutor or TbbExecutor shares out runs on the calling thread alone, as the same worker: threads do not
 /// multiply.

@@ -5,6 +5,7 @@
 #include <exception>
 #include <utility>
 
+#include "ttt/core/denormals.hpp"
 #include "ttt/core/function_ref.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -30,7 +31,7 @@ inline void run_here(const Executor& executor, Index count, ExecutorTask task) {
 }
 
 /// The tasks of one `run`, taken one at a time by every thread that calls `work`: the core of an executor, whatever its
-/// threads come from.
+/// threads come from. All of them work in the floating-point mode of the thread that made it.
 class SharedRun {
  public:
   SharedRun(const Executor& executor, Index count, ExecutorTask task)
@@ -42,6 +43,7 @@ class SharedRun {
 
   /// Works until no task is left to take.
   void work(Index worker) noexcept {
+    const FloatingPointScope scope(mode_);
     const Sharing before = std::exchange(sharing, Sharing{executor_, worker});
     for (Index index; (index = next_.fetch_add(1, std::memory_order_relaxed)) < count_;) try {
         task_(index, worker);
@@ -65,6 +67,7 @@ class SharedRun {
   const Executor* executor_;
   ExecutorTask task_;
   Index count_;
+  FloatingPointMode mode_ = FloatingPointMode::current();
   std::exception_ptr failure_;
   std::atomic<bool> failed_ = false;
   alignas(64) std::atomic<Index> next_ = 0;  // a cache line of its own: every thread writes it, all read the others

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "ttt/core/tensor.hpp"
 #include "ttt/kernels/simd/pairs.hpp"  // tiles of pairs use its multiply-add
@@ -80,16 +81,53 @@ struct FromOutput {
   FromOutput rows(Index) const { return *this; }
 };
 
+/// Which k a row of a product sums over: all of them.
+struct WholeInner {
+  WholeInner rows(Index) const { return *this; }
+};
+/// Rows [first, end) of a product, which may lie outside of it.
+struct RowRange {
+  Index first, end;
+};
+/// All rows sum over k in [begin, end), and over each other k only the rows `rows_of(k)`. What a row leaves out does not
+/// enter its sum as zero either: zero times NaN would.
+template <class RowsOf>
+struct BandedInner {
+  Index begin, end;
+  RowsOf rows_of;
+  Index row = 0;  ///< where the tile begins
+
+  BandedInner rows(Index first) const { return {begin, end, rows_of, row + first}; }
+  /// Those of the tile.
+  RowRange tile_rows_of(Index k) const {
+    const RowRange all = rows_of(k);
+    return {all.first - row, all.end - row};
+  }
+};
+
 /// C [Rows × Packs·size] = start + A · B for B and C given as TileColumns: the accumulators never leave their
 /// registers.
-template <class P, int Rows, int Packs, class Scalar, class Right, class Start, class Target>
-TTT_INLINE void register_tile(const Left<Scalar>& a, Right b, const Start& start, Target c) {
+template <class P, int Rows, int Packs, class Scalar, class Right, class Start, class Target, class Inner = WholeInner>
+TTT_INLINE void register_tile(const Left<Scalar>& a, Right b, const Start& start, Target c, const Inner& inner = {}) {
+  constexpr bool banded = !std::is_same_v<Inner, WholeInner>;
   P sum[Rows * Packs];
   TTT_UNROLL for (int r = 0; r < Rows; ++r) TTT_UNROLL for (int p = 0; p < Packs; ++p) sum[r * Packs + p] =
       start.template begin<P>(r, p * P::size, c.data + r * c.row_stride + c.column(p * P::size));
   const Scalar* left = a.data;
   const auto load = [&](int p) TTT_INLINE_LAMBDA { return P::load(b.data + b.column(p * P::size)); };
-  for (Index k = 0; k < a.columns; ++k, left += a.column_stride, b.data += b.row_stride) {
+  Index k = 0, end = a.columns;
+  [[maybe_unused]] const auto add_to_some = [&](Index last, const auto& band) TTT_INLINE_LAMBDA {
+    for (; k < last; ++k, left += a.column_stride, b.data += b.row_stride) {
+      const RowRange rows = band.tile_rows_of(k);
+      TTT_UNROLL for (int r = 0; r < Rows; ++r) {
+        if (r < rows.first || r >= rows.end) continue;
+        const P factor(left[r * a.row_stride]);
+        TTT_UNROLL for (int p = 0; p < Packs; ++p) sum[r * Packs + p] = simd::fma(factor, load(p), sum[r * Packs + p]);
+      }
+    }
+  };
+  if constexpr (banded) add_to_some(inner.begin, inner), end = inner.end;
+  for (; k < end; ++k, left += a.column_stride, b.data += b.row_stride) {
     if constexpr (Rows > Packs) {
       P right[Packs];
       TTT_UNROLL for (int p = 0; p < Packs; ++p) right[p] = simd::in_register(load(p));
@@ -106,6 +144,7 @@ TTT_INLINE void register_tile(const Left<Scalar>& a, Right b, const Start& start
       }
     }
   }
+  if constexpr (banded) add_to_some(a.columns, inner);
   TTT_UNROLL for (int r = 0; r < Rows; ++r) TTT_UNROLL for (int p = 0; p < Packs; ++p) sum[r * Packs + p].store(
       c.data + r * c.row_stride + c.column(p * P::size));
 }

@@ -93,8 +93,8 @@ struct BackwardRows {
   }
 };
 
-/// The gradients of the keys and values of a block, from weights and d_scores [rows × block], in groups of keys: only
-/// the rows that see a group count.
+/// The gradients of the keys and values of a block, from weights and d_scores [rows × block], in groups of keys: each
+/// key gets what the rows that see it say.
 template <class Arch, class Scalar>
 void add_key_gradients(const QueryTile& tile, const BackwardRows<Scalar, Arch>& rows, const BackwardKeys<Scalar>& keys,
                        KeyRange block, MatrixView<Scalar> weights, MatrixView<Scalar> d_scores) {
@@ -108,7 +108,8 @@ void add_key_gradients(const QueryTile& tile, const BackwardRows<Scalar, Arch>& 
       if (begin >= end) continue;
       const kernels::Left<Scalar> left(of.row(begin) + at - block.first, count, end - begin, 1, of.stride());
       small_product<Arch>(left, Right<Scalar>(by.rows(begin, end - begin).columns(column, columns)), columns,
-                          to.row(at - keys.rows.first) + column, to.stride(), FromOutput{});
+                          to.row(at - keys.rows.first) + column, to.stride(), FromOutput{},
+                          tile.seeing({at, at + count}, begin, end));
     }
   };
   tile.for_each_strip<Arch>(0, tile.shape.head_width, [&](Index column, Index end) {
@@ -117,7 +118,7 @@ void add_key_gradients(const QueryTile& tile, const BackwardRows<Scalar, Arch>& 
   });
 }
 
-/// weights P and d_scores of a block [rows × block], zero in what a group of rows does not see of it.
+/// weights P and d_scores of a block [rows × block], where rows see its keys; elsewhere numbers without a meaning.
 template <class Arch, class Scalar>
 void differentiate_block(const QueryTile& tile, const BackwardRows<Scalar, Arch>& rows,
                          const BackwardKeys<Scalar>& keys, KeyRange block, MatrixView<Scalar> weights,
@@ -143,13 +144,7 @@ void differentiate_block(const QueryTile& tile, const BackwardRows<Scalar, Arch>
     const auto part = [&](MatrixView<Scalar> of) {
       return of.rows(row, count).columns(lanes.first - block.first, lanes.size());
     };
-    tile.mask(row, lanes, part(weights));
     rows.differentiate_softmax(row, part(weights), part(d_scores));
-    for (const auto& of : {weights, d_scores})
-      for (Index r = row; r < row + count; ++r) {
-        std::fill(of.row(r), of.row(r) + lanes.first - block.first, Scalar(0));
-        for (Index i = lanes.end - block.first; i < block.size(); ++i) of(r, i) = Scalar(0);
-      }
   });
 }
 
@@ -168,7 +163,7 @@ void backward_tile(const QueryTile& tile, const BackwardKeys<Scalar>& keys, cons
         const kernels::Left<Scalar> left(d_scores.rows(row, count).columns(range.first - block.first, range.size()));
         const auto key_rows = keys.rows.keys.rows(range.first - keys.rows.first, range.size());
         small_product<Arch>(left, Right<Scalar>(key_rows.columns(column, end - column)), end - column,
-                            rows.d_queries.row(row) + column, width, FromOutput{});
+                            rows.d_queries.row(row) + column, width, FromOutput{}, tile.visible(row, count, range));
       });
     });
     add_key_gradients<Arch>(tile, rows, keys, block, weights, d_scores);

@@ -16,7 +16,7 @@ namespace rules {
 template <class Scalar>
 struct KeyValueStretch {
   Index first = 0, end = 0;
-  const Scalar* keys = nullptr;     ///< panels; lanes of positions outside of the stretch hold finite numbers
+  const Scalar* keys = nullptr;     ///< panels; lanes of positions outside of the stretch hold any numbers
   MatrixView<const Scalar> values;  ///< [end − first × D]
 };
 
@@ -126,7 +126,7 @@ void add_values(const QueryTile& tile, KeyRange block, KeyValueStretches<Scalar>
           const auto left = weights.rows(row, count).columns(run.first - block.first, run.size());
           const auto values = stretch.values.rows(run.first - stretch.first, run.size()).columns(column, end - column);
           small_product<Arch>(kernels::Left<Scalar>(left), Right<Scalar>(values), end - column,
-                              weighted.row(row) + column, weighted.stride(), start);
+                              weighted.row(row) + column, weighted.stride(), start, tile.visible(row, count, run));
         };
         if (run.first == range.first)
           multiply(FromScaledOutput<Scalar>{factors.data() + row});

@@ -56,35 +56,36 @@ struct FromScaledOutput {
 };
 
 /// Columns [first, columns) of `Rows` rows, in strips of `Packs`, then of half of them, then lane by lane.
-template <class P, int Rows, int Packs, class Scalar, class Start>
+template <class P, int Rows, int Packs, class Scalar, class Start, class Inner>
 void row_strips(const kernels::Left<Scalar>& a, const Right<Scalar>& b, Index first, Index columns, Scalar* c,
-                Index c_row, Start start) {
+                Index c_row, Start start, const Inner& inner) {
   Index n = first;
   for (; n + Packs * P::size <= columns; n += Packs * P::size)
-    kernels::register_tile<P, Rows, Packs>(a, b.from(n), start, kernels::TileColumns<Scalar>{c + n, c_row});
+    kernels::register_tile<P, Rows, Packs>(a, b.from(n), start, kernels::TileColumns<Scalar>{c + n, c_row}, inner);
   if (n == columns) return;
   if constexpr (Packs > 1)
-    row_strips<P, Rows, Packs / 2>(a, b, n, columns, c, c_row, start);
+    row_strips<P, Rows, Packs / 2>(a, b, n, columns, c, c_row, start, inner);
   else if constexpr (P::size > 1)
-    row_strips<simd::Pack<Scalar, simd::Generic>, Rows, 1>(a, b, n, columns, c, c_row, start);
+    row_strips<simd::Pack<Scalar, simd::Generic>, Rows, 1>(a, b, n, columns, c, c_row, start, inner);
 }
 
 /// Rows of one register tile with two packs of columns.
 inline constexpr int tile_rows = simd::accumulators / 2;
 
-/// C [R × columns] = start + A [R × K] · B. C must not overlap A or B. Fewer rows take more columns at once, so that
-/// one row keeps as many chains busy and reads B in long stretches.
-template <class Arch, int Rows = tile_rows, class Scalar, class Start>
+/// C [R × columns] = start + A [R × K] · B, over all k or those that `inner` allows. C must not overlap A or B. Fewer
+/// rows take more columns at once, so that one row keeps as many chains busy and reads B in long stretches.
+template <class Arch, int Rows = tile_rows, class Scalar, class Start, class Inner = kernels::WholeInner>
 void small_product(const kernels::Left<Scalar>& a, const Right<Scalar>& b, Index columns, Scalar* c, Index c_row,
-                   Start start) {
+                   Start start, const Inner& inner = {}) {
   constexpr int packs = Rows == 1 ? 8 : Rows == 2 ? 4 : 2;
   constexpr int fewer = Rows > 4 ? 4 : Rows / 2;
   Index r = 0;
   const auto rest = [&] { return a.block(r, a.rows - r, 0, a.columns); };
   for (; r + Rows <= a.rows; r += Rows)
-    row_strips<simd::Pack<Scalar, Arch>, Rows, packs>(rest(), b, 0, columns, c + r * c_row, c_row, start.rows(r));
+    row_strips<simd::Pack<Scalar, Arch>, Rows, packs>(rest(), b, 0, columns, c + r * c_row, c_row, start.rows(r),
+                                                      inner.rows(r));
   if constexpr (Rows > 1)
-    if (r < a.rows) small_product<Arch, fewer>(rest(), b, columns, c + r * c_row, c_row, start.rows(r));
+    if (r < a.rows) small_product<Arch, fewer>(rest(), b, columns, c + r * c_row, c_row, start.rows(r), inner.rows(r));
 }
 
 }  // namespace detail

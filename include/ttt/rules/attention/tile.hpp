@@ -75,6 +75,27 @@ struct QueryTile {
     return x.row(row / shape.group) + row % shape.group * shape.head_width;
   }
 
+  /// Which keys of `range` each of `count` rows from `row` on sums over: those it sees.
+  auto visible(Index row, Index count, KeyRange range) const {
+    const auto rows_of = [=, tile = *this, from = range.first - position](Index k) {
+      const Index group = tile.shape.group, end = std::min(from + k + tile.shape.window, tile.tokens);
+      return kernels::RowRange{(from + k) * group - row, end * group - row};
+    };
+    const Index begin = std::clamp(seen(row + count - 1).first, range.first, range.end);
+    const Index end = std::clamp(seen(row).end, begin, range.end);
+    return kernels::BandedInner<decltype(rows_of)>{begin - range.first, end - range.first, rows_of};
+  }
+  /// The same the other way round: over which rows of [begin, end) each of the keys of `range` sums.
+  auto seeing(KeyRange range, Index begin, Index end) const {
+    const auto rows_of = [=, tile = *this](Index r) {
+      const KeyRange keys = tile.seen(begin + r);
+      return kernels::RowRange{keys.first - range.first, keys.end - range.first};
+    };
+    const Index first = std::clamp((range.end - 1 - position) * shape.group, begin, end);
+    const Index last = std::min(range.first + shape.window - position, tokens) * shape.group;
+    return kernels::BandedInner<decltype(rows_of)>{first - begin, std::clamp(last, first, end) - begin, rows_of};
+  }
+
   /// The blocks of `size` keys that any query of the tile sees, in order, counted from position `origin`.
   template <class Body>
   void for_each_block(Index size, Index origin, Body&& body) const {
@@ -100,8 +121,8 @@ struct QueryTile {
     for (Index at = first; at < end; at += step) body(at, std::min(at + step, end));
   }
 
-  /// Makes the scores that the mask forbids so low that their exponential is 0: those of rows from `row` on, of the
-  /// keys of `lanes`.
+  /// Makes the scores that the mask forbids so low that their exponential is 0, whatever they were: those of rows from
+  /// `row` on, of the keys of `lanes`.
   template <class Scalar>
   void mask(Index row, KeyRange lanes, MatrixView<Scalar> scores) const {
     if (seen(row).end >= lanes.end && seen(row + scores.rows() - 1).first <= lanes.first) return;

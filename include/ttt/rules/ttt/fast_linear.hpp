@@ -45,8 +45,8 @@ void fast_affinity(const FastLinear<Scalar>& map, MiniBatchPart part, MatrixView
   kernels::block_product_transposed<Arch, Scalar>(x, map.keys.rows(0, part.end()), affinity, scratch);
 }
 
-/// coefficients[i][s] = −τ_r η_s (affinity[i][s] + 1) for s ≤ r = first + i, zero above: what g_s adds to
-/// output r.
+/// coefficients[i][s] = −τ_r η_s (affinity[i][s] + 1) for s ≤ r = first + i: what g_s adds to output r. Later s hold
+/// numbers without a meaning.
 template <class Arch, class Scalar>
 void fast_coefficients(const InnerRates<Scalar>& rates, MiniBatchPart part, MatrixView<const Scalar> affinity,
                        MatrixView<Scalar> coefficients) {
@@ -57,7 +57,6 @@ void fast_coefficients(const InnerRates<Scalar>& rates, MiniBatchPart part, Matr
       const P rate = P(-rates.factor[r]) * P::load(rates.token.data() + s);
       simd::fma(rate, P::load(affinity.row(i) + s), rate).store(row + s);
     });
-    std::fill(row + r + 1, row + part.end(), Scalar(0));
   }
 }
 
@@ -165,8 +164,6 @@ void fast_apply_backward(const FastLinear<Scalar>& map, const InnerRates<Scalar>
                          const FastMixing<Scalar>& mixing, MatrixView<const Scalar> x, MatrixView<const Scalar> d_z,
                          MatrixView<Scalar> d_x, const FastLinear<Scalar>& d_map,
                          const InnerRatesGradient<Scalar>& d_rates, Arena& scratch) {
-  using kernels::Output;
-  using kernels::transposed;
   const Arena::Frame frame(scratch);
   const Index end = part.end();
   const auto d_affinity = scratch.matrix<Scalar>(part.count, end);
@@ -175,8 +172,9 @@ void fast_apply_backward(const FastLinear<Scalar>& map, const InnerRates<Scalar>
 
   kernels::block_product_transposed<Arch, Scalar>(d_z, map.weight, d_x, scratch);
   kernels::block_product_causal<Arch, Scalar>(d_affinity, part.first, map.keys.rows(0, end), d_x);
-  kernels::block_product<Arch>(transposed(d_affinity), x, d_map.keys.rows(0, end), Output::accumulate);
-  kernels::block_product<Arch>(transposed(mixing.coefficients), d_z, d_map.gradients.rows(0, end), Output::accumulate);
+  kernels::block_product_causal_transposed<Arch, Scalar>(d_affinity, part.first, x, d_map.keys.rows(0, end));
+  kernels::block_product_causal_transposed<Arch, Scalar>(mixing.coefficients, part.first, d_z,
+                                                         d_map.gradients.rows(0, end));
 }
 
 /// Backward of `fast_apply_start` but for W and b: d_x += d_z Wᵀ.

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
+#include "ttt/core/domain.hpp"
 #include "ttt/training/adamw.hpp"
 #include "ttt/training/checkpoint.hpp"
 #include "ttt/training/clip.hpp"
@@ -25,6 +27,17 @@ struct TrainerConfig {
   AdamWConfig optimizer;
   std::vector<GroupRule> groups;
   std::uint64_t seed = 0;  ///< of the initial weights and of the order of the data
+
+  /// Throws Error naming the number that is outside of its domain; the factors of groups are checked with their
+  /// patterns, where the parameters are known.
+  void check() const {
+    domain::at_least("trainer: batch", 1, batch);
+    domain::at_least("trainer: accumulation", 1, accumulation);
+    domain::at_least("trainer: carry_windows", 1, carry_windows);
+    domain::not_negative("trainer: max_gradient_norm", max_gradient_norm);
+    schedule.check();
+    optimizer.check();
+  }
 };
 
 /// What one update did.
@@ -36,22 +49,20 @@ struct StepReport {
   Index tokens = 0;
 };
 
-/// The config, if it can be trained with; otherwise an Error. Groups and optimiser are checked where they are used.
+/// The config, if it can be trained with; otherwise an Error.
 inline TrainerConfig checked(TrainerConfig config, Index vocabulary, const Corpus& corpus) {
-  const auto expect_positive = [](const char* name, Index found) {
-    if (found < 1) throw_unexpected(std::string("trainer ") + name, "at least 1", std::to_string(found));
-  };
-  expect_positive("batch", config.batch);
-  expect_positive("accumulation", config.accumulation);
-  expect_positive("carry_windows", config.carry_windows);
-  if (!(config.max_gradient_norm >= 0 && is_finite(config.max_gradient_norm)))
-    throw_unexpected("trainer max_gradient_norm", "a finite number of at least 0",
-                     std::to_string(config.max_gradient_norm));
+  config.check();
+  // Tokens of an update are counted in Index.
+  const Index largest = std::numeric_limits<Index>::max() / corpus.context();
+  if (config.batch > largest || config.accumulation > largest / config.batch)
+    throw_unexpected(
+        "trainer: batch · accumulation",
+        "at most " + std::to_string(largest) + " windows of " + std::to_string(corpus.context()) + " tokens",
+        std::to_string(config.batch) + " · " + std::to_string(config.accumulation));
   if (vocabulary < corpus.vocabulary())
     throw_unexpected("vocabulary of the model",
                      "at least the " + std::to_string(corpus.vocabulary()) + " ids of the data",
                      std::to_string(vocabulary));
-  config.schedule.check();
   return config;
 }
 
