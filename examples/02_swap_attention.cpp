@@ -28,8 +28,7 @@ template <ttt::TrainableSequenceLayer Layer>
 class RecallModel {
  public:
   explicit RecallModel(const typename Layer::Config& config)
-      : layer_(config), gradients_(layer_.definition().make_parameters()),
-        optimizer_({.weight_decay = 0}, ttt::training::ParameterGroups(layer_.store()), layer_.store().arena().size()) {
+      : layer_(config), gradients_(layer_.make_gradients()), optimizer_({.weight_decay = 0}, layer_.store()) {
     const ttt::RandomStream random(7, "embeddings");
     for (Eigen::Index i = 0; i < symbol_.size(); ++i) symbol_.data()[i] = normal(random, i);
     for (Eigen::Index i = 0; i < label_.size(); ++i) label_.data()[i] = normal(random, i + symbol_.size());
@@ -59,7 +58,7 @@ class RecallModel {
     auto state = layer_.initial_state(length);
     const ttt::Segment<typename Layer::State> segment{length, &state, true};  // a new sequence, from the learned start
     Matrix y(length, width), d_y = Matrix::Zero(length, width);
-    layer_.definition().forward(layer_.parameters(), ttt::view(task.inputs), {&segment, 1}, ttt::view(y), context_, &record_);
+    layer_.forward(ttt::view(task.inputs), segment, ttt::view(y), context_, record_);
 
     double loss = 0;
     for (Eigen::Index t = 0; t < symbols; ++t) {
@@ -71,7 +70,7 @@ class RecallModel {
       d_y.row(symbols + t) = p * label_ / symbols;
     }
     gradients_.arena().clear();
-    layer_.definition().backward(layer_.parameters(), record_, ttt::view(std::as_const(d_y)), {}, gradients_.views(), {}, context_);
+    layer_.backward(record_, ttt::view(std::as_const(d_y)), {}, gradients_.views(), context_);
     optimizer_.step(layer_.store().arena(), gradients_.arena(), learning_rate, context_);
     return loss;
   }
