@@ -144,7 +144,7 @@ TEST_CASE("an update refuses a learning rate that is none, and a norm to clip to
   Trainer<Model> trainer(Model{}, data, usual());
   auto parameters = trainer.parameters();
   auto gradients = parameters;
-  AdamW<float> optimizer({}, ParameterGroups(parameters), parameters.arena().size());
+  AdamW<float> optimizer({}, parameters);
   Context context;
   for (const double rate : never) {
     CAPTURE(rate);
