@@ -35,7 +35,7 @@ TEST_CASE("describe puts everything on one line") {
   CHECK(line.find('\n') == std::string::npos);
   for (const std::string& part : {info.version, info.compiler, info.instruction_set, info.eigen})
     CHECK(line.find(part) != std::string::npos);
-  for (const std::string& part : {"fast math", "not optimised"}) CHECK(line.find(part) == std::string::npos);
+  for (const char* const part : {"fast math", "not optimised"}) CHECK(line.find(part) == std::string::npos);
   info.optimised = false;
   CHECK(ttt::describe(info).find("not optimised") != std::string::npos);
   info.fast_math = true;

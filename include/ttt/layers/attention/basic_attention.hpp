@@ -5,7 +5,6 @@
 #include <limits>
 #include <memory>
 #include <span>
-#include <string>
 
 #include "ttt/core/domain.hpp"
 #include "ttt/layers/attention/parameters.hpp"
@@ -57,7 +56,7 @@ class BasicAttention {
   /// whole panels, whatever `capacity`.
   State initial_state(const Parameters&, Index capacity) const {
     if (memory == AttentionMemory::growing && capacity != 0)
-      domain::size(std::string(kind) + ": capacity of a State", capacity);
+      domain::size("attention: capacity of a State", capacity);
     return {0, Buffer<Scalar>(state_size(capacity)), fingerprint_};
   }
   void reset(const Parameters& parameters, State& state) const {
