@@ -107,9 +107,9 @@ void add_key_gradients(const QueryTile& tile, const BackwardRows<Scalar, Arch>& 
       const Index end = std::min(at + count - 1 + tile.shape.window - tile.position, tile.tokens) * group;
       if (begin >= end) continue;
       const kernels::Left<Scalar> left(of.row(begin) + at - block.first, count, end - begin, 1, of.stride());
-      small_product<Arch>(left, Right<Scalar>(by.rows(begin, end - begin).columns(column, columns)), columns,
-                          to.row(at - keys.rows.first) + column, to.stride(), FromOutput{},
-                          tile.seeing({at, at + count}, begin, end));
+      masked_product<Arch>(left, Right<Scalar>(by.rows(begin, end - begin).columns(column, columns)), columns,
+                           to.row(at - keys.rows.first) + column, to.stride(), FromOutput{},
+                           tile.seeing({at, at + count}, begin, end));
     }
   };
   tile.for_each_strip<Arch>(0, tile.shape.head_width, [&](Index column, Index end) {
@@ -162,8 +162,8 @@ void backward_tile(const QueryTile& tile, const BackwardKeys<Scalar>& keys, cons
       tile.for_each_group(tile_rows, block, [&](Index row, Index count, KeyRange range) {
         const kernels::Left<Scalar> left(d_scores.rows(row, count).columns(range.first - block.first, range.size()));
         const auto key_rows = keys.rows.keys.rows(range.first - keys.rows.first, range.size());
-        small_product<Arch>(left, Right<Scalar>(key_rows.columns(column, end - column)), end - column,
-                            rows.d_queries.row(row) + column, width, FromOutput{}, tile.visible(row, count, range));
+        masked_product<Arch>(left, Right<Scalar>(key_rows.columns(column, end - column)), end - column,
+                             rows.d_queries.row(row) + column, width, FromOutput{}, tile.visible(row, count, range));
       });
     });
     add_key_gradients<Arch>(tile, rows, keys, block, weights, d_scores);

@@ -125,8 +125,8 @@ void add_values(const QueryTile& tile, KeyRange block, KeyValueStretches<Scalar>
         const auto multiply = [&](auto start) {
           const auto left = weights.rows(row, count).columns(run.first - block.first, run.size());
           const auto values = stretch.values.rows(run.first - stretch.first, run.size()).columns(column, end - column);
-          small_product<Arch>(kernels::Left<Scalar>(left), Right<Scalar>(values), end - column,
-                              weighted.row(row) + column, weighted.stride(), start, tile.visible(row, count, run));
+          masked_product<Arch>(kernels::Left<Scalar>(left), Right<Scalar>(values), end - column,
+                               weighted.row(row) + column, weighted.stride(), start, tile.visible(row, count, run));
         };
         if (run.first == range.first)
           multiply(FromScaledOutput<Scalar>{factors.data() + row});

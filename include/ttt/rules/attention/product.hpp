@@ -88,6 +88,16 @@ void small_product(const kernels::Left<Scalar>& a, const Right<Scalar>& b, Index
     if (r < a.rows) small_product<Arch, fewer>(rest(), b, columns, c + r * c_row, c_row, start.rows(r), inner.rows(r));
 }
 
+/// The same for rows that sum over the k of `inner`: where each has all of them, without a look at what it leaves out.
+template <class Arch, class Scalar, class Start, class RowsOf>
+void masked_product(const kernels::Left<Scalar>& a, const Right<Scalar>& b, Index columns, Scalar* c, Index c_row,
+                    Start start, const kernels::BandedInner<RowsOf>& inner) {
+  if (inner.begin == 0 && inner.end == a.columns)
+    small_product<Arch>(a, b, columns, c, c_row, start);
+  else
+    small_product<Arch>(a, b, columns, c, c_row, start, inner);
+}
+
 }  // namespace detail
 
 }  // namespace rules

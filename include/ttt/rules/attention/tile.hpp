@@ -65,14 +65,17 @@ struct QueryTile {
 
   Index rows() const { return tokens * shape.group; }
   Index end() const { return position + tokens; }
-  Index position_of(Index row) const { return position + row / shape.group; }
+  /// Most heads have keys of their own, and a division takes as long as several products of packs.
+  Index token_of(Index row) const { return shape.group == 1 ? row : row / shape.group; }
+  Index position_of(Index row) const { return position + token_of(row); }
   KeyRange seen(Index row) const { return {shape.first_visible(position_of(row)), position_of(row) + 1}; }
   /// What any of `count` rows sees.
   KeyRange seen(Index row, Index count) const { return {seen(row).first, seen(row + count - 1).end}; }
   /// The row at x [tokens × G·D] of a row of the tile.
   template <class Scalar>
   Scalar* row(MatrixView<Scalar> x, Index row) const {
-    return x.row(row / shape.group) + row % shape.group * shape.head_width;
+    const Index token = token_of(row);
+    return x.row(token) + (row - token * shape.group) * shape.head_width;
   }
 
   /// Which keys of `range` each of `count` rows from `row` on sums over: those it sees.
