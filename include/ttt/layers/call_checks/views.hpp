@@ -16,12 +16,12 @@ namespace detail {
 
 /// Whether both views have an element in common. Columns of one matrix beside each other have none.
 template <class Scalar>
-bool overlap(MatrixView<const Scalar> a, MatrixView<const Scalar> b) {
-  if (a.rows() < 1 || a.columns() < 1 || b.rows() < 1 || b.columns() < 1) return false;
+TTT_INLINE bool overlap(MatrixView<const Scalar> a, MatrixView<const Scalar> b) {
   const std::less<const Scalar*> before;
   const Scalar* const a_end = a.row(a.rows() - 1) + a.columns();
   const Scalar* const b_end = b.row(b.rows() - 1) + b.columns();
   if (!before(a.data(), b_end) || !before(b.data(), a_end)) return false;
+  if (a.rows() < 1 || a.columns() < 1 || b.rows() < 1 || b.columns() < 1) return false;
   const Index stride = a.rows() > 1 ? a.stride() : b.stride();
   if (stride < 1 || (b.rows() > 1 && b.stride() != stride)) return true;
   const Index offset = ((b.data() - a.data()) % stride + stride) % stride;
@@ -47,13 +47,13 @@ bool overlap(MatrixView<const Scalar> a, MatrixView<const Scalar> b) {
 
 /// Throws Error unless `view` is [rows × columns] in memory.
 template <class Scalar>
-void check_matrix(const char* name, const char* what, MatrixView<const Scalar> view, Index rows, Index columns) {
+TTT_INLINE void check_matrix(const char* name, const char* what, MatrixView<const Scalar> view, Index rows, Index columns) {
   if (view.rows() != rows || view.columns() != columns || (rows != 0 && !view.data()))
     refuse_matrix(name, what, {rows, columns}, {view.rows(), view.columns()});
 }
 /// The same for rows that are written to, which must not overlap one another.
 template <class Scalar>
-void check_written(const char* name, const char* what, MatrixView<Scalar> view, Index rows, Index columns) {
+TTT_INLINE void check_written(const char* name, const char* what, MatrixView<Scalar> view, Index rows, Index columns) {
   check_matrix<Scalar>(name, what, view, rows, columns);
   if (rows > 1 && std::abs(view.stride()) < columns) refuse_stride(name, what, columns, view.stride());
 }
