@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstddef>
 #include <span>
 
 #include "ttt/core/view.hpp"
@@ -26,6 +27,12 @@ Index total_rows(std::span<const Segment<State>> segments) {
   Index rows = 0;
   for (const auto& segment : segments) rows += segment.length;
   return rows;
+}
+
+/// Whether segment i shares its State with the one before: it goes on where that one ends.
+template <class State>
+bool continues(std::span<const Segment<State>> segments, std::size_t i) {
+  return i > 0 && segments[i].state == segments[i - 1].state;
 }
 
 TTT_NAMESPACE_END

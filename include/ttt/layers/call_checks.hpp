@@ -81,7 +81,7 @@ void check_segments(const char* name, const Layer& layer, std::span<const Segmen
     const Segment<State>& segment = segments[i];
     if (segment.length < 0) refuse_length(name, i, segment.length);
     if (!segment.state) refuse_segment(name, "State", i, "one", "null");
-    if (i == 0 || segment.state != segments[i - 1].state) {
+    if (!continues(segments, i)) {
       if (!layer.accepts(std::as_const(*segment.state)))
         refuse_segment(name, "State", i, made_by_layer, not_made_by_layer);
       end = segment.state->position;
@@ -129,7 +129,7 @@ template <class State>
 struct ComingCall {
   std::span<const Segment<State>> list;
   std::size_t segments() const { return list.size(); }
-  bool continues(std::size_t i) const { return i > 0 && list[i].state == list[i - 1].state; }
+  bool continues(std::size_t i) const { return ttt::continues(list, i); }
 };
 
 /// Throws Error unless there is a gradient, or null, for each segment of the call, the same for segments that share a

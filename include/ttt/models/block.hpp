@@ -235,11 +235,10 @@ class Block {
                 Values& values, Context& context) const {
     if (!config_.temporal_conv) return;
     for (std::size_t i = 0; i < segments.size(); ++i) {
-      const bool continues = i > 0 && segments[i].state == segments[i - 1].state;
       values.conv_segments[i] = {segments[i].length, tail_of(*segments[i].state),
-                                 segments[i].reset ? nn::ConvStart::zeros
-                                 : continues       ? nn::ConvStart::previous
-                                                   : nn::ConvStart::tail};
+                                 segments[i].reset          ? nn::ConvStart::zeros
+                                 : continues(segments, i) ? nn::ConvStart::previous
+                                                          : nn::ConvStart::tail};
     }
     parameters.conv->forward(x, config_.norm_epsilon, values.conv_segments, values.initial_tails, values.normed,
                              values.mixed, context);

@@ -20,8 +20,7 @@ class RecordedCall {
     layer_ = layer;
     rows_ = total_rows(segments);
     continues_.resize(segments.size());
-    for (std::size_t i = 0; i < segments.size(); ++i)
-      continues_[i] = i > 0 && segments[i].state == segments[i - 1].state;
+    for (std::size_t i = 0; i < segments.size(); ++i) continues_[i] = ttt::continues(segments, i);
   }
 
   /// Nobody's while the record has nothing.

@@ -77,10 +77,10 @@ std::span<TttSegment> plan_segments(std::span<const Segment<State>> segments, Ar
   const std::span<TttSegment> plan(memory.allocate<TttSegment>(static_cast<Index>(segments.size())), segments.size());
   Index row = 0;
   for (std::size_t i = 0; i < segments.size(); ++i) {
-    const bool continues = i > 0 && segments[i].state == segments[i - 1].state;
+    const bool goes_on = continues(segments, i);
     const std::int64_t own = segments[i].state->position;
-    const std::int64_t before = continues ? plan[i - 1].position + plan[i - 1].length : own;
-    plan[i] = {row, segments[i].length, segments[i].reset ? 0 : before, segments[i].reset, continues};
+    const std::int64_t before = goes_on ? plan[i - 1].position + plan[i - 1].length : own;
+    plan[i] = {row, segments[i].length, segments[i].reset ? 0 : before, segments[i].reset, goes_on};
     row += segments[i].length;
   }
   return plan;
