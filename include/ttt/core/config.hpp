@@ -81,10 +81,12 @@
 #if defined(__GNUC__)
 #define TTT_INLINE inline __attribute__((always_inline))
 #define TTT_INLINE_LAMBDA __attribute__((always_inline))
+#define TTT_NOINLINE __attribute__((noinline))
 #define TTT_UNROLL _Pragma("GCC unroll 16")
 #else
 #define TTT_INLINE inline
 #define TTT_INLINE_LAMBDA
+#define TTT_NOINLINE
 #define TTT_UNROLL
 #endif
 

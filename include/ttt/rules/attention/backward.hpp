@@ -62,6 +62,7 @@ template <class Scalar, class Arch>
 struct BackwardRows {
   MatrixView<Scalar> queries, d_output, d_queries;  ///< [rows × D]
   VectorView<Scalar> log_sum, delta;                ///< [rows]
+  bool finite;                                      ///< queries and d_output
 
   BackwardRows(const QueryTile& tile, const AttentionRecordRows<Scalar>& record, MatrixView<const Scalar> d_y,
                Arena& scratch)
@@ -69,7 +70,8 @@ struct BackwardRows {
         d_output(packed_rows<Arch>(tile, d_y, Scalar(1), scratch)),
         d_queries(scratch.zeros<Scalar>(tile.rows(), tile.shape.head_width)),
         log_sum(scratch.vector<Scalar>(tile.rows())),
-        delta(scratch.vector<Scalar>(tile.rows())) {
+        delta(scratch.vector<Scalar>(tile.rows())),
+        finite(all_finite<Arch, Scalar>(queries) && all_finite<Arch, Scalar>(d_output)) {
     for (Index r = 0; r < tile.rows(); ++r) {
       const Scalar *a = tile.row(record.output, r), *b = d_output.row(r);
       log_sum[r] = record.log_sums(r / tile.shape.group, r % tile.shape.group);
@@ -98,18 +100,16 @@ struct BackwardRows {
 template <class Arch, class Scalar>
 void add_key_gradients(const QueryTile& tile, const BackwardRows<Scalar, Arch>& rows, const BackwardKeys<Scalar>& keys,
                        KeyRange block, MatrixView<Scalar> weights, MatrixView<Scalar> d_scores) {
-  const Index group = tile.shape.group;
   const auto add = [&](MatrixView<Scalar> of, MatrixView<Scalar> by, MatrixView<Scalar> to, Index column,
                        Index columns) {
     for (Index at = block.first; at < block.end; at += tile_rows) {
       const Index count = std::min<Index>(tile_rows, block.end - at);
-      const Index begin = std::max<Index>(at - tile.position, 0) * group;
-      const Index end = std::min(at + count - 1 + tile.shape.window - tile.position, tile.tokens) * group;
+      const Index begin = tile.seeing(at).first, end = tile.seeing(at + count - 1).end;
       if (begin >= end) continue;
       const kernels::Left<Scalar> left(of.row(begin) + at - block.first, count, end - begin, 1, of.stride());
-      masked_product<Arch>(left, Right<Scalar>(by.rows(begin, end - begin).columns(column, columns)), columns,
-                           to.row(at - keys.rows.first) + column, to.stride(), FromOutput{},
-                           tile.seeing({at, at + count}, begin, end));
+      masked_product<Arch>(left, Right<Scalar>(by.rows(begin, end - begin).columns(column, columns)), rows.finite,
+                           columns, to.row(at - keys.rows.first) + column, to.stride(), FromOutput{},
+                           [&](Index key) { return tile.seeing(at + key).from(begin); });
     }
   };
   tile.for_each_strip<Arch>(0, tile.shape.head_width, [&](Index column, Index end) {
@@ -118,7 +118,7 @@ void add_key_gradients(const QueryTile& tile, const BackwardRows<Scalar, Arch>& 
   });
 }
 
-/// weights P and d_scores of a block [rows × block], where rows see its keys; elsewhere numbers without a meaning.
+/// weights P and d_scores of a block [rows × block], zero in what a row of a group that sees the block does not see.
 template <class Arch, class Scalar>
 void differentiate_block(const QueryTile& tile, const BackwardRows<Scalar, Arch>& rows,
                          const BackwardKeys<Scalar>& keys, KeyRange block, MatrixView<Scalar> weights,
@@ -145,6 +145,8 @@ void differentiate_block(const QueryTile& tile, const BackwardRows<Scalar, Arch>
       return of.rows(row, count).columns(lanes.first - block.first, lanes.size());
     };
     rows.differentiate_softmax(row, part(weights), part(d_scores));
+    for (const auto& of : {weights, d_scores})
+      tile.fill_unseen(row, block, of.rows(row, count).columns(0, block.size()), Scalar(0));
   });
 }
 
@@ -156,14 +158,18 @@ void backward_tile(const QueryTile& tile, const BackwardKeys<Scalar>& keys, cons
   const BackwardRows<Scalar, Arch> rows(tile, record, d_output, scratch);
   const auto weights = scratch.matrix<Scalar>(tile.rows(), backward_tiling.keys);
   const auto d_scores = scratch.matrix<Scalar>(tile.rows(), backward_tiling.keys);
+  bool finite = true;
+  for (const KeyRange range : tile.partly_seen())
+    finite &= all_finite<Arch>(keys.rows.keys.rows(range.first - keys.rows.first, range.size()));
   tile.for_each_block(backward_tiling.keys, keys.rows.first, [&](KeyRange block) {
     differentiate_block<Arch>(tile, rows, keys, block, weights, d_scores);
     tile.for_each_strip<Arch>(0, width, [&](Index column, Index end) {
       tile.for_each_group(tile_rows, block, [&](Index row, Index count, KeyRange range) {
         const kernels::Left<Scalar> left(d_scores.rows(row, count).columns(range.first - block.first, range.size()));
         const auto key_rows = keys.rows.keys.rows(range.first - keys.rows.first, range.size());
-        masked_product<Arch>(left, Right<Scalar>(key_rows.columns(column, end - column)), end - column,
-                             rows.d_queries.row(row) + column, width, FromOutput{}, tile.visible(row, count, range));
+        masked_product<Arch>(left, Right<Scalar>(key_rows.columns(column, end - column)), finite, end - column,
+                             rows.d_queries.row(row) + column, width, FromOutput{},
+                             [&](Index r) { return tile.seen(row + r).from(range.first); });
       });
     });
     add_key_gradients<Arch>(tile, rows, keys, block, weights, d_scores);

@@ -115,18 +115,31 @@ void score_block(const QueryTile& tile, KeyRange block, KeyValueStretches<Scalar
   });
 }
 
-/// weighted [rows × D] = factor · weighted + weights · values of a block.
+/// Whether the values that some row leaves out are finite.
 template <class Arch, class Scalar>
-void add_values(const QueryTile& tile, KeyRange block, KeyValueStretches<Scalar> stretches, MatrixView<Scalar> weights,
-                VectorView<Scalar> factors, MatrixView<Scalar> weighted) {
+bool hides_finite_values(const QueryTile& tile, KeyValueStretches<Scalar> stretches) {
+  bool finite = true;
+  for (const KeyRange range : tile.partly_seen())
+    for_each_run(stretches, range, [&](const KeyValueStretch<Scalar>& stretch, KeyRange run) {
+      finite &= all_finite<Arch>(stretch.values.rows(run.first - stretch.first, run.size()));
+    });
+  return finite;
+}
+
+/// weighted [rows × D] = factor · weighted + weights · values of a block, which are `finite` where a row leaves them
+/// out or not.
+template <class Arch, class Scalar>
+void add_values(const QueryTile& tile, KeyRange block, KeyValueStretches<Scalar> stretches, bool finite,
+                MatrixView<Scalar> weights, VectorView<Scalar> factors, MatrixView<Scalar> weighted) {
   tile.for_each_strip<Arch>(0, weighted.columns(), [&](Index column, Index end) {
     tile.for_each_group(tile_rows, block, [&](Index row, Index count, KeyRange range) {
       for_each_run(stretches, range, [&](const KeyValueStretch<Scalar>& stretch, KeyRange run) {
         const auto multiply = [&](auto start) {
           const auto left = weights.rows(row, count).columns(run.first - block.first, run.size());
           const auto values = stretch.values.rows(run.first - stretch.first, run.size()).columns(column, end - column);
-          masked_product<Arch>(kernels::Left<Scalar>(left), Right<Scalar>(values), end - column,
-                               weighted.row(row) + column, weighted.stride(), start, tile.visible(row, count, run));
+          masked_product<Arch>(kernels::Left<Scalar>(left), Right<Scalar>(values), finite, end - column,
+                               weighted.row(row) + column, weighted.stride(), start,
+                               [&](Index r) { return tile.seen(row + r).from(run.first); });
         };
         if (run.first == range.first)
           multiply(FromScaledOutput<Scalar>{factors.data() + row});
@@ -145,6 +158,7 @@ void forward_tile(const QueryTile& tile, KeyValueStretches<Scalar> stretches, Ma
   const auto weighted = scratch.zeros<Scalar>(tile.rows(), tile.shape.head_width);
   const auto scores = scratch.matrix<Scalar>(tile.rows(), forward_tiling.keys);
   const RunningSoftmax<Scalar> softmax(tile.rows(), scratch);
+  const bool finite = hides_finite_values<Arch>(tile, stretches);
   tile.for_each_block(forward_tiling.keys, 0, [&](KeyRange block) {
     score_block<Arch>(tile, block, stretches, rows, scores);
     const auto part = [&](Index row, Index count, KeyRange range) {
@@ -152,7 +166,7 @@ void forward_tile(const QueryTile& tile, KeyValueStretches<Scalar> stretches, Ma
       return scores.rows(row, count).columns(lanes.first - block.first, lanes.size());
     };
     tile.for_each_group(tile_rows, block, [&](Index row, Index count, KeyRange range) {
-      tile.mask(row, range.panels(), part(row, count, range));
+      tile.fill_unseen(row, range.panels(), part(row, count, range), std::numeric_limits<Scalar>::lowest());
     });
     softmax.template add<Arch>([&](auto&& body) {
       tile.for_each_group(tile_rows, block, [&](Index row, Index count, KeyRange range) {
@@ -160,7 +174,7 @@ void forward_tile(const QueryTile& tile, KeyValueStretches<Scalar> stretches, Ma
         for (Index r = 0; r < count; ++r) body(row + r, seen.row(r), seen.columns());
       });
     });
-    add_values<Arch>(tile, block, stretches, scores, softmax.factor, weighted);
+    add_values<Arch>(tile, block, stretches, finite, scores, softmax.factor, weighted);
   });
   write_tile<Arch>(tile, softmax, weighted, output, log_sums);
 }

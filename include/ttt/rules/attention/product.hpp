@@ -22,6 +22,19 @@ constexpr Index panel_begin(Index position) { return position / key_panel * key_
 
 namespace detail {
 
+/// Positions [first, end).
+struct KeyRange {
+  Index first, end;
+
+  bool empty() const { return first >= end; }
+  Index size() const { return end - first; }
+  /// Counted from `origin`.
+  KeyRange from(Index origin) const { return {first - origin, end - origin}; }
+  KeyRange within(KeyRange other) const { return {std::max(first, other.first), std::min(end, other.end)}; }
+  /// The whole panels it touches.
+  KeyRange panels() const { return {panel_begin(first), panel_end(end)}; }
+};
+
 using kernels::FromOutput, kernels::FromZero;
 
 /// A right factor: columns of a matrix, or panels of `width` rows, one after another.
@@ -41,6 +54,12 @@ struct Right {
     rest.data += column(n);
     return rest;
   }
+  /// Rows from k on.
+  Right below(Index k) const {
+    Right rest = *this;
+    rest.data += k * row_stride;
+    return rest;
+  }
 };
 
 /// Chains that begin at what the output holds times a factor per row.
@@ -56,46 +75,57 @@ struct FromScaledOutput {
 };
 
 /// Columns [first, columns) of `Rows` rows, in strips of `Packs`, then of half of them, then lane by lane.
-template <class P, int Rows, int Packs, class Scalar, class Start, class Inner>
+template <class P, int Rows, int Packs, class Scalar, class Start>
 void row_strips(const kernels::Left<Scalar>& a, const Right<Scalar>& b, Index first, Index columns, Scalar* c,
-                Index c_row, Start start, const Inner& inner) {
+                Index c_row, Start start) {
   Index n = first;
   for (; n + Packs * P::size <= columns; n += Packs * P::size)
-    kernels::register_tile<P, Rows, Packs>(a, b.from(n), start, kernels::TileColumns<Scalar>{c + n, c_row}, inner);
+    kernels::register_tile<P, Rows, Packs>(a, b.from(n), start, kernels::TileColumns<Scalar>{c + n, c_row});
   if (n == columns) return;
   if constexpr (Packs > 1)
-    row_strips<P, Rows, Packs / 2>(a, b, n, columns, c, c_row, start, inner);
+    row_strips<P, Rows, Packs / 2>(a, b, n, columns, c, c_row, start);
   else if constexpr (P::size > 1)
-    row_strips<simd::Pack<Scalar, simd::Generic>, Rows, 1>(a, b, n, columns, c, c_row, start, inner);
+    row_strips<simd::Pack<Scalar, simd::Generic>, Rows, 1>(a, b, n, columns, c, c_row, start);
 }
 
 /// Rows of one register tile with two packs of columns.
 inline constexpr int tile_rows = simd::accumulators / 2;
 
-/// C [R × columns] = start + A [R × K] · B, over all k or those that `inner` allows. C must not overlap A or B. Fewer
-/// rows take more columns at once, so that one row keeps as many chains busy and reads B in long stretches.
-template <class Arch, int Rows = tile_rows, class Scalar, class Start, class Inner = kernels::WholeInner>
+/// C [R × columns] = start + A [R × K] · B. C must not overlap A or B. Fewer rows take more columns at once, so that
+/// one row keeps as many chains busy and reads B in long stretches.
+template <class Arch, int Rows = tile_rows, class Scalar, class Start>
 void small_product(const kernels::Left<Scalar>& a, const Right<Scalar>& b, Index columns, Scalar* c, Index c_row,
-                   Start start, const Inner& inner = {}) {
+                   Start start) {
   constexpr int packs = Rows == 1 ? 8 : Rows == 2 ? 4 : 2;
   constexpr int fewer = Rows > 4 ? 4 : Rows / 2;
   Index r = 0;
   const auto rest = [&] { return a.block(r, a.rows - r, 0, a.columns); };
   for (; r + Rows <= a.rows; r += Rows)
-    row_strips<simd::Pack<Scalar, Arch>, Rows, packs>(rest(), b, 0, columns, c + r * c_row, c_row, start.rows(r),
-                                                      inner.rows(r));
+    row_strips<simd::Pack<Scalar, Arch>, Rows, packs>(rest(), b, 0, columns, c + r * c_row, c_row, start.rows(r));
   if constexpr (Rows > 1)
-    if (r < a.rows) small_product<Arch, fewer>(rest(), b, columns, c + r * c_row, c_row, start.rows(r), inner.rows(r));
+    if (r < a.rows) small_product<Arch, fewer>(rest(), b, columns, c + r * c_row, c_row, start.rows(r));
 }
 
-/// The same for rows that sum over the k of `inner`: where each has all of them, without a look at what it leaves out.
-template <class Arch, class Scalar, class Start, class RowsOf>
-void masked_product(const kernels::Left<Scalar>& a, const Right<Scalar>& b, Index columns, Scalar* c, Index c_row,
-                    Start start, const kernels::BandedInner<RowsOf>& inner) {
-  if (inner.begin == 0 && inner.end == a.columns)
+/// The same with row r alone over the k of `range_of(r)`. Rare, and kept out of the loops that call it.
+template <class Arch, class Scalar, class Start, class RangeOf>
+TTT_NOINLINE void product_of_ranges(const kernels::Left<Scalar>& a, const Right<Scalar>& b, Index columns, Scalar* c,
+                                    Index c_row, Start start, const RangeOf& range_of) {
+  for (Index r = 0; r < a.rows; ++r) {
+    const KeyRange k = KeyRange(range_of(r)).within({0, a.columns});
+    small_product<Arch, 1>(a.block(r, 1, k.first, std::max<Index>(0, k.size())), b.below(k.first), columns,
+                           c + r * c_row, c_row, start.rows(r));
+  }
+}
+
+/// The same where row r leaves out the k outside of `range_of(r)`: A is zero there, which is enough for a finite B, but
+/// zero times NaN is not zero.
+template <class Arch, class Scalar, class Start, class RangeOf>
+void masked_product(const kernels::Left<Scalar>& a, const Right<Scalar>& b, bool b_is_finite, Index columns, Scalar* c,
+                    Index c_row, Start start, const RangeOf& range_of) {
+  if (b_is_finite)
     small_product<Arch>(a, b, columns, c, c_row, start);
   else
-    small_product<Arch>(a, b, columns, c, c_row, start, inner);
+    product_of_ranges<Arch>(a, b, columns, c, c_row, start, range_of);
 }
 
 }  // namespace detail

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <span>
@@ -47,17 +48,6 @@ struct AttentionShape {
 
 namespace detail {
 
-/// Positions [first, end).
-struct KeyRange {
-  Index first, end;
-
-  bool empty() const { return first >= end; }
-  Index size() const { return end - first; }
-  KeyRange within(KeyRange other) const { return {std::max(first, other.first), std::min(end, other.end)}; }
-  /// The whole panels it touches.
-  KeyRange panels() const { return {panel_begin(first), panel_end(end)}; }
-};
-
 /// Queries of consecutive positions and all heads of the group: row token · G + head.
 struct QueryTile {
   AttentionShape shape;
@@ -78,25 +68,14 @@ struct QueryTile {
     return x.row(token) + (row - token * shape.group) * shape.head_width;
   }
 
-  /// Which keys of `range` each of `count` rows from `row` on sums over: those it sees.
-  auto visible(Index row, Index count, KeyRange range) const {
-    const auto rows_of = [=, tile = *this, from = range.first - position](Index k) {
-      const Index group = tile.shape.group, end = std::min(from + k + tile.shape.window, tile.tokens);
-      return kernels::RowRange{(from + k) * group - row, end * group - row};
-    };
-    const Index begin = std::clamp(seen(row + count - 1).first, range.first, range.end);
-    const Index end = std::clamp(seen(row).end, begin, range.end);
-    return kernels::BandedInner<decltype(rows_of)>{begin - range.first, end - range.first, rows_of};
+  /// The rows that see the key at a position, which may be outside of the tile.
+  KeyRange seeing(Index key) const {
+    const Index token = key - position;
+    return {std::max<Index>(token, 0) * shape.group, std::min(token + shape.window, tokens) * shape.group};
   }
-  /// The same the other way round: over which rows of [begin, end) each of the keys of `range` sums.
-  auto seeing(KeyRange range, Index begin, Index end) const {
-    const auto rows_of = [=, tile = *this](Index r) {
-      const KeyRange keys = tile.seen(begin + r);
-      return kernels::RowRange{keys.first - range.first, keys.end - range.first};
-    };
-    const Index first = std::clamp((range.end - 1 - position) * shape.group, begin, end);
-    const Index last = std::min(range.first + shape.window - position, tokens) * shape.group;
-    return kernels::BandedInner<decltype(rows_of)>{first - begin, std::clamp(last, first, end) - begin, rows_of};
+  /// The keys that some of its queries see and some do not: those at either end.
+  std::array<KeyRange, 2> partly_seen() const {
+    return {KeyRange{seen(0).first, seen(rows() - 1).first}, KeyRange{position + 1, end()}};
   }
 
   /// The blocks of `size` keys that any query of the tile sees, in order, counted from position `origin`.
@@ -124,21 +103,28 @@ struct QueryTile {
     for (Index at = first; at < end; at += step) body(at, std::min(at + step, end));
   }
 
-  /// Makes the scores that the mask forbids so low that their exponential is 0, whatever they were: those of rows from
-  /// `row` on, of the keys of `lanes`.
+  /// Fills what the mask hides, whatever it was: of rows from `row` on, of the keys of `lanes`.
   template <class Scalar>
-  void mask(Index row, KeyRange lanes, MatrixView<Scalar> scores) const {
-    if (seen(row).end >= lanes.end && seen(row + scores.rows() - 1).first <= lanes.first) return;
-    for (Index r = 0; r < scores.rows(); ++r) {
+  void fill_unseen(Index row, KeyRange lanes, MatrixView<Scalar> of, Scalar value) const {
+    if (seen(row).end >= lanes.end && seen(row + of.rows() - 1).first <= lanes.first) return;
+    for (Index r = 0; r < of.rows(); ++r) {
       const KeyRange visible = seen(row + r);
-      Scalar* const at = scores.row(r);
-      for (Index key = lanes.first; key < std::min(visible.first, lanes.end); ++key)
-        at[key - lanes.first] = std::numeric_limits<Scalar>::lowest();
-      for (Index key = std::max(visible.end, lanes.first); key < lanes.end; ++key)
-        at[key - lanes.first] = std::numeric_limits<Scalar>::lowest();
+      Scalar* const at = of.row(r);
+      for (Index key = lanes.first; key < std::min(visible.first, lanes.end); ++key) at[key - lanes.first] = value;
+      for (Index key = std::max(visible.end, lanes.first); key < lanes.end; ++key) at[key - lanes.first] = value;
     }
   }
 };
+
+/// Whether x [n × D] holds neither NaN nor infinities.
+template <class Arch, class Scalar>
+bool all_finite(MatrixView<const Scalar> x) {
+  Scalar sum(0);
+  for (Index r = 0; r < x.rows(); ++r)
+    sum += simd::sum_packs<Scalar, Arch>(
+        x.columns(), [&]<class P>(P, Index d) TTT_INLINE_LAMBDA { return P::load(x.row(r) + d) * P(Scalar(0)); });
+  return sum == 0;
+}
 
 /// factor · x as [rows × D].
 template <class Arch, class Scalar>
