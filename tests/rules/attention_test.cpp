@@ -172,6 +172,40 @@ TEST_CASE("gradients of attention across tiles and blocks", "[rules][attention]"
   }
 }
 
+TEST_CASE("gradients of attention leave out what is masked, whatever it holds", "[rules][attention]") {
+  constexpr Index tokens = 40, poisoned = 17, window = 5, width = 4;
+  const rules::AttentionShape shape{width, 2, window};
+  const Sequence<float> s(tokens, shape);
+  const auto recorded = forward(s, {0}, 0, tokens);
+  const auto backward = [&](const Matrix<float>& queries, const Matrix<float>& keys) {
+    std::array<Matrix<float>, 3> gradients{Matrix<float>(tokens, 2 * width), Matrix<float>(tokens, width),
+                                           Matrix<float>(tokens, width)};
+    auto& [d_queries, d_keys, d_values] = gradients;
+    Arena scratch;
+    rules::attention_backward<simd::Native, float>(shape,
+                                                   {0, keys.view(), s.values.view(), d_keys.view(), d_values.view()}, 0,
+                                                   {queries.view(), recorded.output.view(), recorded.log_sums.view()},
+                                                   s.d_output.view(), d_queries.view(), scratch);
+    return gradients;
+  };
+  const auto clean = backward(s.queries, s.keys);
+  // A query reaches the keys that it sees, a key the queries that see it; of these also what their own rows say.
+  const auto same_outside = [&](const std::array<Matrix<float>, 3>& actual, std::size_t part, Index first, Index end) {
+    return same_bits(std::as_const(actual[part]).view().rows(0, first), clean[part].view().rows(0, first)) &&
+           same_bits(std::as_const(actual[part]).view().rows(end, tokens - end),
+                     clean[part].view().rows(end, tokens - end));
+  };
+  auto queries = s.queries, keys = s.keys;
+  queries(poisoned, 1) = std::numeric_limits<float>::quiet_NaN();
+  const auto of_query = backward(queries, s.keys);
+  CHECK(same_outside(of_query, 0, poisoned, poisoned + 1));
+  for (const std::size_t part : {1U, 2U}) CHECK(same_outside(of_query, part, poisoned - window + 1, poisoned + 1));
+  keys(poisoned, 1) = std::numeric_limits<float>::infinity();
+  const auto of_key = backward(s.queries, keys);
+  CHECK(same_outside(of_key, 0, poisoned, poisoned + window));
+  for (const std::size_t part : {1U, 2U}) CHECK(same_outside(of_key, part, poisoned - window + 1, poisoned + window));
+}
+
 TEST_CASE("scalar and wide packs agree in the backward", "[rules][attention]") {
   const Sequence<double> s(130, {7, 2, 60});
   const auto recorded = forward(s, {0}, 0, 130);
