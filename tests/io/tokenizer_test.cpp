@@ -215,7 +215,7 @@ TEST_CASE("merging with a heap and without give the same tokens") {
     for (auto& token : word) token = {below(4), below(3)};
     other = word;
     detail::merge_short_word(word, 0, merges);
-    detail::LongWord(std::vector(other), merges).write(other, 0);
+    detail::LongWord<detail::TextToken>(std::vector(other), merges).write(other, 0);
     CHECK(other == word);
   }
 }

@@ -65,7 +65,7 @@ class Tokenizer {
   /// Ids of a text. Added tokens are found wherever they are spelt in it.
   std::vector<std::int64_t> encode(std::string_view text, SpecialTokens special = SpecialTokens::keep) const {
     std::vector<std::int64_t> ids;
-    const auto tokens = tokens_of(text, special);
+    const auto tokens = tokens_of<detail::IdToken>(text, special);
     ids.reserve(tokens.size());
     for (const auto& token : tokens) ids.push_back(token.id);
     return ids;
@@ -76,7 +76,7 @@ class Tokenizer {
   EncodedText encode_with_ends(std::string_view text, SpecialTokens special = SpecialTokens::keep) const {
     EncodedText result;
     Index end = 0;
-    for (const auto& token : tokens_of(text, special)) {
+    for (const auto& token : tokens_of<detail::TextToken>(text, special)) {
       result.ids.push_back(token.id);
       result.ends.push_back(end += static_cast<Index>(token.bytes));
     }
@@ -166,8 +166,9 @@ class Tokenizer {
     return tokens;
   }
 
-  std::vector<detail::TextToken> tokens_of(std::string_view text, SpecialTokens special) const {
-    std::vector<detail::TextToken> tokens;
+  template <class Token>
+  std::vector<Token> tokens_of(std::string_view text, SpecialTokens special) const {
+    std::vector<Token> tokens;
     const auto add = [&](const std::vector<detail::TokenId>& ids) {
       for (const detail::TokenId id : ids) tokens.push_back({id, 0});
     };
@@ -183,7 +184,8 @@ class Tokenizer {
   }
 
   /// A text in which no added token is left that is looked for before the normaliser.
-  void encode_text(std::string_view text, bool is_beginning, std::vector<detail::TextToken>& tokens) const {
+  template <class Token>
+  void encode_text(std::string_view text, bool is_beginning, std::vector<Token>& tokens) const {
     if (!description_.normalizer_marks_spaces) return encode_normalized(text, is_beginning, tokens);
     const std::size_t first = tokens.size();
     const std::string marked_text = normalized(description_, text);
@@ -191,7 +193,8 @@ class Tokenizer {
     detail::count_without_marks(std::span(tokens).subspan(first), text, marked_text.size());
   }
 
-  void encode_normalized(std::string_view text, bool is_beginning, std::vector<detail::TextToken>& tokens) const {
+  template <class Token>
+  void encode_normalized(std::string_view text, bool is_beginning, std::vector<Token>& tokens) const {
     normalized_added_.split(
         text,
         [&](std::size_t start, std::size_t end) {
@@ -202,14 +205,15 @@ class Tokenizer {
         });
   }
 
-  void encode_words(std::string_view text, bool is_beginning, std::vector<detail::TextToken>& tokens) const {
+  template <class Token>
+  void encode_words(std::string_view text, bool is_beginning, std::vector<Token>& tokens) const {
     const std::size_t first = tokens.size();
     if (description_.is_byte_level) {
       const bool adds_space = description_.adds_space && !text.starts_with(' ');
       const std::string spaced = adds_space ? std::string(1, ' ').append(text) : std::string();
       detail::for_each_word(adds_space ? std::string_view(spaced) : text, description_.pattern,
                             [&](std::string_view word) { model_.encode_word(word, tokens); });
-      if (adds_space) --tokens[first].bytes;
+      if (adds_space) tokens[first].count(-1);
     } else if (description_.marks_spaces) {
       const std::string marked_text = marked(text, is_beginning);
       model_.encode_marked(marked_text, tokens);

@@ -52,6 +52,7 @@ inline void count_without_marks(std::span<TextToken> tokens, std::string_view te
     token.bytes = place - first;
   }
 }
+inline void count_without_marks(std::span<IdToken>, std::string_view, std::size_t) {}
 
 /// Byte-pair encoding (Gage 1994; Sennrich et al. 2016) of words, over bytes or over characters with bytes for those
 /// that have no token.
@@ -80,7 +81,8 @@ class BpeModel {
   }
 
   /// Appends the tokens of one word of a byte-level vocabulary.
-  void encode_word(std::string_view word, std::vector<TextToken>& tokens) const {
+  template <class Token>
+  void encode_word(std::string_view word, std::vector<Token>& tokens) const {
     if (const TokenId id = words_.find(word); id != no_token && is_whole_[id])
       return tokens.push_back({id, word.size()});
     const std::size_t start = tokens.size();
@@ -89,7 +91,8 @@ class BpeModel {
   }
 
   /// Appends the tokens of a text whose spaces are marked.
-  void encode_marked(std::string_view text, std::vector<TextToken>& tokens) const {
+  template <class Token>
+  void encode_marked(std::string_view text, std::vector<Token>& tokens) const {
     Piece piece{0, tokens.size()};
     for (std::size_t place = 0; place < text.size();) {
       const std::size_t valid = utf8_sequence_length(text.substr(place));
@@ -123,18 +126,20 @@ class BpeModel {
     return last != no_token && next != no_token && joined_.find(last, next).token == no_token;
   }
 
-  void finish(std::string_view text, const Piece& piece, std::vector<TextToken>& tokens) const {
+  template <class Token>
+  void finish(std::string_view text, const Piece& piece, std::vector<Token>& tokens) const {
     const TokenId id = piece.has_unknown ? no_token : words_.find(text);
     if (id == no_token || !is_whole_[id]) return merge_word(tokens, piece.start, merges_);
     tokens.resize(piece.start);
     tokens.push_back({id, text.size()});
   }
 
-  void add_unknown(std::string_view character, Piece& piece, std::vector<TextToken>& tokens) const {
+  template <class Token>
+  void add_unknown(std::string_view character, Piece& piece, std::vector<Token>& tokens) const {
     if (falls_back_to_bytes_)
       for (const char byte : character) tokens.push_back({bytes_[static_cast<unsigned char>(byte)], 1});
     else if (fuses_unknown_ && piece.has_unknown && piece.last == no_token)
-      tokens.back().bytes += character.size();
+      tokens.back().count(static_cast<std::ptrdiff_t>(character.size()));
     else
       tokens.push_back({unknown_, character.size()});
     piece.has_unknown = true;
@@ -175,7 +180,7 @@ class BpeModel {
 
   /// Tokens that their own text is merged to: no other merge has to be looked for.
   void find_whole_words(const TokenizerDescription& description) {
-    std::vector<TextToken> tokens;
+    std::vector<IdToken> tokens;
     std::vector<bool> found(is_whole_.size(), description.takes_whole_words);
     for (const auto& token : description.tokens) {
       if (description.takes_whole_words) break;
