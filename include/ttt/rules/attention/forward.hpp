@@ -118,6 +118,7 @@ void score_block(const QueryTile& tile, KeyRange block, KeyValueStretches<Scalar
 /// Whether the values that some row leaves out are finite.
 template <class Arch, class Scalar>
 bool hides_finite_values(const QueryTile& tile, KeyValueStretches<Scalar> stretches) {
+  if (tile.tokens == 1) return true;  // all rows see the same
   bool finite = true;
   for (const KeyRange range : tile.partly_seen())
     for_each_run(stretches, range, [&](const KeyValueStretch<Scalar>& stretch, KeyRange run) {
