@@ -72,18 +72,22 @@ inline int escaped_byte(std::string_view text) {
   return 16 * digit(2) + digit(3);
 }
 
+inline void append_escaped(std::string& result, char c) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  const auto byte = static_cast<unsigned char>(c);
+  result.append({'\\', 'x', digits[byte >> 4], digits[byte & 15]});
+}
+
 }  // namespace detail
 
 /// Any bytes as UTF-8, for where nothing else may stand: bytes of no well-formed sequence become `\xNN`, and a backslash
 /// that would be read as the beginning of one `\x5c`; all else stays. `utf8_unescaped` gives the bytes back.
 inline std::string utf8_escaped(std::string_view bytes) {
-  constexpr std::string_view digits = "0123456789abcdef";
   std::string result;
   while (!bytes.empty()) {
     const std::size_t length = utf8_sequence_length(bytes);
-    const auto byte = static_cast<unsigned char>(bytes.front());
     if (length == 0 || detail::escaped_byte(bytes) >= 0)
-      result.append({'\\', 'x', digits[byte >> 4], digits[byte & 15]});
+      detail::append_escaped(result, bytes.front());
     else
       result.append(bytes.substr(0, length));
     bytes.remove_prefix(length == 0 ? 1 : length);
@@ -105,16 +109,14 @@ inline std::string utf8_unescaped(std::string_view text) {
 /// `text` for an error message: control characters and invalid bytes as `\xNN`, shortened to 100 bytes.
 inline std::string printable(std::string_view text) {
   constexpr std::size_t maximum = 100;
-  constexpr std::string_view digits = "0123456789abcdef";
   std::string result;
   while (!text.empty() && result.size() < maximum) {
     const std::size_t length = utf8_sequence_length(text);
     const auto byte = static_cast<unsigned char>(text.front());
-    if (length == 0 || byte < 0x20 || byte == 0x7F) {
-      result.append({'\\', 'x', digits[byte >> 4], digits[byte & 15]});
-    } else {
+    if (length == 0 || byte < 0x20 || byte == 0x7F)
+      detail::append_escaped(result, text.front());
+    else
       result.append(text.substr(0, length));
-    }
     text.remove_prefix(length == 0 ? 1 : length);
   }
   if (!text.empty()) result.append("…");
