@@ -52,6 +52,29 @@ TEST_CASE("rows: matrix, slice, vector and element agree") {
   CHECK((vector.matrix().rows() == 1 && vector.matrix().columns() == 7));
 }
 
+TEST_CASE("memory is viewed as it is laid out, or not at all") {
+  std::vector<float> memory(1024);
+  const std::string shape = "layout of a tensor [2 x 3]: expected ";
+  const auto refusals = [&](Layout layout, const std::string& found, bool rows, bool panels, bool narrow) {
+    Tensor<float> tensor(Shape{2, 3}, layout);
+    tensor.bind(memory.data());
+    const Tensor<float>& read = tensor;
+    const auto message = [&](bool refused, const char* expected) {
+      return refused ? shape + expected + ", found " + found : std::string();
+    };
+    CHECK(testing::error_message([&] { tensor.matrix(); }) == message(rows, "rows"));
+    CHECK(testing::error_message([&] { read.matrix(); }) == message(rows, "rows"));
+    CHECK(testing::error_message([&] { tensor.slice(1); }) == message(rows, "rows"));
+    CHECK(testing::error_message([&] { read.vector(); }) == message(rows, "rows"));
+    CHECK(testing::error_message([&] { tensor.panels(); }) == message(panels, "panels"));
+    CHECK(testing::error_message([&] { read.panels(); }) == message(panels, "panels"));
+    CHECK(testing::error_message([&] { read.bfloat16_panels(); }) == message(narrow, "panels of bfloat16"));
+  };
+  refusals(Layout::rows, "rows", false, true, true);
+  refusals(Layout::panels, "panels", true, false, true);
+  refusals(Layout::bfloat16_panels, "panels of bfloat16", true, true, false);
+}
+
 TEMPLATE_TEST_CASE("panels: elements are addressed by their published row-major index", "", float, double) {
   constexpr Index width = panel_width<TestType>;
   static_assert(width * sizeof(TestType) == 128);

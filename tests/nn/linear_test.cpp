@@ -26,6 +26,17 @@ Matrix<Scalar> linear_of(const Owned<Scalar>& weight, const Matrix<Scalar>& x) {
 
 }  // namespace
 
+TEST_CASE("a weight that does not lie in panels is an Error, not read as some") {
+  const Matrix<float> x(3, 7, "x");
+  Matrix<float> y(3, 5);
+  std::vector<float> memory(1024);
+  Tensor<float> weight(Shape{5, 7});
+  weight.bind(memory.data());
+  Context context;
+  CHECK(testing::error_message([&] { nn::linear_forward(weight, x.view(), y.view(), context); }) ==
+        "layout of a tensor [5 x 7]: expected panels, found rows");
+}
+
 TEST_CASE("a weight is [out x in] in panels and has no memory yet") {
   const Tensor<float> weight = nn::make_weight<float>(5, 7);
   CHECK(weight.shape() == Shape{5, 7});

@@ -111,3 +111,21 @@ TEMPLATE_TEST_CASE("gradients of several weights are added up together, each as 
     });
   }
 }
+
+TEMPLATE_TEST_CASE("any number of maps can be added", "", float, double) {
+  const Index rows = 20;
+  std::deque<Matrix<TestType>> x;
+  std::deque<Owned<TestType>> gradients;
+  std::vector<Matrix<TestType>> before;
+  const Matrix<TestType> d_y(rows, 33, "d_y");
+  Context context;
+  nn::WeightSums<TestType> sums(context);
+  for (Index i = 0; i < 19; ++i) {
+    x.emplace_back(rows, 5 + i, "x" + std::to_string(i));
+    gradients.emplace_back(Shape{33, 5 + i}, Layout::panels, "gradient");
+    before.push_back(gradients.back().matrix());
+    sums.add(x.back().view(), d_y.view(), *gradients.back());
+  }
+  sums.add_up();
+  for (std::size_t i = 0; i < x.size(); ++i) check_sum(gradients[i], before[i], x[i], d_y);
+}

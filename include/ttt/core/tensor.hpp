@@ -137,8 +137,26 @@ enum class Layout {
   bfloat16_panels  ///< the same in bfloat16, of a Tensor<float>: a weight that is read, not trained
 };
 
+inline const char* name_of(Layout layout) {
+  switch (layout) {
+    case Layout::panels:
+      return "panels";
+    case Layout::bfloat16_panels:
+      return "panels of bfloat16";
+    default:
+      return "rows";
+  }
+}
+
+namespace detail {
+[[noreturn, gnu::cold, gnu::noinline]] inline void refuse_layout(const Shape& shape, Layout expected, Layout found) {
+  throw_unexpected("layout of a tensor " + to_string(shape), name_of(expected), name_of(found));
+}
+}  // namespace detail
+
 /// A named parameter's memory: shape as published, layout as the kernels want it. `data == nullptr` means "not there":
-/// an unbound parameter, or a gradient that is not wanted. Constness is deep.
+/// an unbound parameter, or a gradient that is not wanted. Constness is deep. A view of memory that is laid
+/// out otherwise is an Error.
 template <class Scalar>
 class Tensor {
  public:
@@ -192,19 +210,22 @@ class Tensor {
   /// Entry `i` of the first dimension as a matrix: W1[h] of W1 [H × D × D].
   MatrixView<Scalar> slice(Index i) { return part<Scalar>(data_, i); }
   MatrixView<const Scalar> slice(Index i) const { return part<const Scalar>(data_, i); }
-  VectorView<Scalar> vector() { return {data_, data_ ? size() : 0}; }
-  VectorView<const Scalar> vector() const { return {data_, data_ ? size() : 0}; }
+  VectorView<Scalar> vector() { return all<Scalar>(data_); }
+  VectorView<const Scalar> vector() const { return all<const Scalar>(data_); }
   /// The transpose [in × out] of a weight [out × … × in].
   PanelView<Scalar> panels() { return packed<Scalar>(data_); }
   PanelView<const Scalar> panels() const { return packed<const Scalar>(data_); }
   Bfloat16PanelView bfloat16_panels() const requires(std::is_same_v<Scalar, float>) {
-    TTT_ASSERT(layout_ == Layout::bfloat16_panels, "the tensor is no bfloat16 weight");
+    require(Layout::bfloat16_panels);
     return {data_, inputs(), shape_[0]};
   }
 
  private:
   static constexpr bool is_float = std::is_same_v<Scalar, float>;
 
+  void require(Layout layout) const {
+    if (layout_ != layout && !empty()) detail::refuse_layout(shape_, layout, layout_);
+  }
   Index offset(Index index) const {
     if (layout_ == Layout::rows) return index;
     constexpr Index width = PanelView<Scalar>::width;
@@ -215,17 +236,22 @@ class Tensor {
   Index inputs() const { return size() / shape_[0]; }
   template <class Element>
   MatrixView<Element> whole(Element* data) const {
-    TTT_ASSERT(layout_ == Layout::rows, "a panel tensor has no row-major view");
+    require(Layout::rows);
     return {data, size() / columns(), columns()};
   }
   template <class Element>
+  VectorView<Element> all(Element* data) const {
+    require(Layout::rows);
+    return {data, data ? size() : 0};
+  }
+  template <class Element>
   PanelView<Element> packed(Element* data) const {
-    TTT_ASSERT(layout_ != Layout::bfloat16_panels, "a bfloat16 weight has no panels of scalars");
+    require(Layout::panels);
     return {data, inputs(), shape_[0]};
   }
   template <class Element>
   MatrixView<Element> part(Element* data, Index i) const {
-    TTT_ASSERT(layout_ == Layout::rows, "a panel tensor has no row-major view");
+    require(Layout::rows);
     const Index extent = size() / shape_[0];
     return {data ? data + i * extent : nullptr, extent / columns(), columns()};
   }

@@ -16,7 +16,8 @@ namespace nn {
 
 /// The products dW += d_yᵀ · x of several linear maps, shared out together: the more tasks at once, the less workers
 /// wait for one another, and an x that several maps read is transposed once. What is added must stay until `add_up`,
-/// which does the work in scratch of the size of all factors: rows come in rounds.
+/// which does the work in scratch of the size of all factors: rows come in rounds. Beyond eight maps those added before
+/// are shared out first.
 template <class Scalar>
 class WeightSums {
  public:
@@ -28,7 +29,7 @@ class WeightSums {
     if (d_weight.empty()) return;
     const PanelView<Scalar> gradient = d_weight.panels();
     if (detail::hand_over_gradient<Scalar>(x, d_y, gradient, context_)) return;
-    TTT_ASSERT(sum_count_ < most, "more linear maps than one round has room for");
+    if (sum_count_ == most) add_up();
     sums_[sum_count_++] = {input_of(x), d_y, gradient, {}};
   }
 
