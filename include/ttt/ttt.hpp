@@ -20,6 +20,7 @@
 #include "ttt/core/parameters.hpp"
 #include "ttt/core/random.hpp"
 #include "ttt/core/segment.hpp"
+#include "ttt/core/segment_plan.hpp"
 #include "ttt/core/state.hpp"
 #include "ttt/core/state_position.hpp"
 #include "ttt/core/statistics.hpp"
@@ -46,6 +47,7 @@
 #include "ttt/nn/layer_norm.hpp"
 #include "ttt/nn/linear.hpp"
 #include "ttt/nn/rms_norm.hpp"
+#include "ttt/nn/rotary.hpp"
 #include "ttt/nn/swiglu.hpp"
 #include "ttt/nn/temporal_conv.hpp"
 

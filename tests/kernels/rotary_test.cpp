@@ -101,6 +101,25 @@ TEMPLATE_TEST_CASE("turning back is the inverse and the transpose of turning", "
     }
 }
 
+TEMPLATE_TEST_CASE("a row is turned head by head", "", float, double) {
+  constexpr Index head_width = 10, heads = 3;
+  const RotaryTable<TestType> table(head_width, 8, 100.0);
+  const Matrix<TestType> x(1, heads * head_width, "x");
+  for (const auto pairs : {RotaryPairs::interleaved, RotaryPairs::halves}) {
+    Matrix<TestType> turned = x, back = x, expected = x, expected_back = x;
+    const VectorView<TestType> row(turned.view().row(0), heads * head_width), row_back(back.view().row(0), row.size());
+    kernels::rotate_heads(table.cosines(5), table.sines(5), pairs, kernels::RotaryTurn::forward, head_width, row);
+    kernels::rotate_heads(table.cosines(5), table.sines(5), pairs, kernels::RotaryTurn::back, head_width, row_back);
+    for (Index head = 0; head < heads; ++head) {
+      TestType* const to = expected.view().row(0) + head * head_width;
+      TestType* const to_back = expected_back.view().row(0) + head * head_width;
+      kernels::rotate(table.cosines(5), table.sines(5), pairs, head_width, to, to);
+      kernels::rotate_back(table.cosines(5), table.sines(5), pairs, head_width, to_back, to_back);
+    }
+    CHECK((numbers::same_bits(turned, expected) && numbers::same_bits(back, expected_back)));
+  }
+}
+
 TEST_CASE("interleaved rotation gives the golden queries, keys and gradients, positions counted in the mini-batch") {
   const numbers::Golden golden("rope_minibatch");
   const auto position = golden.integers("position");

@@ -6,15 +6,29 @@
 #include "ttt/nn/rms_norm.hpp"
 
 using namespace ttt;
-using nn::ConvStart;
 using numbers::Matrix;
 
 namespace {
 
 template <class Scalar>
 using Store = ParameterStore<nn::TemporalConvParameters<Scalar>>;
+/// A planned call and the tail of each of its segments.
 template <class Scalar>
-using Segments = std::vector<nn::ConvSegment<Scalar>>;
+struct Call {
+  std::vector<PlannedSegment> plan;
+  std::vector<MatrixView<Scalar>> tails;
+
+  void add(Index length, bool reset, bool continues, MatrixView<Scalar> tail) {
+    plan.push_back({plan.empty() ? 0 : plan.back().end(), length, 0, reset, continues});
+    tails.push_back(tail);
+  }
+};
+template <class Scalar>
+Call<Scalar> one_segment(Index length, MatrixView<Scalar> tail) {
+  Call<Scalar> call;
+  call.add(length, false, false, tail);
+  return call;
+}
 
 template <class Scalar>
 Store<Scalar> make_store(Index width, Index taps, std::uint64_t seed) {
@@ -25,28 +39,27 @@ Store<Scalar> make_store(Index width, Index taps, std::uint64_t seed) {
 
 // One stream with a document boundary and a continuation in it, one that begins anew, and one that goes on from its
 // tail; lengths below and above the tail's, one of them zero. `sequence` tells whose tail a segment has.
-struct Plan {
+struct Part {
   Index length;
-  ConvStart start;
+  bool reset, continues;
   Index sequence;
 };
-constexpr Plan plan[] = {{5, ConvStart::tail, 0},  {0, ConvStart::previous, 0}, {2, ConvStart::previous, 0},
-                         {1, ConvStart::zeros, 0}, {4, ConvStart::previous, 0}, {7, ConvStart::zeros, 1},
-                         {1, ConvStart::tail, 2},  {3, ConvStart::previous, 2}};
+constexpr Part parts[] = {{5, false, false, 0}, {0, false, true, 0}, {2, false, true, 0},  {1, true, true, 0},
+                          {4, false, true, 0},  {7, true, false, 1}, {1, false, false, 2}, {3, false, true, 2}};
 constexpr Index sequences = 3, plan_rows = 23;
 
 template <class Scalar>
 struct Tails {
   explicit Tails(Index taps, Index width, const char* name) {
-    for (Index s = 0; s < sequences; ++s) parts.emplace_back(taps - 1, width, std::string(name) + std::to_string(s));
+    for (Index i = 0; i < sequences; ++i) of.emplace_back(taps - 1, width, std::string(name) + std::to_string(i));
   }
-  Segments<Scalar> segments() {
-    Segments<Scalar> result;
-    for (const auto& [length, start, sequence] : plan)
-      result.push_back({length, parts[static_cast<std::size_t>(sequence)].view(), start});
+  Call<Scalar> call() {
+    Call<Scalar> result;
+    for (const auto& [length, reset, continues, sequence] : parts)
+      result.add(length, reset, continues, of[static_cast<std::size_t>(sequence)].view());
     return result;
   }
-  std::vector<Matrix<Scalar>> parts;
+  std::vector<Matrix<Scalar>> of;
 };
 
 // Each segment by itself with the kernel, tails carried by hand.
@@ -57,10 +70,12 @@ Matrix<Scalar> convolve_by_hand(const nn::TemporalConvParameters<Scalar>& parame
   Matrix<Scalar> y(x.view().rows(), width), running(taps - 1, width), weights(taps, width);
   kernels::transpose(parameters.weight.matrix(), weights.view());
   Index first = 0;
-  for (const auto& [length, start, sequence] : plan) {
-    auto& tail = tails.parts[static_cast<std::size_t>(sequence)];
-    if (start == ConvStart::zeros) fill(running.view(), Scalar(0));
-    if (start == ConvStart::tail) running = tail;
+  for (const auto& [length, reset, continues, sequence] : parts) {
+    auto& tail = tails.of[static_cast<std::size_t>(sequence)];
+    if (reset)
+      fill(running.view(), Scalar(0));
+    else if (!continues)
+      running = tail;
     kernels::causal_convolution(x.view().rows(first, length), running.view(), weights.view(), parameters.bias.vector(),
                                 y.view().rows(first, length));
     kernels::advance_tail(x.view().rows(first, length), running.view());
@@ -72,11 +87,10 @@ Matrix<Scalar> convolve_by_hand(const nn::TemporalConvParameters<Scalar>& parame
 
 template <class Scalar>
 Matrix<Scalar> convolve(const nn::TemporalConvParameters<Scalar>& parameters, const Matrix<Scalar>& x,
-                        const Segments<Scalar>& segments, Matrix<Scalar>& initial_tails, Context& context) {
+                        const Call<Scalar>& call, Matrix<Scalar>& initial_tails, Context& context) {
   Matrix<Scalar> y(x.view().rows(), parameters.width());
-  const std::span<const nn::ConvSegment<Scalar>> all(segments);
-  nn::temporal_conv_tails(x.view(), all, initial_tails.view(), context);
-  nn::temporal_conv_forward(parameters, x.view(), all, initial_tails.view(), y.view(), context);
+  nn::temporal_conv_tails(x.view(), call.plan, call.tails, initial_tails.view(), context);
+  nn::temporal_conv_forward(parameters, x.view(), call.plan, initial_tails.view(), y.view(), context);
   CHECK((y.gaps_untouched() && initial_tails.gaps_untouched()));
   return y;
 }
@@ -104,12 +118,12 @@ TEMPLATE_TEST_CASE("segments are convolved one after another from where each sta
       const Matrix<TestType> expected = convolve_by_hand(store.views(), x, expected_tails);
       numbers::on_each_executor([&](Context& context) {
         Tails<TestType> tails(taps, width, "tail");
-        Matrix<TestType> initial(static_cast<Index>(std::size(plan)) * (taps - 1), width);
-        const auto y = convolve(store.views(), x, tails.segments(), initial, context);
+        Matrix<TestType> initial(static_cast<Index>(std::size(parts)) * (taps - 1), width);
+        const auto y = convolve(store.views(), x, tails.call(), initial, context);
         CHECK(numbers::same_bits(y, expected));
-        for (std::size_t s = 0; s < tails.parts.size(); ++s) {
-          CHECK(numbers::same_bits(tails.parts[s], expected_tails.parts[s]));
-          CHECK(tails.parts[s].gaps_untouched());
+        for (std::size_t s = 0; s < tails.of.size(); ++s) {
+          CHECK(numbers::same_bits(tails.of[s], expected_tails.of[s]));
+          CHECK(tails.of[s].gaps_untouched());
         }
       });
     }
@@ -121,13 +135,12 @@ TEST_CASE("pieces in several calls give the bits of one call, and one token allo
   const Matrix<float> x(tokens, width, "x"), start(taps - 1, width, "start");
   Context context;
   Matrix<float> whole_tail = start, tail = start, initial(taps - 1, width), pieces(tokens, width);
-  const auto whole = convolve(store.views(), x, {{tokens, whole_tail.view()}}, initial, context);
+  const auto whole = convolve(store.views(), x, one_segment(tokens, whole_tail.view()), initial, context);
   for (Index t = 0; t < tokens; ++t) {
-    const std::array segments{nn::ConvSegment<float>{1, tail.view()}};
-    const std::span<const nn::ConvSegment<float>> one(segments);
+    const auto one = one_segment(1, tail.view());
     const auto before = testing::allocations();
-    nn::temporal_conv_tails(x.view().rows(t, 1), one, initial.view(), context);
-    nn::temporal_conv_forward(store.views(), x.view().rows(t, 1), one, initial.view(), pieces.view().rows(t, 1),
+    nn::temporal_conv_tails(x.view().rows(t, 1), one.plan, one.tails, initial.view(), context);
+    nn::temporal_conv_forward(store.views(), x.view().rows(t, 1), one.plan, initial.view(), pieces.view().rows(t, 1),
                               context);
     CHECK(testing::allocations() == before);
   }
@@ -142,7 +155,7 @@ TEST_CASE("no segments and no rows are no work") {
   Matrix<float> initial(2, 5), tail(2, 5, "tail"), nothing(0, 5);
   const Matrix<float> before = tail;
   convolve(store.views(), x, {}, nothing, context);
-  convolve(store.views(), x, {{0, tail.view()}}, initial, context);
+  convolve(store.views(), x, one_segment(0, tail.view()), initial, context);
   CHECK(numbers::same_bits(tail, before));
   CHECK(numbers::same_bits(initial, before));
 }
@@ -154,31 +167,28 @@ TEST_CASE("backward through two convolutions of the same rows, their tails and e
     Store<double> d_query{nn::TemporalConvParameters<double>(width, taps)}, d_key = d_query;
     Matrix<double> x(plan_rows, width, "x"), d_x(plan_rows, width, "stale");
     const Matrix<double> d_q(plan_rows, width, "d_q"), d_k(plan_rows, width, "d_k");
-    Matrix<double> initial(static_cast<Index>(std::size(plan)) * (taps - 1), width), d_initial = initial;
+    Matrix<double> initial(static_cast<Index>(std::size(parts)) * (taps - 1), width), d_initial = initial;
     Tails<double> start(taps, width, "tail"), d_tails(taps, width, "d_tail");
     const Tails<double> d_final = d_tails;
     Context context;
     const auto loss = [&] {
       Tails<double> tails = start;
-      const auto q = convolve(query.views(), x, tails.segments(), initial, context);
+      const auto q = convolve(query.views(), x, tails.call(), initial, context);
       double sum = numbers::inner_product(q, d_q);
       tails = start;
-      sum += numbers::inner_product(convolve(key.views(), x, tails.segments(), initial, context), d_k);
-      for (std::size_t s = 0; s < tails.parts.size(); ++s)
-        sum += numbers::inner_product(tails.parts[s], d_final.parts[s]);
+      sum += numbers::inner_product(convolve(key.views(), x, tails.call(), initial, context), d_k);
+      for (std::size_t s = 0; s < tails.of.size(); ++s) sum += numbers::inner_product(tails.of[s], d_final.of[s]);
       return sum;
     };
     loss();
-    const auto segments = d_tails.segments();
-    const std::span<const nn::ConvSegment<double>> all(segments);
-    nn::temporal_conv_backward(query.views(), x.view(), all, initial.view(), d_q.view(), d_x.view(), d_initial.view(),
-                               d_query.views(), context);
-    nn::temporal_conv_backward(key.views(), x.view(), all, initial.view(), d_k.view(), d_x.view(), d_initial.view(),
-                               d_key.views(), context, kernels::Output::accumulate);
-    nn::temporal_conv_tails_backward(all, d_initial.view(), d_x.view(), context);
+    const auto call = d_tails.call();
+    nn::temporal_conv_backward(query.views(), x.view(), call.plan, initial.view(), d_q.view(), d_x.view(),
+                               d_initial.view(), d_query.views(), context);
+    nn::temporal_conv_backward(key.views(), x.view(), call.plan, initial.view(), d_k.view(), d_x.view(),
+                               d_initial.view(), d_key.views(), context, kernels::Output::accumulate);
+    nn::temporal_conv_tails_backward(call.plan, call.tails, d_initial.view(), d_x.view(), context);
     numbers::check_gradient(x, d_x, loss);
-    for (std::size_t s = 0; s < start.parts.size(); ++s)
-      numbers::check_gradient(start.parts[s], d_tails.parts[s], loss);
+    for (std::size_t s = 0; s < start.of.size(); ++s) numbers::check_gradient(start.of[s], d_tails.of[s], loss);
     numbers::check_tensor_gradient(query.views().weight, d_query.views().weight, loss);
     numbers::check_tensor_gradient(query.views().bias, d_query.views().bias, loss);
     numbers::check_tensor_gradient(key.views().weight, d_key.views().weight, loss);
@@ -191,11 +201,11 @@ TEMPLATE_TEST_CASE("backward of a temporal convolution: threads, tails and gradi
   const Index width = 150, taps = 4;
   const auto store = make_store<TestType>(width, taps, 7), stale = make_store<TestType>(width, taps, 9);
   const Matrix<TestType> x(plan_rows, width, "x"), d_y(plan_rows, width, "d_y");
-  const Index rows = static_cast<Index>(std::size(plan)) * (taps - 1);
+  const Index rows = static_cast<Index>(std::size(parts)) * (taps - 1);
   Matrix<TestType> initial(rows, width);
   Tails<TestType> tails(taps, width, "tail");
   Context serial;
-  convolve(store.views(), x, tails.segments(), initial, serial);
+  convolve(store.views(), x, tails.call(), initial, serial);
   struct Result {
     Matrix<TestType> d_x;
     Store<TestType> gradients;
@@ -205,14 +215,13 @@ TEMPLATE_TEST_CASE("backward of a temporal convolution: threads, tails and gradi
     Result result{Matrix<TestType>(plan_rows, width, "stale"), stale, Tails<TestType>(taps, width, "d_tail")};
     Matrix<TestType> d_initial(rows, width);
     if (!with_tails)
-      for (auto& part : result.d_tails.parts) fill(part.view(), TestType(0));
-    auto segments = result.d_tails.segments();
+      for (auto& part : result.d_tails.of) fill(part.view(), TestType(0));
+    auto call = result.d_tails.call();
     if (!with_tails)
-      for (auto& segment : segments) segment.tail = {};
-    const std::span<const nn::ConvSegment<TestType>> all(segments);
-    nn::temporal_conv_backward(store.views(), x.view(), all, initial.view(), d_y.view(), result.d_x.view(),
+      for (auto& tail : call.tails) tail = {};
+    nn::temporal_conv_backward(store.views(), x.view(), call.plan, initial.view(), d_y.view(), result.d_x.view(),
                                d_initial.view(), result.gradients.views(), context);
-    nn::temporal_conv_tails_backward(all, d_initial.view(), result.d_x.view(), context);
+    nn::temporal_conv_tails_backward(call.plan, call.tails, d_initial.view(), result.d_x.view(), context);
     return result;
   };
   const Result expected = run(serial, true);
@@ -220,31 +229,30 @@ TEMPLATE_TEST_CASE("backward of a temporal convolution: threads, tails and gradi
     const Result result = run(context, true);
     CHECK(numbers::same_bits(result.d_x, expected.d_x));
     CHECK(result.gradients.arena() == expected.gradients.arena());
-    for (std::size_t s = 0; s < result.d_tails.parts.size(); ++s)
-      CHECK(numbers::same_bits(result.d_tails.parts[s], expected.d_tails.parts[s]));
+    for (std::size_t s = 0; s < result.d_tails.of.size(); ++s)
+      CHECK(numbers::same_bits(result.d_tails.of[s], expected.d_tails.of[s]));
   });
 
   // Without tails: as with gradients of zero, which still chain through segments that go on from the previous one.
   Result zero{Matrix<TestType>(plan_rows, width), stale, Tails<TestType>(taps, width, "d_tail")};
-  for (auto& part : zero.d_tails.parts) fill(part.view(), TestType(0));
+  for (auto& part : zero.d_tails.of) fill(part.view(), TestType(0));
   Matrix<TestType> d_initial(rows, width);
-  const auto segments = zero.d_tails.segments();
-  const std::span<const nn::ConvSegment<TestType>> all(segments);
-  nn::temporal_conv_backward(store.views(), x.view(), all, initial.view(), d_y.view(), zero.d_x.view(),
+  const auto call = zero.d_tails.call();
+  nn::temporal_conv_backward(store.views(), x.view(), call.plan, initial.view(), d_y.view(), zero.d_x.view(),
                              d_initial.view(), zero.gradients.views(), serial);
-  nn::temporal_conv_tails_backward(all, d_initial.view(), zero.d_x.view(), serial);
+  nn::temporal_conv_tails_backward(call.plan, call.tails, d_initial.view(), zero.d_x.view(), serial);
   const Result without = run(serial, false);
   CHECK(numbers::same_bits(without.d_x, zero.d_x));
 
-  for (auto& part : zero.d_tails.parts) fill(part.view(), TestType(0));
+  for (auto& part : zero.d_tails.of) fill(part.view(), TestType(0));
   Matrix<TestType> only(plan_rows, width), d_unused(rows, width);
   nn::TemporalConvParameters<TestType> unwanted(width, taps);
-  nn::temporal_conv_backward(store.views(), x.view(), all, initial.view(), d_y.view(), only.view(), d_unused.view(),
-                             unwanted, serial);
-  nn::temporal_conv_tails_backward(all, d_unused.view(), only.view(), serial);
+  nn::temporal_conv_backward(store.views(), x.view(), call.plan, initial.view(), d_y.view(), only.view(),
+                             d_unused.view(), unwanted, serial);
+  nn::temporal_conv_tails_backward(call.plan, call.tails, d_unused.view(), only.view(), serial);
   CHECK(numbers::same_bits(only, zero.d_x));
   auto gradients = stale;
-  nn::temporal_conv_backward(store.views(), x.view(), all, initial.view(), d_y.view(), {}, {}, gradients.views(),
+  nn::temporal_conv_backward(store.views(), x.view(), call.plan, initial.view(), d_y.view(), {}, {}, gradients.views(),
                              serial);
   CHECK(gradients.arena() == expected.gradients.arena());
 }
@@ -260,24 +268,23 @@ TEST_CASE("a convolution of normalised rows gives the golden values, tail and gr
   copy(weight.view(), store.views().weight.matrix());
   copy(golden.matrix("conv.bias").view(), MatrixView<double>(store.views().bias.data(), 1, width));
   copy(golden.matrix("norm.weight").view(), MatrixView<double>((*norm).data(), 1, width));
-  Segments<double> segments;
+  Call<double> call;
   std::vector<Matrix<double>> tails(static_cast<std::size_t>(batch), Matrix<double>(taps - 1, width));
-  for (auto& tail : tails) segments.push_back({tokens, tail.view(), ConvStart::zeros});
+  for (auto& tail : tails) call.add(tokens, true, false, tail.view());
   Context context;
   Matrix<double> normed = x, d_normed = x, d_x = x, initial(batch * (taps - 1), width), d_initial = initial;
   nn::rms_norm_forward(*norm, x.view(), 1e-6, normed.view(), context);
-  const auto y = convolve(store.views(), normed, segments, initial, context);
+  const auto y = convolve(store.views(), normed, call, initial, context);
   golden.check_value("y", y);
   const auto cache = golden.matrix("cache.pre_conv");  // [B · C × taps]: the last inputs of each channel
   for (Index b = 0; b < batch; ++b)
     for (Index c = 0; c < width; ++c)
       for (Index i = 0; i + 1 < taps; ++i)
         CHECK(std::abs(tails[static_cast<std::size_t>(b)](i, c) - cache(b * width + c, i + 1)) <= 1e-10);
-  for (auto& segment : segments) segment.tail = {};
-  const std::span<const nn::ConvSegment<double>> all(segments);
-  nn::temporal_conv_backward(store.views(), normed.view(), all, initial.view(), d_y.view(), d_normed.view(),
+  for (auto& tail : call.tails) tail = {};
+  nn::temporal_conv_backward(store.views(), normed.view(), call.plan, initial.view(), d_y.view(), d_normed.view(),
                              d_initial.view(), gradients.views(), context);
-  nn::temporal_conv_tails_backward(all, d_initial.view(), d_normed.view(), context);
+  nn::temporal_conv_tails_backward(call.plan, call.tails, d_initial.view(), d_normed.view(), context);
   nn::rms_norm_backward(*norm, x.view(), 1e-6, d_normed.view(), d_x.view(), *d_norm, context);
   golden.check_gradient("grad.x", d_x);
   golden.check_gradient("grad.norm.weight", [&] {

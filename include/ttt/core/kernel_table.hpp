@@ -35,6 +35,7 @@ enum class KernelId : int {
   gelu_gate_backward,
   causal_convolution,
   causal_convolution_backward,
+  rotary,
   cross_entropy_row,
   ttt_linear_forward,
   ttt_linear_backward,

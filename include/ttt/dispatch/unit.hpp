@@ -50,6 +50,7 @@ class KernelTableBuilder {
     add<Scalar, KernelId::gelu_gate_backward, &kernels::gelu_gate_backward<Arch, Scalar>>();
     add<Scalar, KernelId::causal_convolution, &kernels::causal_convolution<Arch, Scalar>>();
     add<Scalar, KernelId::causal_convolution_backward, &kernels::causal_convolution_backward<Arch, Scalar>>();
+    add<Scalar, KernelId::rotary, &kernels::rotate_heads<Arch, Scalar>>();
     add<Scalar, KernelId::cross_entropy_row, &kernels::cross_entropy_row<Arch, Scalar>>();
     add_rule<rules::TttLinear<Scalar>>();
     add_rule<rules::TttMlp<Scalar>>();

@@ -135,6 +135,18 @@ void rotate_back(const Scalar* cosines, const Scalar* sines, RotaryPairs pairs, 
   detail::rotate<Arch, Scalar>(cosines, sines, Scalar(-1), pairs, head_width, d_y, d_x);
 }
 
+/// Which way a row is turned.
+enum class RotaryTurn { forward, back };
+
+/// Turns every head of a row [heads · D] in place, by `rotate` or `rotate_back`.
+template <class Arch = simd::Native, class Scalar>
+void rotate_heads(const Scalar* cosines, const Scalar* sines, RotaryPairs pairs, RotaryTurn turn, Index head_width,
+                  VectorView<Scalar> row) {
+  const Scalar direction(turn == RotaryTurn::forward ? 1 : -1);
+  for (Scalar* head = row.data(); head < row.data() + row.size(); head += head_width)
+    detail::rotate<Arch, Scalar>(cosines, sines, direction, pairs, head_width, head, head);
+}
+
 }  // namespace kernels
 
 TTT_NAMESPACE_END

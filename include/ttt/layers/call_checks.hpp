@@ -124,26 +124,18 @@ void check_record(const char* name, const Layer& layer, const Record& record) {
                 "one without a forward, or of another layer or other sizes");
 }
 
-/// Which of the segments of a call that is still to come share a State, told as a RecordedCall does.
-template <class State>
-struct ComingCall {
-  std::span<const Segment<State>> list;
-  std::size_t segments() const { return list.size(); }
-  bool continues(std::size_t i) const { return ttt::continues(list, i); }
-};
-
 /// Throws Error unless there is a gradient, or null, for each segment of the call, the same for segments that share a
 /// State and another for others; or none at all.
-template <class Call, class State>
-void check_shared_gradients(const char* name, const Call& call, std::span<State* const> d_states, Arena& scratch) {
+template <class State>
+void check_shared_gradients(const char* name, SegmentPlan call, std::span<State* const> d_states, Arena& scratch) {
   if (d_states.empty()) return;
-  if (d_states.size() != call.segments())
-    refuse_call(name, "d_states", ("none or " + std::to_string(call.segments()) + ", one for each segment").c_str(),
+  if (d_states.size() != call.size())
+    refuse_call(name, "d_states", ("none or " + std::to_string(call.size()) + ", one for each segment").c_str(),
                 std::to_string(d_states.size()).c_str());
   const State* previous = nullptr;
   bool given = false;  // for a segment before that shares the State
   for (std::size_t i = 0; i < d_states.size(); ++i) {
-    given = given && call.continues(i);
+    given = given && call[i].continues;
     if (!d_states[i]) continue;
     if (given != (previous == d_states[i]))
       refuse_segment(name, "gradient of the State", i,
@@ -177,7 +169,7 @@ void check_backward(const char* name, const Layer& layer, const typename Layer::
                     Arena& scratch, bool in_place = false) {
   check_record(name, layer, record);
   check_gradients(name, layer, parameters, gradients, d_states);
-  check_shared_gradients(name, record.call, d_states, scratch);
+  check_shared_gradients(name, record.call.plan(), d_states, scratch);
   check_matrix(name, "d_y", d_y, record.call.rows(), layer.width());
   if (!d_x.empty()) check_written(name, "d_x", d_x, record.call.rows(), layer.width());
   const bool same = in_place && d_x.data() == d_y.data() && (d_y.rows() < 2 || d_x.stride() == d_y.stride());

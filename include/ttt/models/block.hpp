@@ -89,7 +89,6 @@ class Block {
   struct Values {
     MatrixView<Scalar> mixed, normed, middle;  ///< h, norm(h) and m [N × C]
     MatrixView<Scalar> initial_tails;          ///< [segments · (taps − 1) × C]
-    std::span<nn::ConvSegment<Scalar>> conv_segments;
     nn::SwigluRecord<Scalar> mlp;  ///< only when recorded
   };
 
@@ -160,12 +159,12 @@ class Block {
                MatrixView<Scalar> y, Context& context, Record* record = nullptr) const {
     Arena& scratch = context.scratch();
     detail::check_forward<Block>(kind, *this, parameters, x, segments, y, scratch);
-    if (record) record->call.begin();
     const Arena::Frame frame(scratch);
+    const SegmentPlan plan = record ? record->call.begin(segments) : plan_segments(segments, scratch);
     const auto count = static_cast<Index>(segments.size());
     Arena& memory = record ? detail::prepare(record->memory, values_bytes(x.rows(), count)) : scratch;
     Values values = make_values(memory, x.rows(), count, record != nullptr);
-    convolve(parameters, x, segments, values, context);
+    convolve(parameters, x, segments, plan, values, context);
     const MatrixView<const Scalar> h = mixed(x, values);
     nn::rms_norm_forward(parameters.seq_norm, h, config_.norm_epsilon, values.normed, context);
     layer_.forward(parameters.layer, values.normed, segments_of_part(segments, scratch, &State::layer), values.middle,
@@ -182,7 +181,7 @@ class Block {
     if (!record) return;
     record->x = x;
     record->values = values;
-    record->call.end(fingerprint_, segments);
+    record->call.end(fingerprint_);
   }
 
   void backward(const Parameters& parameters, Record& record, MatrixView<const Scalar> d_y, MatrixView<Scalar> d_x,
@@ -213,8 +212,7 @@ class Block {
   Index values_bytes(Index rows, Index segments) const {
     const auto bytes = [](Index scalars) { return aligned_size<Scalar>(scalars) * static_cast<Index>(sizeof(Scalar)); };
     const Index wide = bytes(rows * width()), hidden = bytes(rows * aligned_size<Scalar>(config_.hidden));
-    const Index conv = wide + bytes(segments * tail_rows() * width()) +
-                       aligned_size<std::byte>(segments * static_cast<Index>(sizeof(nn::ConvSegment<Scalar>)));
+    const Index conv = wide + bytes(segments * tail_rows() * width());
     return 2 * wide + 2 * hidden + (config_.temporal_conv ? conv : 0);
   }
   Values make_values(Arena& arena, Index rows, Index segments, bool recorded) const {
@@ -225,23 +223,18 @@ class Block {
     if (config_.temporal_conv) {
       values.mixed = arena.matrix<Scalar>(rows, width());
       values.initial_tails = arena.matrix<Scalar>(segments * tail_rows(), width());
-      values.conv_segments = detail::make_span<nn::ConvSegment<Scalar>>(arena, static_cast<std::size_t>(segments));
     }
     return values;
   }
 
   /// values.mixed = x + conv(norm(x)); advances the tails.
   void convolve(const Parameters& parameters, MatrixView<const Scalar> x, std::span<const Segment<State>> segments,
-                Values& values, Context& context) const {
+                SegmentPlan plan, const Values& values, Context& context) const {
     if (!config_.temporal_conv) return;
-    for (std::size_t i = 0; i < segments.size(); ++i) {
-      values.conv_segments[i] = {segments[i].length, tail_of(*segments[i].state),
-                                 segments[i].reset          ? nn::ConvStart::zeros
-                                 : continues(segments, i) ? nn::ConvStart::previous
-                                                          : nn::ConvStart::tail};
-    }
-    parameters.conv->forward(x, config_.norm_epsilon, values.conv_segments, values.initial_tails, values.normed,
-                             values.mixed, context);
+    const auto tails = nn::conv_tails<Scalar>(
+        plan.size(), [&](std::size_t i) { return tail_of(*segments[i].state); }, context.scratch());
+    parameters.conv->forward(x, config_.norm_epsilon, plan, tails, values.initial_tails, values.normed, values.mixed,
+                             context);
   }
 
   /// y = m + swiglu(norm(m)): assigns d_m, which may be d_y.
@@ -272,12 +265,12 @@ class Block {
                          Parameters& gradients, std::span<State* const> d_states, Context& context) const {
     if (!config_.temporal_conv) return;
     const Values& values = record.values;
-    const auto pieces = detail::make_span<nn::ConvSegment<Scalar>>(context.scratch(), values.conv_segments.size());
-    for (std::size_t i = 0; i < pieces.size(); ++i) {
-      pieces[i] = values.conv_segments[i];
-      pieces[i].tail = !d_states.empty() && d_states[i] ? tail_of(*d_states[i]) : MatrixView<Scalar>();
-    }
-    parameters.conv->backward(record.x, config_.norm_epsilon, pieces, values.initial_tails, d_x, *gradients.conv,
+    const SegmentPlan plan = record.call.plan();
+    const auto d_tails = nn::conv_tails<Scalar>(
+        plan.size(),
+        [&](std::size_t i) { return d_states.empty() || !d_states[i] ? MatrixView<Scalar>() : tail_of(*d_states[i]); },
+        context.scratch());
+    parameters.conv->backward(record.x, config_.norm_epsilon, plan, d_tails, values.initial_tails, d_x, *gradients.conv,
                               context);
   }
 

@@ -174,14 +174,14 @@ class CausalLm {
     nn::linear_forward(parameters.output(), features, logits, context);
     if (!record) return;
     record->rows = last;
-    record->call.end(fingerprint_, segments);
+    record->call.end(fingerprint_);
   }
 
   void backward(const Parameters& parameters, Record& record, MatrixView<const Scalar> d_logits, Parameters& gradients,
                 std::span<State* const> d_states, Context& context) const {
     detail::check_record(kind, *this, record);
     detail::check_gradients(kind, *this, parameters, gradients, d_states);
-    detail::check_shared_gradients(kind, record.call, d_states, context.scratch());
+    detail::check_shared_gradients(kind, record.call.plan(), d_states, context.scratch());
     const Index count = record.rows.empty() ? record.call.rows() : record.rows.size();
     detail::check_matrix(kind, "d_logits", d_logits, count, vocabulary());
     const Arena::Frame frame(context.scratch());
@@ -211,8 +211,8 @@ class CausalLm {
     detail::check_call(kind, *this, parameters, ids, segments, context.scratch());
     detail::check_targets(targets, static_cast<Index>(ids.size()), vocabulary());
     detail::check_gradients(kind, *this, parameters, gradients, d_states);
-    detail::check_shared_gradients(kind, detail::ComingCall<State>{segments}, d_states, context.scratch());
     const Arena::Frame frame(context.scratch());
+    detail::check_shared_gradients(kind, plan_segments(segments, context.scratch()), d_states, context.scratch());
     const auto output = run_blocks(parameters, ids, segments, context, &record);
     const auto features = normalize(parameters, output, context);
     const auto d_output = context.scratch().template matrix<Scalar>(output.rows(), width());
@@ -256,7 +256,8 @@ class CausalLm {
                            : context.scratch();
     const auto hidden = memory.template matrix<Scalar>(slots * rows, width());
     const auto slot = [&](Index i) { return hidden.rows(i % slots * rows, rows); };
-    if (record) record->call.begin(), record->ids = ids, record->hidden = hidden, record->blocks.resize(blocks_.size());
+    if (record)
+      record->call.begin(segments), record->ids = ids, record->hidden = hidden, record->blocks.resize(blocks_.size());
     nn::embedding_forward(parameters.embedding, ids, slot(0), context);
     for (std::size_t b = 0; b < blocks_.size(); ++b) {
       stop_if_cancelled(context);

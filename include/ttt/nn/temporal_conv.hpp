@@ -3,17 +3,18 @@
 /// Depthwise causal convolution over segments. What each segment starts from is worked out once (`temporal_conv_tails`)
 /// and kept by the caller, so that several convolutions can read the same rows and a backward finds it again:
 ///
-///     temporal_conv_tails(x, segments, initial_tails, context);                       // advances every tail
-///     temporal_conv_forward(parameters, x, segments, initial_tails, y, context);      // once per convolution
+///     temporal_conv_tails(x, plan, tails, initial_tails, context);                // advances every tail
+///     temporal_conv_forward(parameters, x, plan, initial_tails, y, context);      // once per convolution
 ///     …
-///     temporal_conv_backward(parameters, x, segments, initial_tails, d_y, d_x, d_initial_tails, gradients, context);
-///     temporal_conv_tails_backward(segments, d_initial_tails, d_x, context);          // adds to d_x, turns d_tails
+///     temporal_conv_backward(parameters, x, plan, initial_tails, d_y, d_x, d_initial_tails, gradients, context);
+///     temporal_conv_tails_backward(plan, d_tails, d_initial_tails, d_x, context);  // adds to d_x, turns d_tails
 #pragma once
 
 #include <span>
 
 #include "ttt/core/context.hpp"
 #include "ttt/core/parameters.hpp"
+#include "ttt/core/segment_plan.hpp"
 #include "ttt/kernels/causal_convolution.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -39,22 +40,19 @@ struct TemporalConvParameters {
   }
 };
 
-/// Where the rows before a segment's first row come from.
-enum class ConvStart {
-  tail,     ///< the segment's tail
-  zeros,    ///< nothing: a sequence begins (Segment::reset)
-  previous  ///< the segment before it in the list, of the same sequence
-};
-
-/// Consecutive rows of one sequence. `tail` [(taps − 1) × C], oldest row first, is part of the sequence's state in a
-/// forward, its gradient in a backward; empty means "not wanted", and zero in a backward. Segments of one sequence are
-/// adjacent, name the same tail (or none), and start with `previous` or `zeros` but for the first.
+/// Of each segment of a call, where its sequence has the rows before the next one [(taps − 1) × C], oldest first: part
+/// of its State in a forward, of the State's gradient in a backward. An empty one is not wanted, and zero in a
+/// backward. Segments that share a State have the same one (or none).
 template <class Scalar>
-struct ConvSegment {
-  Index length = 0;
-  MatrixView<Scalar> tail;
-  ConvStart start = ConvStart::tail;
-};
+using ConvTails = std::span<const MatrixView<Scalar>>;
+
+/// The tails that `tail_of(i)` gives for the segments of a call, in memory of an arena.
+template <class Scalar, class TailOf>
+ConvTails<Scalar> conv_tails(std::size_t segments, TailOf&& tail_of, Arena& memory) {
+  auto* const tails = memory.allocate<MatrixView<Scalar>>(static_cast<Index>(segments));
+  for (std::size_t i = 0; i < segments; ++i) tails[i] = tail_of(i);
+  return {tails, segments};
+}
 
 namespace detail {
 
@@ -77,6 +75,12 @@ View channels_of(View view, Index first, Index count) {
   return view.empty() ? View() : view.columns(first, count);
 }
 
+/// Of rows that each segment has so many of, those of segment i.
+template <class View>
+View tail_rows(View all, std::size_t i, Index rows) {
+  return all.rows(static_cast<Index>(i) * rows, rows);
+}
+
 /// Runs `task(first_channel, channels, arena)` over all channels.
 template <class Task>
 void over_channels(Index rows, Index channels, Context& context, Task&& task) {
@@ -88,25 +92,25 @@ void over_channels(Index rows, Index channels, Context& context, Task&& task) {
 /// Assigns rows [(taps − 1) · i, …) of `initial_tails` [segments · (taps − 1) × C] to what segment i starts from, and
 /// every non-empty tail to what its last segment leaves behind. x [N × C].
 template <class Scalar>
-void temporal_conv_tails(MatrixView<const std::type_identity_t<Scalar>> x,
-                         std::span<const ConvSegment<Scalar>> segments,
-                         MatrixView<std::type_identity_t<Scalar>> initial_tails, Context& context) {
-  if (segments.empty()) return;
-  const Index rows = initial_tails.rows() / static_cast<Index>(segments.size());
+void temporal_conv_tails(MatrixView<const std::type_identity_t<Scalar>> x, SegmentPlan plan,
+                         ConvTails<std::type_identity_t<Scalar>> tails, MatrixView<Scalar> initial_tails,
+                         Context& context) {
+  if (plan.empty()) return;
+  const Index rows = initial_tails.rows() / static_cast<Index>(plan.size());
   detail::over_channels(x.rows(), x.columns(), context, [&](Index channel, Index channels, Arena& arena) {
     const auto running = arena.matrix<Scalar>(rows, channels);
-    Index first = 0, initial = 0;
-    for (const auto& segment : segments) {
-      const auto tail = detail::channels_of(segment.tail, channel, channels);
-      TTT_ASSERT(segment.start != ConvStart::tail || rows == 0 || !tail.empty(),
+    for (std::size_t i = 0; i < plan.size(); ++i) {
+      const PlannedSegment& segment = plan[i];
+      const auto tail = detail::channels_of(tails[i], channel, channels);
+      TTT_ASSERT(segment.reset || segment.continues || rows == 0 || !tail.empty(),
                  "a segment needs a tail to start from");
-      if (segment.start == ConvStart::zeros) fill(running, Scalar(0));
-      if (segment.start == ConvStart::tail && rows > 0) copy(tail, running);
-      copy(running, initial_tails.rows(initial, rows).columns(channel, channels));
-      kernels::advance_tail(x.rows(first, segment.length).columns(channel, channels), running);
+      if (segment.reset)
+        fill(running, Scalar(0));
+      else if (!segment.continues && rows > 0)
+        copy(tail, running);
+      copy(running, detail::tail_rows(initial_tails, i, rows).columns(channel, channels));
+      kernels::advance_tail(x.rows(segment.row, segment.length).columns(channel, channels), running);
       if (!tail.empty()) copy(running, tail);
-      first += segment.length;
-      initial += rows;
     }
   });
 }
@@ -115,23 +119,18 @@ void temporal_conv_tails(MatrixView<const std::type_identity_t<Scalar>> x,
 /// `temporal_conv_tails`. y is assigned and must not overlap x.
 template <class Scalar>
 void temporal_conv_forward(const TemporalConvParameters<Scalar>& parameters,
-                           MatrixView<const std::type_identity_t<Scalar>> x,
-                           std::span<const std::type_identity_t<ConvSegment<Scalar>>> segments,
+                           MatrixView<const std::type_identity_t<Scalar>> x, SegmentPlan plan,
                            MatrixView<const std::type_identity_t<Scalar>> initial_tails,
                            MatrixView<std::type_identity_t<Scalar>> y, Context& context) {
   const Index rows = parameters.taps() - 1;
   detail::over_channels(x.rows(), x.columns(), context, [&](Index channel, Index channels, Arena& arena) {
     const auto weights = detail::transposed_taps(parameters.weight, channel, channels, arena);
     const VectorView<const Scalar> bias(parameters.bias.data() + channel, channels);
-    Index first = 0, initial = 0;
-    for (const auto& segment : segments) {
+    for (std::size_t i = 0; i < plan.size(); ++i)
       context.call<KernelId::causal_convolution, Scalar, &kernels::causal_convolution<simd::Native, Scalar>>(
-          x.rows(first, segment.length).columns(channel, channels),
-                                  initial_tails.rows(initial, rows).columns(channel, channels), weights, bias,
-                                  y.rows(first, segment.length).columns(channel, channels));
-      first += segment.length;
-      initial += rows;
-    }
+          x.rows(plan[i].row, plan[i].length).columns(channel, channels),
+          detail::tail_rows(initial_tails, i, rows).columns(channel, channels), weights, bias,
+          y.rows(plan[i].row, plan[i].length).columns(channel, channels));
   });
 }
 
@@ -140,12 +139,14 @@ void temporal_conv_forward(const TemporalConvParameters<Scalar>& parameters,
 /// order of the rows. Empty and unbound ones are not wanted; d_x must not overlap d_y. The forward's tails are not
 /// read, but its x and `initial_tails` must still be there.
 template <class Scalar>
-void temporal_conv_backward(
-    const TemporalConvParameters<Scalar>& parameters, MatrixView<const std::type_identity_t<Scalar>> x,
-    std::span<const std::type_identity_t<ConvSegment<Scalar>>> segments,
-    MatrixView<const std::type_identity_t<Scalar>> initial_tails, MatrixView<const std::type_identity_t<Scalar>> d_y,
-    MatrixView<std::type_identity_t<Scalar>> d_x, MatrixView<std::type_identity_t<Scalar>> d_initial_tails,
-    TemporalConvParameters<Scalar>& gradients, Context& context, kernels::Output output = kernels::Output::assign) {
+void temporal_conv_backward(const TemporalConvParameters<Scalar>& parameters,
+                            MatrixView<const std::type_identity_t<Scalar>> x, SegmentPlan plan,
+                            MatrixView<const std::type_identity_t<Scalar>> initial_tails,
+                            MatrixView<const std::type_identity_t<Scalar>> d_y,
+                            MatrixView<std::type_identity_t<Scalar>> d_x,
+                            MatrixView<std::type_identity_t<Scalar>> d_initial_tails,
+                            TemporalConvParameters<Scalar>& gradients, Context& context,
+                            kernels::Output output = kernels::Output::assign) {
   const Index taps = parameters.taps(), rows = taps - 1;
   detail::over_channels(x.rows(), x.columns(), context, [&](Index channel, Index channels, Arena& arena) {
     const auto weights = detail::transposed_taps(parameters.weight, channel, channels, arena);
@@ -156,17 +157,15 @@ void temporal_conv_backward(
         gradients.bias.empty() ? VectorView<Scalar>() : VectorView<Scalar>(gradients.bias.data() + channel, channels);
     const auto d_rows = detail::channels_of(d_x, channel, channels);
     const auto d_tails = detail::channels_of(d_initial_tails, channel, channels);
-    Index first = 0, initial = 0;
-    for (const auto& segment : segments) {
+    for (std::size_t i = 0; i < plan.size(); ++i) {
+      const PlannedSegment& segment = plan[i];
       context.call<KernelId::causal_convolution_backward, Scalar,
                    &kernels::causal_convolution_backward<simd::Native, Scalar>>(
-          x.rows(first, segment.length).columns(channel, channels),
-          initial_tails.rows(initial, rows).columns(channel, channels), MatrixView<const Scalar>(weights),
-          d_y.rows(first, segment.length).columns(channel, channels),
-          d_rows.empty() ? d_rows : d_rows.rows(first, segment.length),
-          d_tails.empty() ? d_tails : d_tails.rows(initial, rows), d_weights, d_bias, output);
-      first += segment.length;
-      initial += rows;
+          x.rows(segment.row, segment.length).columns(channel, channels),
+          detail::tail_rows(initial_tails, i, rows).columns(channel, channels), MatrixView<const Scalar>(weights),
+          d_y.rows(segment.row, segment.length).columns(channel, channels),
+          d_rows.empty() ? d_rows : d_rows.rows(segment.row, segment.length),
+          d_tails.empty() ? d_tails : detail::tail_rows(d_tails, i, rows), d_weights, d_bias, output);
     }
     if (!gradients.weight.empty())
       kernels::transpose(MatrixView<const Scalar>(d_weights), gradients.weight.matrix().rows(channel, channels));
@@ -174,38 +173,34 @@ void temporal_conv_backward(
 }
 
 /// Backward of `temporal_conv_tails`, after the convolutions' own: adds to d_x what each row gets as part of a later
-/// tail, and turns every non-empty tail of `segments`, now the gradient of a sequence's final tail, into that of its
+/// tail, and turns every non-empty one of `d_tails` from the gradient of a sequence's final tail into that of its
 /// initial one. `d_initial_tails` is used up. An empty d_x is not wanted.
 template <class Scalar>
-void temporal_conv_tails_backward(std::span<const ConvSegment<Scalar>> segments,
-                                  MatrixView<std::type_identity_t<Scalar>> d_initial_tails,
-                                  MatrixView<std::type_identity_t<Scalar>> d_x, Context& context) {
-  if (segments.empty()) return;
-  const auto count = static_cast<Index>(segments.size());
-  const Index rows = d_initial_tails.rows() / count;
-  Index total = 0;
-  for (const auto& segment : segments) total += segment.length;
-  detail::over_channels(total, d_initial_tails.columns(), context, [&](Index channel, Index channels, Arena& arena) {
-    const auto running = arena.zeros<Scalar>(rows, channels);
-    bool continued = false;
-    Index first = total;
-    for (Index i = count - 1; i >= 0; --i) {
-      const auto& segment = segments[static_cast<std::size_t>(i)];
-      const auto tail = detail::channels_of(segment.tail, channel, channels);
-      if (!continued && tail.empty()) fill(running, Scalar(0));
-      if (!continued && !tail.empty()) copy(tail, running);
-      first -= segment.length;
-      const auto d_rows = detail::channels_of(d_x, channel, channels);
-      kernels::advance_tail_backward(segment.length, d_rows.empty() ? d_rows : d_rows.rows(first, segment.length),
-                                     running);
-      const auto d_initial = d_initial_tails.rows(i * rows, rows).columns(channel, channels);
-      for (Index r = 0; r < rows; ++r)
-        for (Index c = 0; c < channels; ++c) running(r, c) += d_initial(r, c);
-      if (segment.start == ConvStart::zeros) fill(running, Scalar(0));
-      if (!tail.empty()) copy(running, tail);
-      continued = segment.start == ConvStart::previous;
-    }
-  });
+void temporal_conv_tails_backward(SegmentPlan plan, ConvTails<std::type_identity_t<Scalar>> d_tails,
+                                  MatrixView<Scalar> d_initial_tails, MatrixView<std::type_identity_t<Scalar>> d_x,
+                                  Context& context) {
+  if (plan.empty()) return;
+  const Index rows = d_initial_tails.rows() / static_cast<Index>(plan.size());
+  detail::over_channels(
+      plan.back().end(), d_initial_tails.columns(), context, [&](Index channel, Index channels, Arena& arena) {
+        const auto running = arena.zeros<Scalar>(rows, channels);
+        bool continued = false;
+        for (std::size_t i = plan.size(); i-- > 0;) {
+          const PlannedSegment& segment = plan[i];
+          const auto tail = detail::channels_of(d_tails[i], channel, channels);
+          if (!continued && tail.empty()) fill(running, Scalar(0));
+          if (!continued && !tail.empty()) copy(tail, running);
+          const auto d_rows = detail::channels_of(d_x, channel, channels);
+          kernels::advance_tail_backward(segment.length,
+                                         d_rows.empty() ? d_rows : d_rows.rows(segment.row, segment.length), running);
+          const auto d_initial = detail::tail_rows(d_initial_tails, i, rows).columns(channel, channels);
+          for (Index r = 0; r < rows; ++r)
+            for (Index c = 0; c < channels; ++c) running(r, c) += d_initial(r, c);
+          if (segment.reset) fill(running, Scalar(0));
+          if (!tail.empty()) copy(running, tail);
+          continued = segment.continues && !segment.reset;
+        }
+      });
 }
 
 }  // namespace nn

@@ -14,11 +14,10 @@ void BasicAttention<Element, memory>::backward(const Parameters& parameters, con
                                                Context& context) const {
   detail::check_backward(kind, *this, parameters, record, d_y, d_x, gradients, d_states, context.scratch());
   const Arena::Frame frame(context.scratch());
-  const std::span<const Piece> plan(record.pieces);
   const Rows& rows = record.rows;
   const Rows d_rows = allocate(rows.queries.rows(), false, context.scratch());
   nn::linear_backward(parameters.output, rows.heads, d_y, d_rows.heads, gradients.output, context);
-  rules::attend_backward(layout_, plan, rows, d_rows, d_states, context);
+  rules::attend_backward<Scalar>(layout_, record.pieces, rows, d_rows, d_states, context);
 
   const nn::LinearBackward query(parameters.query, gradients.query, context);
   const nn::LinearBackward key(parameters.key, gradients.key, context);
@@ -28,7 +27,7 @@ void BasicAttention<Element, memory>::backward(const Parameters& parameters, con
       const Index start = first + row;
       const auto d_piece = d_x.empty() ? d_x : d_x.rows(start, size);
       const Rows d = d_rows.rows(start, size);
-      rotate(plan, start, d, true, own);
+      rotate(record.call.plan(), start, d, kernels::RotaryTurn::back, own);
       query.input(d.queries, d_piece, own);
       key.input(d.keys, d_piece, own, kernels::Output::accumulate);
       value.input(d.values, d_piece, own, kernels::Output::accumulate);

@@ -11,6 +11,7 @@
 #include "ttt/layers/call_checks.hpp"
 #include "ttt/layers/sequence_layer.hpp"
 #include "ttt/nn/linear.hpp"
+#include "ttt/nn/rotary.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -104,7 +105,10 @@ class BasicAttention {
   }
   std::size_t record_bytes(Index rows, Index segments) const;
   Rows allocate(Index rows, bool recorded, Arena& arena) const;
-  void rotate(std::span<const Piece> pieces, Index start, const Rows& rows, bool back, Context& context) const;
+  /// Queries and keys by the angles of their positions, or their gradients back.
+  void rotate(SegmentPlan plan, Index start, const Rows& rows, kernels::RotaryTurn turn, Context& context) const {
+    nn::rotate_rows<Scalar>({*rotary_, config_.rotary_pairs}, turn, plan, start, {rows.queries, rows.keys}, context);
+  }
 
   Config config_;
   Fingerprint fingerprint_;

@@ -48,51 +48,18 @@ auto BasicAttention<Element, memory>::allocate(Index rows, bool recorded, Arena&
   return all;
 }
 
-/// Turns queries and keys by the angles of their positions, or their gradients back; row `start` of the call is the
-/// first of `rows`.
-template <class Element, AttentionMemory memory>
-void BasicAttention<Element, memory>::rotate(std::span<const Piece> pieces, Index start, const Rows& rows, bool back,
-                                             Context& context) const {
-  constexpr Index rows_per_task = 64;
-  const Index head_width = config_.head_width();
-  const auto turn = [&](const Scalar* cosines, const Scalar* sines, MatrixView<Scalar> x, Index row) {
-    for (Scalar* head = x.row(row); head < x.row(row) + x.columns(); head += head_width)
-      if (back)
-        kernels::rotate_back(cosines, sines, config_.rotary_pairs, head_width, head, head);
-      else
-        kernels::rotate(cosines, sines, config_.rotary_pairs, head_width, head, head);
-  };
-  context.parallel_ranges(rows.queries.rows(), rows_per_task, [&](Index first, Index count, Arena& arena) {
-    Scalar* const far_cosines = arena.allocate<Scalar>(head_width / 2);
-    Scalar* const far_sines = arena.allocate<Scalar>(head_width / 2);
-    auto piece = std::upper_bound(pieces.begin(), pieces.end(), start + first,
-                                  [](Index row, const Piece& next) { return row < next.row; }) - 1;
-    for (Index row = first; row < first + count; ++row) {
-      while (start + row >= piece->row + piece->rows) ++piece;
-      const Index position = piece->position + start + row - piece->row;
-      const bool near = position < rotary_->positions();
-      if (!near) rotary_->row(position, far_cosines, far_sines);
-      const Scalar* const cosines = near ? rotary_->cosines(position) : far_cosines;
-      const Scalar* const sines = near ? rotary_->sines(position) : far_sines;
-      turn(cosines, sines, rows.queries, row);
-      turn(cosines, sines, rows.keys, row);
-    }
-  });
-}
-
 template <class Element, AttentionMemory memory>
 void BasicAttention<Element, memory>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
                                               MatrixView<Scalar> y, Context& context, Record* record) const {
   detail::check_forward<BasicAttention>(kind, *this, parameters, x, segments, y, context.scratch());
   const Arena::Frame frame(context.scratch());
+  const SegmentPlan plan = record ? record->call.begin(segments) : plan_segments(segments, context.scratch());
   if (record) {
-    record->call.begin();
     record->arena.reset();
     record->arena.reserve(static_cast<Index>(record_bytes(x.rows(), static_cast<Index>(segments.size()))));
   }
   Arena& arena = record ? record->arena : context.scratch();
-  const auto pieces = rules::plan_pieces<Scalar>(segments, layout_.shape, arena);
-  const std::span<const Piece> plan(pieces);
+  const auto pieces = rules::plan_pieces<Scalar>(segments, plan, layout_.shape, arena);
 
   const Rows rows = allocate(x.rows(), record != nullptr, arena);
   nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
@@ -101,19 +68,19 @@ void BasicAttention<Element, memory>::forward(const Parameters& parameters, Matr
     nn::linear_forward(parameters.query, from, to.queries, own);
     nn::linear_forward(parameters.key, from, to.keys, own);
     nn::linear_forward(parameters.value, from, to.values, own);
-    rotate(plan, first, to, false, own);
+    rotate(plan, first, to, kernels::RotaryTurn::forward, own);
   });
   if (record) rules::keep_prior(layout_, pieces, arena);
   rules::store_rows(layout_, pieces, rows, context);
-  rules::attend(layout_, plan, rows, context);
+  rules::attend<Scalar>(layout_, pieces, rows, context);
   nn::linear_forward(parameters.output, rows.heads, y, context);
   if (record) {
     record->x = x;
     record->rows = rows;
     record->pieces = pieces;
   }
-  rules::update_states(layout_, plan, rows, context);
-  if (record) record->call.end(fingerprint_, segments);
+  rules::update_states<Scalar>(layout_, pieces, rows, context);
+  if (record) record->call.end(fingerprint_);
 }
 
 TTT_NAMESPACE_END

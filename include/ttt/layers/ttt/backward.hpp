@@ -16,7 +16,7 @@ void TttLayer<Rule, Arch>::backward(const Parameters& parameters, const Record& 
   const Arena::Frame frame(scratch);
   if (d_x.empty()) d_x = scratch.matrix<Scalar>(a.x.rows(), width());
   Activations d;
-  d.x = d_x, d.segments = a.segments;
+  d.x = d_x, d.plan = a.plan;
   for (auto* part : {&d.queries, &d.keys, &d.values, &d.inner}) *part = scratch.matrix<Scalar>(a.x.rows(), width());
   d.rates = scratch.zeros<Scalar>(config_.heads, a.x.rows());
 
@@ -77,7 +77,7 @@ void TttLayer<Rule, Arch>::backward_inner_loop(const Parameters& parameters, con
                                                Context& context) const {
   const Activations& a = record.activations;
   Arena& scratch = context.scratch();
-  const auto runs = plan_runs(a.segments, scratch);
+  const auto runs = plan_runs(a.plan, scratch);
   const Index heads = config_.heads, shared = rule_.weight_size() + 2 * rule_.head_width() + rule_.mini_batch();
   const auto sums = scratch.zeros<Scalar>(static_cast<Index>(runs.size()) * heads, shared);
   context.parallel(sums.rows(), [&](Index task, Arena& arena) {
@@ -104,7 +104,7 @@ void TttLayer<Rule, Arch>::backward_run(const Parameters& parameters, const Reco
   const auto d_state = arena.zeros<Scalar>(1, state_size);
   if (const Scalar* given = wanted(run.end - 1)) std::copy_n(given, state_size, d_state.data());
   for (std::size_t i = run.end; i-- > run.first;) {
-    const TttSegment& segment = a.segments[i];
+    const PlannedSegment& segment = a.plan[i];
     context.call<Rule::backward_kernel, Scalar, &rules::backward_sequence<Arch, Rule>,
                  decltype(&rules::backward_sequence<Arch, typename Rule::AnySize>)>(
         rule_, head(parameters, a, h), parts(segment), a.rows(segment, h, width),
@@ -174,7 +174,7 @@ void TttLayer<Rule, Arch>::backward_projections(const Parameters& parameters, co
     nn::in_pieces(count, context, [&](Index row, Index size, Context& own) {
       const Activations a = a_round.piece(row, size), d = d_round.piece(row, size);
       backward_learning_rates(a, d, d_logits.rows(row, size), own);
-      rotate(d, true, own);
+      rotate(d, kernels::RotaryTurn::back, own);
       projections.input(d, d_logits.rows(row, size), d_x.rows(first + row, size), own,
                         config_.gate ? Output::accumulate : Output::assign);
     });
@@ -197,16 +197,18 @@ void TttLayer<Rule, Arch>::backward_convolutions(const Parameters& parameters, c
                                                  Context& context) const {
   const Activations& a = record.activations;
   Arena& scratch = context.scratch();
-  auto* pieces = scratch.allocate<Segment<State>>(static_cast<Index>(a.segments.size()));
-  for (std::size_t i = 0; i < a.segments.size(); ++i)
-    pieces[i] = {a.segments[i].length, d_states.empty() ? nullptr : d_states[i], a.segments[i].reset};
-  const auto conv = conv_segments(a.segments, Segments(pieces, a.segments.size()), scratch);
-  const auto d_tails = scratch.matrix<Scalar>(record.tails.rows(), width());
-  nn::temporal_conv_backward<Scalar>(parameters.conv_query, a.shared, conv, record.tails, d.queries, d_shared, d_tails,
-                                     gradients.conv_query, context);
-  nn::temporal_conv_backward<Scalar>(parameters.conv_key, a.shared, conv, record.tails, d.keys, d_shared, d_tails,
-                                     gradients.conv_key, context, kernels::Output::accumulate);
-  nn::temporal_conv_tails_backward<Scalar>(conv, d_tails, d_shared, context);
+  const auto d_initial_tails = scratch.matrix<Scalar>(record.initial_tails.rows(), width());
+  const auto convolution = [&](const auto& conv, MatrixView<Scalar> d_y, auto& d_conv, kernels::Output output) {
+    nn::temporal_conv_backward<Scalar>(conv, a.shared, a.plan, record.initial_tails, d_y, d_shared, d_initial_tails,
+                                       d_conv, context, output);
+  };
+  convolution(parameters.conv_query, d.queries, gradients.conv_query, kernels::Output::assign);
+  convolution(parameters.conv_key, d.keys, gradients.conv_key, kernels::Output::accumulate);
+  const auto d_tails = nn::conv_tails<Scalar>(
+      a.plan.size(),
+      [&](std::size_t i) { return d_states.empty() || !d_states[i] ? MatrixView<Scalar>() : tail(*d_states[i]); },
+      scratch);
+  nn::temporal_conv_tails_backward<Scalar>(a.plan, d_tails, d_initial_tails, d_shared, context);
 }
 
 TTT_NAMESPACE_END

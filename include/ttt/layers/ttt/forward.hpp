@@ -17,36 +17,35 @@ void TttLayer<Rule, Arch>::forward(const Parameters& parameters, MatrixView<cons
 
   const Arena::Frame frame(context.scratch());
   Arena& memory = record ? record->arena : context.scratch();
+  const SegmentPlan plan = record ? record->call.begin(segments) : plan_segments(segments, memory);
   if (record) {
-    record->call.begin();
     record->arena.reset();
-    record->arena.reserve(static_cast<Index>(record_bytes(plan_segments(segments, context.scratch()))));
+    record->arena.reserve(static_cast<Index>(record_bytes(plan)));
   }
 
-  const Activations a = allocate(x, segments, memory);
-  const auto tails = memory.matrix<Scalar>(static_cast<Index>(segments.size()) * tail_rows(), width());
+  const Activations a = allocate(x, plan, memory);
+  const auto initial_tails = memory.matrix<Scalar>(static_cast<Index>(segments.size()) * tail_rows(), width());
   std::span<Scalar*> checkpoint_memory;
   if (record) {
     const auto count = static_cast<Index>(segments.size()) * config_.heads;
     checkpoint_memory = {memory.allocate<Scalar*>(count), static_cast<std::size_t>(count)};
     for (Index i = 0; i < count; ++i)
-      checkpoint_memory[static_cast<std::size_t>(i)] = memory.allocate<Scalar>(
-          checkpoints(nullptr).size(parts(a.segments[static_cast<std::size_t>(i / config_.heads)])));
+      checkpoint_memory[static_cast<std::size_t>(i)] =
+          memory.allocate<Scalar>(checkpoints(nullptr).size(parts(plan[static_cast<std::size_t>(i / config_.heads)])));
     record->activations = a;
     record->checkpoints = checkpoint_memory;
-    record->tails = tails;
+    record->initial_tails = initial_tails;
   }
 
-  project(parameters, segments, tails, a, context);
+  project(parameters, segments, initial_tails, a, context);
   inner_loop(parameters, segments, a, checkpoint_memory, context);
   nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
     const auto normed = own.scratch().template matrix<Scalar>(count, width());
     gated_norm(parameters, a.piece(first, count), normed, own);
     nn::linear_forward<Scalar>(parameters.output, normed, y.rows(first, count), own);
   });
-  for (std::size_t i = 0; i < segments.size(); ++i)
-    segments[i].state->position = a.segments[i].position + a.segments[i].length;
-  if (record) record->call.end(fingerprint_, segments);
+  for (std::size_t i = 0; i < segments.size(); ++i) segments[i].state->position = plan[i].position + plan[i].length;
+  if (record) record->call.end(fingerprint_);
 }
 
 /// Without a Record the inner loop goes in pieces too: memory does not grow with the length of the call.
@@ -66,12 +65,12 @@ void TttLayer<Rule, Arch>::forward_in_pieces(const Parameters& parameters, Matri
 }
 
 template <class Rule, class Arch>
-typename TttLayer<Rule, Arch>::Activations TttLayer<Rule, Arch>::allocate(MatrixView<const Scalar> x, Segments segments,
+typename TttLayer<Rule, Arch>::Activations TttLayer<Rule, Arch>::allocate(MatrixView<const Scalar> x, SegmentPlan plan,
                                                                           Arena& memory) const {
   const Index rows = x.rows();
   Activations a;
   a.x = x;
-  a.segments = plan_segments(segments, memory);
+  a.plan = plan;
   for (auto* part : {&a.queries, &a.keys, &a.values, &a.inner}) *part = memory.matrix<Scalar>(rows, width());
   if (config_.share_query_key) a.shared = memory.matrix<Scalar>(rows, width());
   if (config_.gate) a.gate = memory.matrix<Scalar>(rows, width());
@@ -90,24 +89,9 @@ void TttLayer<Rule, Arch>::load_initial(const Parameters& parameters, Index head
   std::fill(weights, state + rule_.state_size(), Scalar(0));
 }
 
-template <class Rule, class Arch>
-typename TttLayer<Rule, Arch>::ConvSegments TttLayer<Rule, Arch>::conv_segments(std::span<const TttSegment> plan,
-                                                                                Segments segments,
-                                                                                Arena& memory) const {
-  auto* list = memory.allocate<nn::ConvSegment<Scalar>>(static_cast<Index>(segments.size()));
-  for (std::size_t i = 0; i < segments.size(); ++i) {
-    const auto start = plan[i].reset       ? nn::ConvStart::zeros
-                       : plan[i].continues ? nn::ConvStart::previous
-                                           : nn::ConvStart::tail;
-    State* state = segments[i].state;
-    list[i] = {plan[i].length, state ? tail(*state) : MatrixView<Scalar>(), start};
-  }
-  return {list, segments.size()};
-}
-
 /// q, k, v, the gate's pre-activation, η and τ.
 template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::project(const Parameters& parameters, Segments segments, MatrixView<Scalar> tails,
+void TttLayer<Rule, Arch>::project(const Parameters& parameters, Segments segments, MatrixView<Scalar> initial_tails,
                                    const Activations& all, Context& context) const {
   for (Index r = 0; r < rule_.mini_batch(); ++r)
     all.factors[r] = std::max(Scalar(0), Scalar(1) / static_cast<Scalar>(r + 1) + parameters.position[r]);
@@ -118,37 +102,15 @@ void TttLayer<Rule, Arch>::project(const Parameters& parameters, Segments segmen
     nn::linear_forward<Scalar>(parameters.value, a.x, a.values, own);
     if (config_.gate) nn::linear_forward<Scalar>(parameters.gate, a.x, a.gate, own);
     learning_rates(parameters, a, own);
-    if (!config_.share_query_key) rotate(a, false, own);
+    if (!config_.share_query_key) rotate(a, kernels::RotaryTurn::forward, own);
   });
   if (!config_.share_query_key) return;
-  const auto conv = conv_segments(all.segments, segments, context.scratch());
-  nn::temporal_conv_tails<Scalar>(all.shared, conv, tails, context);
-  nn::temporal_conv_forward<Scalar>(parameters.conv_query, all.shared, conv, tails, all.queries, context);
-  nn::temporal_conv_forward<Scalar>(parameters.conv_key, all.shared, conv, tails, all.keys, context);
-  rotate(all, false, context);
-}
-
-/// Rotates every head of q and k in place by its token's position in the mini-batch, or back.
-template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::rotate(const Activations& a, bool back, Context& context) const {
-  constexpr auto pairs = kernels::RotaryPairs::interleaved;
-  context.parallel_ranges(a.queries.rows(), 64, [&](Index first, Index count, Arena&) {
-    auto segment = std::upper_bound(a.segments.begin(), a.segments.end(), a.row + first,
-                                    [](Index row, const TttSegment& next) { return row < next.row; }) -
-                   1;
-    for (Index r = first; r < first + count; ++r) {
-      while (a.row + r >= segment->row + segment->length) ++segment;
-      const Index phase = (segment->phase(rule_.mini_batch()) + a.row + r - segment->row) % rule_.mini_batch();
-      const Scalar* cosines = rotary_.cosines(phase);
-      const Scalar* sines = rotary_.sines(phase);
-      for (Scalar* const row : {a.queries.row(r), a.keys.row(r)})
-        for (Scalar* head = row; head < row + width(); head += rule_.head_width())
-          if (back)
-            kernels::rotate_back<Arch>(cosines, sines, pairs, rule_.head_width(), head, head);
-          else
-            kernels::rotate<Arch>(cosines, sines, pairs, rule_.head_width(), head, head);
-    }
-  });
+  const auto tails = nn::conv_tails<Scalar>(
+      segments.size(), [&](std::size_t i) { return tail(*segments[i].state); }, context.scratch());
+  nn::temporal_conv_tails<Scalar>(all.shared, all.plan, tails, initial_tails, context);
+  nn::temporal_conv_forward<Scalar>(parameters.conv_query, all.shared, all.plan, initial_tails, all.queries, context);
+  nn::temporal_conv_forward<Scalar>(parameters.conv_key, all.shared, all.plan, initial_tails, all.keys, context);
+  rotate(all, kernels::RotaryTurn::forward, context);
 }
 
 /// η [H × N].
@@ -170,9 +132,9 @@ template <class Rule, class Arch>
 void TttLayer<Rule, Arch>::inner_loop(const Parameters& parameters, Segments segments, const Activations& a,
                                       std::span<Scalar*> checkpoint_memory, Context& context) const {
   Arena& scratch = context.scratch();
-  const auto runs = plan_runs(a.segments, scratch);
+  const auto runs = plan_runs(a.plan, scratch);
   const Index heads = config_.heads, width = rule_.head_width();
-  const auto losses = context.statistics ? allocate_losses(a.segments, scratch) : std::span<rules::PartLoss*>();
+  const auto losses = context.statistics ? allocate_losses(a.plan, scratch) : std::span<rules::PartLoss*>();
   const Index tasks = static_cast<Index>(runs.size()) * heads, work = a.x.rows() * heads * rule_.weight_size();
   context.parallel(tasks, work, [&](Index task, Arena& arena) {
     const SegmentRange run = runs[static_cast<std::size_t>(task / heads)];
@@ -181,7 +143,7 @@ void TttLayer<Rule, Arch>::inner_loop(const Parameters& parameters, Segments seg
     Scalar* const initial = context.statistics ? arena.allocate<Scalar>(rule_.state_size()) : nullptr;
     if (initial) load_initial(parameters, h, initial);
     for (std::size_t i = run.first; i < run.end; ++i) {
-      const TttSegment& segment = a.segments[i];
+      const PlannedSegment& segment = a.plan[i];
       const std::size_t place = i * static_cast<std::size_t>(heads) + static_cast<std::size_t>(h);
       Scalar* state = segments[i].state->values.data() + h * rule_.state_size();
       if (segment.reset) load_initial(parameters, h, state);
@@ -193,30 +155,27 @@ void TttLayer<Rule, Arch>::inner_loop(const Parameters& parameters, Segments seg
           losses.empty() ? nullptr : losses[place], arena);
     }
   });
-  if (context.statistics) report(a.segments, losses, context);
+  if (context.statistics) report(a.plan, losses, context);
 }
 
 /// One list per segment and head, with a place for each part.
 template <class Rule, class Arch>
-std::span<rules::PartLoss*> TttLayer<Rule, Arch>::allocate_losses(std::span<const TttSegment> segments,
-                                                                  Arena& memory) const {
-  const auto heads = static_cast<std::size_t>(config_.heads), count = segments.size() * heads;
+std::span<rules::PartLoss*> TttLayer<Rule, Arch>::allocate_losses(SegmentPlan plan, Arena& memory) const {
+  const auto heads = static_cast<std::size_t>(config_.heads), count = plan.size() * heads;
   const std::span<rules::PartLoss*> losses(memory.allocate<rules::PartLoss*>(static_cast<Index>(count)), count);
-  for (std::size_t i = 0; i < count; ++i)
-    losses[i] = memory.allocate<rules::PartLoss>(parts(segments[i / heads]).size());
+  for (std::size_t i = 0; i < count; ++i) losses[i] = memory.allocate<rules::PartLoss>(parts(plan[i / heads]).size());
   return losses;
 }
 
 template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::report(std::span<const TttSegment> segments, std::span<rules::PartLoss*> losses,
-                                  Context& context) const {
-  for (std::size_t i = 0; i < segments.size(); ++i) {
-    const auto list = parts(segments[i]);
+void TttLayer<Rule, Arch>::report(SegmentPlan plan, std::span<rules::PartLoss*> losses, Context& context) const {
+  for (std::size_t i = 0; i < plan.size(); ++i) {
+    const auto list = parts(plan[i]);
     const auto of_heads = losses.subspan(i * static_cast<std::size_t>(config_.heads));
     for (Index p = 0; p < list.size(); ++p)
       for (Index head = 0; head < config_.heads; ++head) {
         const rules::PartLoss& loss = of_heads[static_cast<std::size_t>(head)][p];
-        context.statistics->inner_loss({context.block, static_cast<Index>(i), head, segments[i].position + list.row(p),
+        context.statistics->inner_loss({context.block, static_cast<Index>(i), head, plan[i].position + list.row(p),
                                         list[p].count, loss.at_initial, loss.before_update, loss.after_update});
       }
   }
@@ -235,10 +194,10 @@ void TttLayer<Rule, Arch>::gated_norm(const Parameters& parameters, const Activa
 }
 
 template <class Rule, class Arch>
-std::size_t TttLayer<Rule, Arch>::record_bytes(std::span<const TttSegment> plan) const {
+std::size_t TttLayer<Rule, Arch>::record_bytes(SegmentPlan plan) const {
   const auto count = static_cast<Index>(plan.size());
   Index rows = 0, kept = 0;
-  for (const TttSegment& segment : plan) {
+  for (const PlannedSegment& segment : plan) {
     rows += segment.length;
     kept += config_.heads * aligned_size<Scalar>(checkpoints(nullptr).size(parts(segment)));
   }
@@ -246,9 +205,8 @@ std::size_t TttLayer<Rule, Arch>::record_bytes(std::span<const TttSegment> plan)
   const Index scalars = activations * aligned_size<Scalar>(rows * width()) +
                         aligned_size<Scalar>(config_.heads * rows) + aligned_size<Scalar>(rule_.mini_batch()) +
                         aligned_size<Scalar>(count * tail_rows() * width()) + kept;
-  const Index lists = aligned_size<std::byte>(count * static_cast<Index>(sizeof(TttSegment))) +
-                      aligned_size<std::byte>(count * config_.heads * static_cast<Index>(sizeof(Scalar*)));
-  return static_cast<std::size_t>(scalars) * sizeof(Scalar) + static_cast<std::size_t>(lists);
+  const Index list = aligned_size<std::byte>(count * config_.heads * static_cast<Index>(sizeof(Scalar*)));
+  return static_cast<std::size_t>(scalars) * sizeof(Scalar) + static_cast<std::size_t>(list);
 }
 
 TTT_NAMESPACE_END

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <span>
 
-#include "ttt/layers/ttt/record.hpp"
+#include "ttt/core/segment_plan.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -44,12 +44,12 @@ class SegmentPieces {
   /// Of the `left` rows of a segment, those up to the last end of a mini-batch among the next `most`, or all.
   Index cut(Index left, Index most) const {
     if (left <= most) return left;
-    const Index open = (plan_[first_].phase(mini_batch_) + offset_) % mini_batch_;
+    const auto open = static_cast<Index>((plan_[first_].position + offset_) % mini_batch_);
     return std::max<Index>(0, (open + most) / mini_batch_ * mini_batch_ - open);
   }
 
   Segments segments_;
-  std::span<const TttSegment> plan_;
+  SegmentPlan plan_;
   Segment<State>* piece_;
   Index mini_batch_, most_;
   std::size_t first_ = 0;

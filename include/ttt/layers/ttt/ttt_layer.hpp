@@ -6,12 +6,12 @@
 #include <span>
 
 #include "ttt/kernels/gelu_gate.hpp"
-#include "ttt/kernels/rotary.hpp"
 #include "ttt/layers/call_checks.hpp"
 #include "ttt/layers/sequence_layer.hpp"
 #include "ttt/layers/ttt/parameters.hpp"
 #include "ttt/layers/ttt/record.hpp"
 #include "ttt/nn/layer_norm.hpp"
+#include "ttt/nn/rotary.hpp"
 #include "ttt/nn/row_pieces.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -81,8 +81,7 @@ class TttLayer {
   }
   /// Bytes a Record holds for one sequence of `tokens`, read from its start.
   std::size_t record_bytes(Index tokens) const {
-    TttSegment whole;
-    whole.length = tokens;
+    const PlannedSegment whole{0, tokens};
     return record_bytes({&whole, 1});
   }
 
@@ -94,7 +93,6 @@ class TttLayer {
 
  private:
   using Activations = TttActivations<Scalar>;
-  using ConvSegments = std::span<const nn::ConvSegment<Scalar>>;
 
   static constexpr Index steps_per_rate = 16;  // what a learning rate costs in multiply-adds, on one lane
 
@@ -109,8 +107,8 @@ class TttLayer {
   rules::TttCheckpoints<Scalar> checkpoints(Scalar* data) const {
     return {data, config_.checkpoint_interval, rule_.state_size(), rule_.weight_size(), rule_.z_width()};
   }
-  rules::PartList parts(const TttSegment& segment) const {
-    return {segment.phase(rule_.mini_batch()), segment.length, rule_.mini_batch()};
+  rules::PartList parts(const PlannedSegment& segment) const {
+    return {static_cast<Index>(segment.position % rule_.mini_batch()), segment.length, rule_.mini_batch()};
   }
   rules::TttHead<Scalar> head(const Parameters& parameters, const Activations& activations, Index h) const {
     const Index width = rule_.head_width();
@@ -120,20 +118,22 @@ class TttLayer {
   }
 
   /// Bytes a Record holds for a call.
-  std::size_t record_bytes(std::span<const TttSegment> plan) const;
+  std::size_t record_bytes(SegmentPlan plan) const;
   void forward_in_pieces(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, Index rows,
                          MatrixView<Scalar> y, Context& context) const;
   void load_initial(const Parameters& parameters, Index head, Scalar* state) const;
-  Activations allocate(MatrixView<const Scalar> x, Segments segments, Arena& memory) const;
-  ConvSegments conv_segments(std::span<const TttSegment> plan, Segments segments, Arena& memory) const;
-  void project(const Parameters& parameters, Segments segments, MatrixView<Scalar> tails, const Activations& a,
+  Activations allocate(MatrixView<const Scalar> x, SegmentPlan plan, Arena& memory) const;
+  void project(const Parameters& parameters, Segments segments, MatrixView<Scalar> initial_tails, const Activations& a,
                Context& context) const;
-  void rotate(const Activations& a, bool back, Context& context) const;
+  void rotate(const Activations& a, kernels::RotaryTurn turn, Context& context) const {
+    nn::rotate_rows<Scalar>({rotary_, kernels::RotaryPairs::interleaved, rule_.mini_batch()}, turn, a.plan, a.row,
+                            {a.queries, a.keys}, context);
+  }
   void learning_rates(const Parameters& parameters, const Activations& a, Context& context) const;
   void inner_loop(const Parameters& parameters, Segments segments, const Activations& a,
                   std::span<Scalar*> checkpoint_memory, Context& context) const;
-  std::span<rules::PartLoss*> allocate_losses(std::span<const TttSegment> segments, Arena& memory) const;
-  void report(std::span<const TttSegment> segments, std::span<rules::PartLoss*> losses, Context& context) const;
+  std::span<rules::PartLoss*> allocate_losses(SegmentPlan plan, Arena& memory) const;
+  void report(SegmentPlan plan, std::span<rules::PartLoss*> losses, Context& context) const;
   void gated_norm(const Parameters& parameters, const Activations& a, MatrixView<Scalar> out, Context& context) const;
 
   void backward_output(const Parameters& parameters, const Activations& all, MatrixView<const Scalar> d_y,

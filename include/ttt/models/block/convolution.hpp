@@ -13,7 +13,7 @@ TTT_NAMESPACE_BEGIN
 template <class Element>
 struct BlockConvolution {
   using Scalar = Element;
-  using Segments = std::span<const nn::ConvSegment<Scalar>>;
+  using Tails = nn::ConvTails<Scalar>;
 
   Tensor<Scalar> norm;  ///< [C]
   nn::TemporalConvParameters<Scalar> conv;
@@ -23,28 +23,31 @@ struct BlockConvolution {
     visit_nested(visitor, "conv.", conv);
   }
 
-  /// h, normed [N × C] and tails [segments · (taps − 1) × C], the inputs before each segment, are assigned; none may
-  /// overlap x [N × C]. The segments' own tails advance.
-  void forward(MatrixView<const Scalar> x, double epsilon, Segments segments, MatrixView<Scalar> tails,
-               MatrixView<Scalar> normed, MatrixView<Scalar> h, Context& context) const {
+  /// h, normed [N × C] and initial_tails [segments · (taps − 1) × C], the inputs before each segment, are assigned;
+  /// none may overlap x [N × C]. `tails` advance.
+  void forward(MatrixView<const Scalar> x, double epsilon, SegmentPlan plan, Tails tails,
+               MatrixView<Scalar> initial_tails, MatrixView<Scalar> normed, MatrixView<Scalar> h,
+               Context& context) const {
     nn::rms_norm_forward(norm, x, epsilon, normed, context);
-    nn::temporal_conv_tails<Scalar>(normed, segments, tails, context);
-    nn::temporal_conv_forward<Scalar>(conv, normed, segments, tails, h, context);
+    nn::temporal_conv_tails<Scalar>(normed, plan, tails, initial_tails, context);
+    nn::temporal_conv_forward<Scalar>(conv, normed, plan, initial_tails, h, context);
     nn::add(x, h, context);
   }
 
-  /// d_x [N × C], which holds the gradient of h, becomes that of x; `gradients` accumulate, the tails of the segments,
-  /// where there are some, go from the gradient of the inputs after them to that of those before.
-  void backward(MatrixView<const Scalar> x, double epsilon, Segments segments, MatrixView<const Scalar> tails,
-                MatrixView<Scalar> d_x, BlockConvolution& gradients, Context& context) const {
+  /// d_x [N × C], which holds the gradient of h, becomes that of x; `gradients` accumulate, `d_tails`, where there are
+  /// some, go from the gradient of the inputs after the segments to that of those before.
+  void backward(MatrixView<const Scalar> x, double epsilon, SegmentPlan plan, Tails d_tails,
+                MatrixView<const Scalar> initial_tails, MatrixView<Scalar> d_x, BlockConvolution& gradients,
+                Context& context) const {
     Arena& scratch = context.scratch();
     const Arena::Frame frame(scratch);
     const auto normed = scratch.matrix<Scalar>(x.rows(), x.columns());
     const auto d_normed = scratch.matrix<Scalar>(x.rows(), x.columns());
-    const auto d_tails = scratch.matrix<Scalar>(tails.rows(), x.columns());
+    const auto d_initial_tails = scratch.matrix<Scalar>(initial_tails.rows(), x.columns());
     nn::rms_norm_forward(norm, x, epsilon, normed, context);
-    nn::temporal_conv_backward<Scalar>(conv, normed, segments, tails, d_x, d_normed, d_tails, gradients.conv, context);
-    nn::temporal_conv_tails_backward<Scalar>(segments, d_tails, d_normed, context);
+    nn::temporal_conv_backward<Scalar>(conv, normed, plan, initial_tails, d_x, d_normed, d_initial_tails,
+                                       gradients.conv, context);
+    nn::temporal_conv_tails_backward<Scalar>(plan, d_tails, d_initial_tails, d_normed, context);
     nn::rms_norm_backward(norm, x, epsilon, d_normed, d_x, gradients.norm, context, kernels::Output::accumulate);
   }
 };

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <span>
 
-#include "ttt/core/segment.hpp"
+#include "ttt/core/segment_plan.hpp"
 #include "ttt/core/state.hpp"
 #include "ttt/rules/attention/product.hpp"
 #include "ttt/rules/attention/tile.hpp"
@@ -136,38 +136,32 @@ struct AttentionPiece {
   Index end() const { return position + rows; }
 };
 
-/// The pieces of a call, in memory for as many as there are segments.
+/// The pieces of a planned call, in memory for as many as there are segments.
 template <class Scalar>
-std::span<AttentionPiece<Scalar>> plan_pieces(std::span<const Segment<BufferState<Scalar>>> segments,
+std::span<AttentionPiece<Scalar>> plan_pieces(std::span<const Segment<BufferState<Scalar>>> segments, SegmentPlan plan,
                                               const AttentionShape& shape, Arena& memory) {
-  const auto count = static_cast<Index>(segments.size());
-  AttentionPiece<Scalar>* const first = memory.allocate<AttentionPiece<Scalar>>(count);
-  AttentionPiece<Scalar>* next = first;
-  Index row = 0, tiles = 0, first_of_state = 0;
-  for (Index i = 0; i < count; ++next) {
-    const auto& segment = segments[static_cast<std::size_t>(i)];
-    const auto same_state = [&](Index other) {
-      return segments[static_cast<std::size_t>(other)].state == segment.state;
-    };
-    if (i > 0 && !same_state(i - 1)) first_of_state = i;
-    const Index first_segment = i;
-    const Index position = segment.reset ? 0 : static_cast<Index>(segment.state->position);
-    AttentionPiece<Scalar> piece{segment.state, first_of_state, i, row};
+  auto* const pieces = memory.allocate<AttentionPiece<Scalar>>(static_cast<Index>(plan.size()));
+  const Index tile = shape.tokens_of(forward_tiling);
+  std::size_t count = 0, first_of_state = 0;
+  Index tiles = 0;
+  for (std::size_t i = 0; i < plan.size(); ++count) {
+    const std::size_t first = i;
+    if (!plan[first].continues) first_of_state = first;
+    const auto position = static_cast<Index>(plan[first].position);
+    AttentionPiece<Scalar> piece{segments[first].state, static_cast<Index>(first_of_state), 0, plan[first].row};
     piece.position = position;
     piece.prior = position == 0 ? 0 : position - shape.first_visible(position);
-    piece.reset = segment.reset;
+    piece.reset = plan[first].reset;
     piece.first_tile = tiles;
-    do piece.rows += segments[static_cast<std::size_t>(i++)].length;
-    while (i < count && same_state(i) && !segments[static_cast<std::size_t>(i)].reset);
-    piece.end_segment = i;
-    piece.last = i == count || !same_state(i);
-    piece.alone = piece.last && first_segment == first_of_state;
-    row += piece.rows;
-    const Index tokens = shape.tokens_of(forward_tiling);
-    tiles += (piece.rows + tokens - 1) / tokens;
-    *next = piece;
+    do piece.rows += plan[i++].length;
+    while (i < plan.size() && plan[i].continues && !plan[i].reset);
+    piece.end_segment = static_cast<Index>(i);
+    piece.last = i == plan.size() || !plan[i].continues;
+    piece.alone = piece.last && first == first_of_state;
+    tiles += (piece.rows + tile - 1) / tile;
+    pieces[count] = piece;
   }
-  return {first, next};
+  return {pieces, count};
 }
 
 }  // namespace rules
