@@ -31,9 +31,9 @@ struct Rows {
 void attend(const rules::AttentionHeads& layout, const Segment<BufferState<float>>& segment, const Rows& rows,
             bool backward, Context& context) {
   const Arena::Frame frame(context.scratch());
-  const auto pieces =
-      rules::plan_pieces<float>({&segment, 1}, plan_segments<BufferState<float>>({&segment, 1}, context.scratch()),
-                                layout.shape, context.scratch());
+  rules::AttentionPiece<float> piece;
+  const auto pieces = rules::plan_pieces<float>(
+      {&segment, 1}, plan_segments<BufferState<float>>({&segment, 1}, context.scratch()), layout.shape, {&piece, 1});
   const std::span<const rules::AttentionPiece<float>> plan(pieces);
   rules::store_rows(layout, pieces, rows.values, context);
   rules::attend(layout, plan, rows.values, context);

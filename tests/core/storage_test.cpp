@@ -150,3 +150,35 @@ TEST_CASE("a reserved arena needs no more memory") {
   Arena moved = std::move(arena);
   CHECK(moved.bytes() >= 100000);
 }
+
+TEST_CASE("an arena tells what a layout takes without taking it, and then takes no more") {
+  struct Parts {
+    float* numbers;
+    MatrixView<double> matrix;
+  };
+  Index rows = 10;
+  const auto lay_out = [&](Arena& arena) { return Parts{arena.allocate<float>(3), arena.matrix<double>(rows, 7)}; };
+  const auto before = testing::allocations();
+  const Index needed = Arena::count(lay_out);
+  CHECK(testing::allocations() == before);
+  CHECK(needed == aligned_size<std::byte>(3 * 4) + aligned_size<std::byte>(70 * 8));
+  CHECK(Arena::count([&](Arena& counting) {
+          const Parts parts = lay_out(counting);
+          CHECK((!parts.numbers && !parts.matrix.data() && parts.matrix.rows() == 10));
+        }) == needed);
+
+  Arena arena;
+  const Parts first = arena.lay_out_anew(lay_out);
+  CHECK(static_cast<Index>(arena.bytes()) == needed);
+  first.matrix(9, 6) = first.numbers[2] = 1;
+  const auto laid_out = testing::allocations();
+  const Parts again = arena.lay_out_anew(lay_out);
+  CHECK((again.numbers == first.numbers && again.matrix.data() == first.matrix.data()));
+  rows = 5;
+  arena.lay_out_anew(lay_out);
+  CHECK(testing::allocations() == laid_out);
+  CHECK(static_cast<Index>(arena.bytes()) == needed);
+  rows = 20;
+  arena.lay_out_anew(lay_out);
+  CHECK(static_cast<Index>(arena.bytes()) == Arena::count(lay_out));
+}

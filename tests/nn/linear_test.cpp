@@ -2,6 +2,7 @@
 #include "ttt/nn/linear.hpp"
 
 #include "nn/blocks.hpp"
+#include "support/error_message.hpp"
 
 using namespace ttt;
 using kernels::Output;

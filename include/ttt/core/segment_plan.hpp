@@ -24,6 +24,9 @@ struct PlannedSegment {
 /// The segments of a call in its order, one below the other.
 using SegmentPlan = std::span<const PlannedSegment>;
 
+/// Rows of all segments together.
+inline Index total_rows(SegmentPlan plan) { return plan.empty() ? 0 : plan.back().end(); }
+
 /// Assigns the plan of a call to `plan`, which has an entry for each segment. A State that several segments share
 /// advances from one to the next.
 template <class State>

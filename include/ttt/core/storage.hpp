@@ -99,6 +99,14 @@ class Arena {
  public:
   Arena() = default;
   explicit Arena(Index bytes) { reserve(bytes); }
+  /// Bytes that `lay_out(arena)` allocates, which are counted only: what it gets is null.
+  template <class LayOut>
+  static Index count(LayOut&& lay_out) {
+    Arena counting;
+    counting.counts_ = true;
+    lay_out(counting);
+    return counting.used_;
+  }
   Arena(Arena&&) = default;
   Arena& operator=(Arena&&) = default;
 
@@ -134,6 +142,15 @@ class Arena {
   void reserve(Index bytes) {
     if (blocks_.empty() || blocks_.back().size() < bytes) blocks_.emplace_back(aligned_size<std::byte>(bytes));
   }
+  /// Gives everything back, makes room for exactly what `lay_out(arena)` allocates and returns what that gives; the
+  /// same again allocates nothing.
+  template <class LayOut>
+  auto lay_out_anew(LayOut&& lay_out) {
+    const Index needed = count(lay_out);
+    if (static_cast<Index>(bytes()) < needed) *this = Arena(needed);
+    reset();
+    return lay_out(*this);
+  }
   /// Bytes held, in use or not.
   std::size_t bytes() const {
     std::size_t sum = 0;
@@ -165,6 +182,7 @@ class Arena {
       used_ = 0;
     }
     if (block_ == blocks_.size()) {
+      if (counts_) return used_ += bytes, nullptr;
       const Index last = blocks_.empty() ? 0 : blocks_.back().size();
       blocks_.emplace_back(std::max(bytes, 2 * last));
       used_ = 0;
@@ -175,6 +193,7 @@ class Arena {
   std::vector<Buffer<std::byte>> blocks_;
   std::size_t block_ = 0;
   Index used_ = 0;
+  bool counts_ = false;
 };
 
 TTT_NAMESPACE_END

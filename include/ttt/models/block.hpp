@@ -152,7 +152,8 @@ class Block {
   }
   /// Bytes of a Record of one segment of so many tokens.
   std::size_t record_bytes(Index tokens) const {
-    return static_cast<std::size_t>(values_bytes(tokens, 1)) + layer_.record_bytes(tokens);
+    const Index own = Arena::count([&](Arena& memory) { lay_out(tokens, 1, true, memory); });
+    return static_cast<std::size_t>(own) + layer_.record_bytes(tokens);
   }
 
   void forward(const Parameters& parameters, MatrixView<const Scalar> x, std::span<const Segment<State>> segments,
@@ -162,8 +163,8 @@ class Block {
     const Arena::Frame frame(scratch);
     const SegmentPlan plan = record ? record->call.begin(segments) : plan_segments(segments, scratch);
     const auto count = static_cast<Index>(segments.size());
-    Arena& memory = record ? detail::prepare(record->memory, values_bytes(x.rows(), count)) : scratch;
-    Values values = make_values(memory, x.rows(), count, record != nullptr);
+    const auto hold = [&](Arena& memory) { return lay_out(x.rows(), count, record != nullptr, memory); };
+    const Values values = record ? record->memory.lay_out_anew(hold) : hold(scratch);
     convolve(parameters, x, segments, plan, values, context);
     const MatrixView<const Scalar> h = mixed(x, values);
     nn::rms_norm_forward(parameters.seq_norm, h, config_.norm_epsilon, values.normed, context);
@@ -209,13 +210,8 @@ class Block {
     return config_.temporal_conv ? MatrixView<const Scalar>(values.mixed) : x;
   }
 
-  Index values_bytes(Index rows, Index segments) const {
-    const auto bytes = [](Index scalars) { return aligned_size<Scalar>(scalars) * static_cast<Index>(sizeof(Scalar)); };
-    const Index wide = bytes(rows * width()), hidden = bytes(rows * aligned_size<Scalar>(config_.hidden));
-    const Index conv = wide + bytes(segments * tail_rows() * width());
-    return 2 * wide + 2 * hidden + (config_.temporal_conv ? conv : 0);
-  }
-  Values make_values(Arena& arena, Index rows, Index segments, bool recorded) const {
+  /// What a call of so many rows and segments holds.
+  Values lay_out(Index rows, Index segments, bool recorded, Arena& arena) const {
     Values values;
     values.normed = arena.matrix<Scalar>(rows, width());
     values.middle = arena.matrix<Scalar>(rows, width());

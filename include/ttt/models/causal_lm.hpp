@@ -78,12 +78,18 @@ class CausalLm {
     }
   };
 
+  /// What a call holds until its end, and for a backward.
+  struct Held {
+    MatrixView<Scalar> hidden;  ///< the input of each block, one below the other, and the last output [(L + 1) N × C]
+    VectorView<Index> last;     ///< room for the last row of each segment
+  };
+
   /// What a forward leaves for its backward; its memory is reused by the next call.
   struct Record {
     RecordedCall call;
     std::span<const std::int64_t> ids;
     Arena memory;
-    MatrixView<Scalar> hidden;  ///< the input of each block, one below the other, and the last output [(L + 1) N × C]
+    Held held;
     VectorView<const Index> rows;  ///< those that got logits; empty: all
     std::vector<typename ResidualBlock::Record> blocks;
   };
@@ -154,7 +160,7 @@ class CausalLm {
     return sum;
   }
   std::size_t record_bytes(Index tokens) const {
-    auto sum = static_cast<std::size_t>(record_memory(tokens, 1));
+    auto sum = static_cast<std::size_t>(Arena::count([&](Arena& memory) { lay_out(tokens, 1, depth() + 1, memory); }));
     for (const auto& block : blocks_) sum += block.record_bytes(tokens);
     return sum;
   }
@@ -169,7 +175,8 @@ class CausalLm {
     const Arena::Frame frame(context.scratch());
     const auto output = run_blocks(parameters, ids, segments, context, record);
     VectorView<const Index> last;
-    if (rows == LogitRows::last) last = detail::last_rows(segments, record ? record->memory : context.scratch());
+    if (rows == LogitRows::last)
+      last = detail::last_rows(segments, record ? record->held.last : context.scratch().template vector<Index>(count));
     const auto features = normalize(parameters, detail::gather<Scalar>(output, last, context.scratch()), context);
     nn::linear_forward(parameters.output(), features, logits, context);
     if (!record) return;
@@ -231,13 +238,13 @@ class CausalLm {
     return std::equal(blocks_.begin(), blocks_.end(), parts.begin(), parts.end(), accepts);
   }
   Index depth() const { return static_cast<Index>(blocks_.size()); }
-  Index record_memory(Index tokens, Index segments) const {
-    return aligned_size<Scalar>((depth() + 1) * tokens * width()) * static_cast<Index>(sizeof(Scalar)) +
-           aligned_size<Index>(segments) * static_cast<Index>(sizeof(Index));
+  /// `slots` times so many rows of hidden values.
+  Held lay_out(Index rows, Index segments, Index slots, Arena& memory) const {
+    return {memory.matrix<Scalar>(slots * rows, width()), memory.vector<Index>(segments)};
   }
   MatrixView<const Scalar> output_of(const Record& record) const {
     const auto rows = static_cast<Index>(record.ids.size());
-    return record.hidden.rows(depth() * rows, rows);
+    return record.held.hidden.rows(depth() * rows, rows);
   }
 
   static auto block_of(std::size_t b) {
@@ -252,12 +259,11 @@ class CausalLm {
                                       std::span<const Segment<State>> segments, Context& context,
                                       Record* record) const {
     const auto rows = static_cast<Index>(ids.size()), slots = record ? depth() + 1 : Index{2};
-    Arena& memory = record ? detail::prepare(record->memory, record_memory(rows, static_cast<Index>(segments.size())))
-                           : context.scratch();
-    const auto hidden = memory.template matrix<Scalar>(slots * rows, width());
-    const auto slot = [&](Index i) { return hidden.rows(i % slots * rows, rows); };
+    const auto hold = [&](Arena& memory) { return lay_out(rows, static_cast<Index>(segments.size()), slots, memory); };
+    const Held held = record ? record->memory.lay_out_anew(hold) : hold(context.scratch());
+    const auto slot = [&](Index i) { return held.hidden.rows(i % slots * rows, rows); };
     if (record)
-      record->call.begin(segments), record->ids = ids, record->hidden = hidden, record->blocks.resize(blocks_.size());
+      record->call.begin(segments), record->ids = ids, record->held = held, record->blocks.resize(blocks_.size());
     nn::embedding_forward(parameters.embedding, ids, slot(0), context);
     for (std::size_t b = 0; b < blocks_.size(); ++b) {
       stop_if_cancelled(context);

@@ -15,9 +15,9 @@ void BasicAttention<Element, memory>::backward(const Parameters& parameters, con
   detail::check_backward(kind, *this, parameters, record, d_y, d_x, gradients, d_states, context.scratch());
   const Arena::Frame frame(context.scratch());
   const Rows& rows = record.rows;
-  const Rows d_rows = allocate(rows.queries.rows(), false, context.scratch());
+  const Rows d_rows = allocate_rows(rows.queries.rows(), false, context.scratch());
   nn::linear_backward(parameters.output, rows.heads, d_y, d_rows.heads, gradients.output, context);
-  rules::attend_backward<Scalar>(layout_, record.pieces, rows, d_rows, d_states, context);
+  rules::attend_backward(layout_, std::span<const Piece>(record.pieces), rows, d_rows, d_states, context);
 
   const nn::LinearBackward query(parameters.query, gradients.query, context);
   const nn::LinearBackward key(parameters.key, gradients.key, context);

@@ -80,7 +80,9 @@ class BasicAttention {
   }
   /// Bytes a Record takes for one sequence of `tokens` from its beginning; one that continues also keeps the keys and
   /// values it still sees of the time before.
-  std::size_t record_bytes(Index tokens) const { return record_bytes(tokens, 1); }
+  std::size_t record_bytes(Index tokens) const {
+    return static_cast<std::size_t>(Arena::count([&](Arena& arena) { lay_out(tokens, 1, true, arena); }));
+  }
 
   void forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, MatrixView<Scalar> y,
                Context& context, Record* record = nullptr) const;
@@ -103,8 +105,8 @@ class BasicAttention {
     const Index rows = memory == AttentionMemory::ring ? rules::panel_end(config_.window) : capacity;
     return rules::KeyValueCache<Scalar>::size(rows, config_.key_value_count(), config_.head_width());
   }
-  std::size_t record_bytes(Index rows, Index segments) const;
-  Rows allocate(Index rows, bool recorded, Arena& arena) const;
+  Rows allocate_rows(Index rows, bool recorded, Arena& arena) const;
+  AttentionCall<Scalar> lay_out(Index rows, std::size_t segments, bool recorded, Arena& arena) const;
   /// Queries and keys by the angles of their positions, or their gradients back.
   void rotate(SegmentPlan plan, Index start, const Rows& rows, kernels::RotaryTurn turn, Context& context) const {
     nn::rotate_rows<Scalar>({*rotary_, config_.rotary_pairs}, turn, plan, start, {rows.queries, rows.keys}, context);

@@ -29,16 +29,7 @@ void BasicAttention<Element, memory>::check(const Config& config) {
 }
 
 template <class Element, AttentionMemory memory>
-std::size_t BasicAttention<Element, memory>::record_bytes(Index rows, Index segments) const {
-  const Index scalars = 2 * aligned_size<Scalar>(rows * width()) +
-                        2 * aligned_size<Scalar>(rows * config_.key_value_width()) +
-                        aligned_size<Scalar>(rows * config_.heads);
-  const Index plan = aligned_size<std::byte>(segments * static_cast<Index>(sizeof(Piece)));
-  return static_cast<std::size_t>(scalars) * sizeof(Scalar) + static_cast<std::size_t>(plan);
-}
-
-template <class Element, AttentionMemory memory>
-auto BasicAttention<Element, memory>::allocate(Index rows, bool recorded, Arena& arena) const -> Rows {
+auto BasicAttention<Element, memory>::allocate_rows(Index rows, bool recorded, Arena& arena) const -> Rows {
   Rows all;
   all.queries = arena.matrix<Scalar>(rows, width());
   all.keys = arena.matrix<Scalar>(rows, config_.key_value_width());
@@ -48,20 +39,29 @@ auto BasicAttention<Element, memory>::allocate(Index rows, bool recorded, Arena&
   return all;
 }
 
+/// What a call of so many rows and segments holds; the pieces are only memory yet.
+template <class Element, AttentionMemory memory>
+auto BasicAttention<Element, memory>::lay_out(Index rows, std::size_t segments, bool recorded, Arena& arena) const
+    -> AttentionCall<Scalar> {
+  AttentionCall<Scalar> held;
+  held.rows = allocate_rows(rows, recorded, arena);
+  Piece* const pieces = arena.allocate<Piece>(static_cast<Index>(segments));
+  if (pieces) held.pieces = {pieces, segments};
+  return held;
+}
+
 template <class Element, AttentionMemory memory>
 void BasicAttention<Element, memory>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
                                               MatrixView<Scalar> y, Context& context, Record* record) const {
   detail::check_forward<BasicAttention>(kind, *this, parameters, x, segments, y, context.scratch());
   const Arena::Frame frame(context.scratch());
   const SegmentPlan plan = record ? record->call.begin(segments) : plan_segments(segments, context.scratch());
-  if (record) {
-    record->arena.reset();
-    record->arena.reserve(static_cast<Index>(record_bytes(x.rows(), static_cast<Index>(segments.size()))));
-  }
-  Arena& arena = record ? record->arena : context.scratch();
-  const auto pieces = rules::plan_pieces<Scalar>(segments, plan, layout_.shape, arena);
-
-  const Rows rows = allocate(x.rows(), record != nullptr, arena);
+  const auto hold = [&](Arena& arena) { return lay_out(x.rows(), plan.size(), record != nullptr, arena); };
+  AttentionCall<Scalar> held = record ? record->arena.lay_out_anew(hold) : hold(context.scratch());
+  held.x = x;
+  held.pieces = rules::plan_pieces<Scalar>(segments, plan, layout_.shape, held.pieces);
+  const Rows& rows = held.rows;
+  const std::span<const Piece> pieces(held.pieces);
   nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
     const auto from = x.rows(first, count);
     const Rows to = rows.rows(first, count);
@@ -70,17 +70,14 @@ void BasicAttention<Element, memory>::forward(const Parameters& parameters, Matr
     nn::linear_forward(parameters.value, from, to.values, own);
     rotate(plan, first, to, kernels::RotaryTurn::forward, own);
   });
-  if (record) rules::keep_prior(layout_, pieces, arena);
-  rules::store_rows(layout_, pieces, rows, context);
-  rules::attend<Scalar>(layout_, pieces, rows, context);
+  if (record) rules::keep_prior(layout_, held.pieces, record->arena);
+  rules::store_rows(layout_, held.pieces, rows, context);
+  rules::attend(layout_, pieces, rows, context);
   nn::linear_forward(parameters.output, rows.heads, y, context);
-  if (record) {
-    record->x = x;
-    record->rows = rows;
-    record->pieces = pieces;
-  }
-  rules::update_states<Scalar>(layout_, pieces, rows, context);
-  if (record) record->call.end(fingerprint_);
+  rules::update_states(layout_, pieces, rows, context);
+  if (!record) return;
+  static_cast<AttentionCall<Scalar>&>(*record) = held;
+  record->call.end(fingerprint_);
 }
 
 TTT_NAMESPACE_END

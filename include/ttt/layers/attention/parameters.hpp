@@ -43,13 +43,18 @@ struct AttentionParameters {
   }
 };
 
+/// What a call of attention holds until its end, and for a backward.
 template <class Scalar>
-struct AttentionRecord {
-  RecordedCall call;
-  Arena arena;
+struct AttentionCall {
   MatrixView<const Scalar> x;
   rules::AttentionRows<Scalar> rows;
   std::span<rules::AttentionPiece<Scalar>> pieces;
+};
+
+template <class Scalar>
+struct AttentionRecord : AttentionCall<Scalar> {
+  RecordedCall call;
+  Arena arena;
 };
 
 TTT_NAMESPACE_END

@@ -25,7 +25,7 @@ class RecordedCall {
   /// Nobody's while the record has nothing.
   Fingerprint layer() const { return layer_; }
   SegmentPlan plan() const { return plan_; }
-  Index rows() const { return plan_.empty() ? 0 : plan_.back().end(); }
+  Index rows() const { return total_rows(SegmentPlan(plan_)); }
 
  private:
   Fingerprint layer_;

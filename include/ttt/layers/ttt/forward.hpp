@@ -16,29 +16,15 @@ void TttLayer<Rule, Arch>::forward(const Parameters& parameters, MatrixView<cons
   if (x.rows() > most && !record) return forward_in_pieces(parameters, x, segments, most, y, context);
 
   const Arena::Frame frame(context.scratch());
-  Arena& memory = record ? record->arena : context.scratch();
-  const SegmentPlan plan = record ? record->call.begin(segments) : plan_segments(segments, memory);
-  if (record) {
-    record->arena.reset();
-    record->arena.reserve(static_cast<Index>(record_bytes(plan)));
-  }
+  const SegmentPlan plan = record ? record->call.begin(segments) : plan_segments(segments, context.scratch());
+  const auto hold = [&](Arena& memory) { return lay_out(plan, record != nullptr, memory); };
+  TttCall<Scalar> held = record ? record->arena.lay_out_anew(hold) : hold(context.scratch());
+  held.activations.x = x;
+  if (record) static_cast<TttCall<Scalar>&>(*record) = held;
 
-  const Activations a = allocate(x, plan, memory);
-  const auto initial_tails = memory.matrix<Scalar>(static_cast<Index>(segments.size()) * tail_rows(), width());
-  std::span<Scalar*> checkpoint_memory;
-  if (record) {
-    const auto count = static_cast<Index>(segments.size()) * config_.heads;
-    checkpoint_memory = {memory.allocate<Scalar*>(count), static_cast<std::size_t>(count)};
-    for (Index i = 0; i < count; ++i)
-      checkpoint_memory[static_cast<std::size_t>(i)] =
-          memory.allocate<Scalar>(checkpoints(nullptr).size(parts(plan[static_cast<std::size_t>(i / config_.heads)])));
-    record->activations = a;
-    record->checkpoints = checkpoint_memory;
-    record->initial_tails = initial_tails;
-  }
-
-  project(parameters, segments, initial_tails, a, context);
-  inner_loop(parameters, segments, a, checkpoint_memory, context);
+  const Activations& a = held.activations;
+  project(parameters, segments, held.initial_tails, a, context);
+  inner_loop(parameters, segments, a, held.checkpoints, context);
   nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
     const auto normed = own.scratch().template matrix<Scalar>(count, width());
     gated_norm(parameters, a.piece(first, count), normed, own);
@@ -65,18 +51,26 @@ void TttLayer<Rule, Arch>::forward_in_pieces(const Parameters& parameters, Matri
 }
 
 template <class Rule, class Arch>
-typename TttLayer<Rule, Arch>::Activations TttLayer<Rule, Arch>::allocate(MatrixView<const Scalar> x, SegmentPlan plan,
-                                                                          Arena& memory) const {
-  const Index rows = x.rows();
-  Activations a;
-  a.x = x;
+TttCall<typename Rule::Scalar> TttLayer<Rule, Arch>::lay_out(SegmentPlan plan, bool recorded, Arena& memory) const {
+  const Index rows = total_rows(plan), segments = static_cast<Index>(plan.size());
+  TttCall<Scalar> all;
+  Activations& a = all.activations;
   a.plan = plan;
   for (auto* part : {&a.queries, &a.keys, &a.values, &a.inner}) *part = memory.matrix<Scalar>(rows, width());
   if (config_.share_query_key) a.shared = memory.matrix<Scalar>(rows, width());
   if (config_.gate) a.gate = memory.matrix<Scalar>(rows, width());
   a.rates = memory.matrix<Scalar>(config_.heads, rows);
   a.factors = memory.vector<Scalar>(rule_.mini_batch());
-  return a;
+  all.initial_tails = memory.matrix<Scalar>(segments * tail_rows(), width());
+  if (!recorded) return all;
+  const auto heads = static_cast<std::size_t>(config_.heads);
+  Scalar** const list = memory.allocate<Scalar*>(segments * config_.heads);
+  for (std::size_t i = 0; i < plan.size() * heads; ++i) {
+    Scalar* const data = memory.allocate<Scalar>(checkpoints(nullptr).size(parts(plan[i / heads])));
+    if (list) list[i] = data;
+  }
+  if (list) all.checkpoints = {list, plan.size() * heads};
+  return all;
 }
 
 template <class Rule, class Arch>
@@ -191,22 +185,6 @@ void TttLayer<Rule, Arch>::gated_norm(const Parameters& parameters, const Activa
     context.call<KernelId::gelu_gate, Scalar, &kernels::gelu_gate<Arch, Scalar>>(a.gate.rows(first, count),
                                                                                  out.rows(first, count));
   });
-}
-
-template <class Rule, class Arch>
-std::size_t TttLayer<Rule, Arch>::record_bytes(SegmentPlan plan) const {
-  const auto count = static_cast<Index>(plan.size());
-  Index rows = 0, kept = 0;
-  for (const PlannedSegment& segment : plan) {
-    rows += segment.length;
-    kept += config_.heads * aligned_size<Scalar>(checkpoints(nullptr).size(parts(segment)));
-  }
-  const Index activations = 4 + (config_.share_query_key ? 1 : 0) + (config_.gate ? 1 : 0);
-  const Index scalars = activations * aligned_size<Scalar>(rows * width()) +
-                        aligned_size<Scalar>(config_.heads * rows) + aligned_size<Scalar>(rule_.mini_batch()) +
-                        aligned_size<Scalar>(count * tail_rows() * width()) + kept;
-  const Index list = aligned_size<std::byte>(count * config_.heads * static_cast<Index>(sizeof(Scalar*)));
-  return static_cast<std::size_t>(scalars) * sizeof(Scalar) + static_cast<std::size_t>(list);
 }
 
 TTT_NAMESPACE_END

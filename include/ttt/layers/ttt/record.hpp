@@ -51,14 +51,19 @@ struct TttActivations {
   }
 };
 
+/// What a call of a TTT layer holds until its end, and for a backward.
+template <class Scalar>
+struct TttCall {
+  TttActivations<Scalar> activations;
+  MatrixView<Scalar> initial_tails;  ///< convolution tails before each segment, [segments · (taps − 1) × C]
+  std::span<Scalar*> checkpoints;    ///< [segments × H] memory of TttCheckpoints; empty without a backward
+};
+
 /// What a forward pass of a TTT layer leaves for its backward; owned by the caller, reused without allocating.
 template <class Scalar>
-struct TttRecord {
+struct TttRecord : TttCall<Scalar> {
   RecordedCall call;
   Arena arena;
-  TttActivations<Scalar> activations;
-  std::span<Scalar*> checkpoints;     ///< [segments × H] memory of TttCheckpoints
-  MatrixView<Scalar> initial_tails;   ///< convolution tails before each segment, [segments · (taps − 1) × C]
 };
 
 TTT_NAMESPACE_END

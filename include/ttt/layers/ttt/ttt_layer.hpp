@@ -82,7 +82,7 @@ class TttLayer {
   /// Bytes a Record holds for one sequence of `tokens`, read from its start.
   std::size_t record_bytes(Index tokens) const {
     const PlannedSegment whole{0, tokens};
-    return record_bytes({&whole, 1});
+    return static_cast<std::size_t>(Arena::count([&](Arena& memory) { lay_out({&whole, 1}, true, memory); }));
   }
 
   void forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, MatrixView<Scalar> y,
@@ -117,12 +117,10 @@ class TttLayer {
             activations.factors};
   }
 
-  /// Bytes a Record holds for a call.
-  std::size_t record_bytes(SegmentPlan plan) const;
   void forward_in_pieces(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, Index rows,
                          MatrixView<Scalar> y, Context& context) const;
   void load_initial(const Parameters& parameters, Index head, Scalar* state) const;
-  Activations allocate(MatrixView<const Scalar> x, SegmentPlan plan, Arena& memory) const;
+  TttCall<Scalar> lay_out(SegmentPlan plan, bool recorded, Arena& memory) const;
   void project(const Parameters& parameters, Segments segments, MatrixView<Scalar> initial_tails, const Activations& a,
                Context& context) const;
   void rotate(const Activations& a, kernels::RotaryTurn turn, Context& context) const {

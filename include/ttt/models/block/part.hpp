@@ -29,13 +29,6 @@ std::span<Value> make_span(Arena& arena, std::size_t count) {
   return values;
 }
 
-/// Empties the memory of a record and makes room for exactly `bytes`; the same size again allocates nothing.
-inline Arena& prepare(Arena& memory, Index bytes) {
-  if (static_cast<Index>(memory.bytes()) < bytes) memory = Arena(bytes);
-  memory.reset();
-  return memory;
-}
-
 }  // namespace detail
 
 /// The segments of `part(state)` of every State: a pointer to member, or a function giving a reference. They live in

@@ -13,10 +13,9 @@ TTT_NAMESPACE_BEGIN
 
 namespace detail {
 
-/// Row of the last token of each segment; −1 for a segment without rows.
+/// Assigns the row of the last token of each segment; −1 for a segment without rows.
 template <class State>
-VectorView<const Index> last_rows(std::span<const Segment<State>> segments, Arena& arena) {
-  const auto rows = arena.vector<Index>(static_cast<Index>(segments.size()));
+VectorView<const Index> last_rows(std::span<const Segment<State>> segments, VectorView<Index> rows) {
   Index end = 0;
   for (std::size_t i = 0; i < segments.size(); ++i) {
     end += segments[i].length;

@@ -136,11 +136,10 @@ struct AttentionPiece {
   Index end() const { return position + rows; }
 };
 
-/// The pieces of a planned call, in memory for as many as there are segments.
+/// The pieces of a planned call, in `pieces`, which are as many as there are segments.
 template <class Scalar>
 std::span<AttentionPiece<Scalar>> plan_pieces(std::span<const Segment<BufferState<Scalar>>> segments, SegmentPlan plan,
-                                              const AttentionShape& shape, Arena& memory) {
-  auto* const pieces = memory.allocate<AttentionPiece<Scalar>>(static_cast<Index>(plan.size()));
+                                              const AttentionShape& shape, std::span<AttentionPiece<Scalar>> pieces) {
   const Index tile = shape.tokens_of(forward_tiling);
   std::size_t count = 0, first_of_state = 0;
   Index tiles = 0;
@@ -161,7 +160,7 @@ std::span<AttentionPiece<Scalar>> plan_pieces(std::span<const Segment<BufferStat
     tiles += (piece.rows + tile - 1) / tile;
     pieces[count] = piece;
   }
-  return {pieces, count};
+  return pieces.first(count);
 }
 
 }  // namespace rules
