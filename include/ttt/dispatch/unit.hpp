@@ -13,6 +13,7 @@
 #include "ttt/kernels/matmul_bfloat16.hpp"
 #include "ttt/kernels/matmul_pairs.hpp"
 #include "ttt/kernels/rms_norm.hpp"
+#include "ttt/kernels/rotary.hpp"
 #include "ttt/kernels/swiglu.hpp"
 #include "ttt/rules/attention/backward.hpp"
 #include "ttt/rules/attention/forward.hpp"
