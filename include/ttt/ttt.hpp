@@ -25,6 +25,7 @@
 #include "ttt/core/state_position.hpp"
 #include "ttt/core/statistics.hpp"
 
+#include "ttt/kernels/add.hpp"
 #include "ttt/kernels/causal_convolution.hpp"
 #include "ttt/kernels/cross_entropy.hpp"
 #include "ttt/kernels/elementary.hpp"

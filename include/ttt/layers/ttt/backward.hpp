@@ -6,10 +6,10 @@
 
 TTT_NAMESPACE_BEGIN
 
-template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::backward(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_y,
-                                    MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
-                                    Context& context) const {
+template <class Rule>
+void TttLayer<Rule>::backward(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_y,
+                              MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
+                              Context& context) const {
   detail::check_backward(Rule::name, *this, parameters, record, d_y, d_x, gradients, d_states, context.scratch());
   const Activations& a = record.activations;
   Arena& scratch = context.scratch();
@@ -26,10 +26,10 @@ void TttLayer<Rule, Arch>::backward(const Parameters& parameters, const Record& 
 }
 
 /// y = (LN(z) ∘ gelu(gate)) W_oᵀ: assigns d_z and, where there is a gate, its share of d_x.
-template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::backward_output(const Parameters& parameters, const Activations& all,
-                                           MatrixView<const Scalar> d_y, MatrixView<Scalar> d_x,
-                                           MatrixView<Scalar> d_inner, Parameters& gradients, Context& context) const {
+template <class Rule>
+void TttLayer<Rule>::backward_output(const Parameters& parameters, const Activations& all, MatrixView<const Scalar> d_y,
+                                     MatrixView<Scalar> d_x, MatrixView<Scalar> d_inner, Parameters& gradients,
+                                     Context& context) const {
   Arena& scratch = context.scratch();
   const Arena::Frame frame(scratch);
   const nn::LinearBackward output(parameters.output, gradients.output, context);
@@ -57,24 +57,23 @@ void TttLayer<Rule, Arch>::backward_output(const Parameters& parameters, const A
 }
 
 /// LN(z) ∘ gelu(gate): d_normed goes from the gradient of the product to that of LN(z).
-template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::backward_gate(const Parameters& parameters, const Activations& a,
-                                         MatrixView<Scalar> d_normed, MatrixView<Scalar> d_gate,
-                                         Context& context) const {
+template <class Rule>
+void TttLayer<Rule>::backward_gate(const Parameters& parameters, const Activations& a, MatrixView<Scalar> d_normed,
+                                   MatrixView<Scalar> d_gate, Context& context) const {
   const auto normed = context.scratch().template matrix<Scalar>(d_normed.rows(), width());
   nn::layer_norm_forward(parameters.post_weight, parameters.post_bias, a.inner, config_.norm_epsilon, normed, context);
   context.parallel_ranges(normed.rows(), 64, [&](Index first, Index count, Arena&) {
-    context.call<KernelId::gelu_gate_backward, Scalar, &kernels::gelu_gate_backward<Arch, Scalar>>(
+    context.call<KernelId::gelu_gate_backward, Scalar, &kernels::gelu_gate_backward<simd::Native, Scalar>>(
         a.gate.rows(first, count), normed.rows(first, count), d_normed.rows(first, count), d_gate.rows(first, count));
   });
 }
 
 /// One task per sequence and head. What the tasks find out about shared parameters is summed afterwards, in the order
 /// of the sequences, so that the bits do not depend on the threads.
-template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::backward_inner_loop(const Parameters& parameters, const Record& record, const Activations& d,
-                                               Parameters& gradients, std::span<State* const> d_states,
-                                               Context& context) const {
+template <class Rule>
+void TttLayer<Rule>::backward_inner_loop(const Parameters& parameters, const Record& record, const Activations& d,
+                                         Parameters& gradients, std::span<State* const> d_states,
+                                         Context& context) const {
   const Activations& a = record.activations;
   Arena& scratch = context.scratch();
   const auto runs = plan_runs(a.plan, scratch);
@@ -89,10 +88,10 @@ void TttLayer<Rule, Arch>::backward_inner_loop(const Parameters& parameters, con
 
 /// One head of a run of segments, in reverse: assigns its rows of d, turns its part of d_states and adds to `sums`, the
 /// gradients of W₀, of the norm's weight and bias and of the position factors.
-template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::backward_run(const Parameters& parameters, const Record& record, const Activations& d,
-                                        SegmentRange run, Index h, std::span<State* const> d_states, Scalar* sums,
-                                        Context& context, Arena& arena) const {
+template <class Rule>
+void TttLayer<Rule>::backward_run(const Parameters& parameters, const Record& record, const Activations& d,
+                                  SegmentRange run, Index h, std::span<State* const> d_states, Scalar* sums,
+                                  Context& context, Arena& arena) const {
   const Activations& a = record.activations;
   const Index width = rule_.head_width(), state_size = rule_.state_size(), weight_size = rule_.weight_size();
   const auto heads = static_cast<std::size_t>(config_.heads);
@@ -105,14 +104,14 @@ void TttLayer<Rule, Arch>::backward_run(const Parameters& parameters, const Reco
   if (const Scalar* given = wanted(run.end - 1)) std::copy_n(given, state_size, d_state.data());
   for (std::size_t i = run.end; i-- > run.first;) {
     const PlannedSegment& segment = a.plan[i];
-    context.call<Rule::backward_kernel, Scalar, &rules::backward_sequence<Arch, Rule>,
-                 decltype(&rules::backward_sequence<Arch, typename Rule::AnySize>)>(
+    context.call<Rule::backward_kernel, Scalar, &rules::backward_sequence<simd::Native, Rule>,
+                 decltype(&rules::backward_sequence<simd::Native, typename Rule::AnySize>)>(
         rule_, head(parameters, a, h), parts(segment), a.rows(segment, h, width),
         d.inner.rows(segment.row, segment.length).columns(h * width, width),
         checkpoints(record.checkpoints[i * heads + static_cast<std::size_t>(h)]), d_state.data(),
         d.gradient_rows(segment, h, width), d_head, arena);
     if (!segment.reset) continue;  // else the sequence began here, from the learned W₀
-    rules::add_scaled<Arch>(Scalar(1), d_state.data(), weight_size, sums);
+    rules::add_scaled<simd::Native>(Scalar(1), d_state.data(), weight_size, sums);
     fill(d_state, Scalar(0));
   }
   if (Scalar* target = wanted(run.first)) std::copy_n(d_state.data(), state_size, target);
@@ -120,12 +119,12 @@ void TttLayer<Rule, Arch>::backward_run(const Parameters& parameters, const Reco
 
 /// Adds the tasks' sums to the gradients of W₀, the inner norm and the position factors (clamped ones get none): heads
 /// in parallel, the sequences of each in order.
-template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::sum_inner_gradients(const Activations& a, MatrixView<const Scalar> sums,
-                                               Parameters& gradients, Context& context) const {
+template <class Rule>
+void TttLayer<Rule>::sum_inner_gradients(const Activations& a, MatrixView<const Scalar> sums, Parameters& gradients,
+                                         Context& context) const {
   const Index heads = config_.heads, width = rule_.head_width();
   const auto add = [](const Scalar* from, Index count, Scalar* to) {
-    rules::add_scaled<Arch>(Scalar(1), from, count, to);
+    rules::add_scaled<simd::Native>(Scalar(1), from, count, to);
   };
   context.parallel(heads, sums.rows() * sums.columns(), [&](Index h, Arena&) {
     for (Index task = h; task < sums.rows(); task += heads) {
@@ -146,9 +145,9 @@ void TttLayer<Rule, Arch>::sum_inner_gradients(const Activations& a, MatrixView<
 }
 
 /// η = base / D · sigmoid(x w_hᵀ + b_h): assigns what its linear map gets.
-template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::backward_learning_rates(const Activations& a, const Activations& d,
-                                                   MatrixView<Scalar> d_logits, Context& context) const {
+template <class Rule>
+void TttLayer<Rule>::backward_learning_rates(const Activations& a, const Activations& d, MatrixView<Scalar> d_logits,
+                                             Context& context) const {
   const auto base = static_cast<Scalar>(base_rate());
   context.parallel(config_.heads, steps_per_rate * d_logits.rows() * config_.heads, [&](Index h, Arena&) {
     for (Index n = 0; n < d_logits.rows(); ++n)
@@ -159,10 +158,10 @@ void TttLayer<Rule, Arch>::backward_learning_rates(const Activations& a, const A
 
 /// Learning rates, rotations, convolutions and projections of q, k and v: adds to the gate's share of d_x, turns the
 /// tails of d_states.
-template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::backward_projections(const Parameters& parameters, const Record& record,
-                                                const Activations& d_all, MatrixView<Scalar> d_x, Parameters& gradients,
-                                                std::span<State* const> d_states, Context& context) const {
+template <class Rule>
+void TttLayer<Rule>::backward_projections(const Parameters& parameters, const Record& record, const Activations& d_all,
+                                          MatrixView<Scalar> d_x, Parameters& gradients,
+                                          std::span<State* const> d_states, Context& context) const {
   using kernels::Output;
   Arena& scratch = context.scratch();
   const Arena::Frame frame(scratch);
@@ -179,7 +178,7 @@ void TttLayer<Rule, Arch>::backward_projections(const Parameters& parameters, co
                         config_.gate ? Output::accumulate : Output::assign);
     });
     if (!gradients.rate_bias.empty())
-      rules::add_column_sums<Arch, Scalar>(d_logits, {gradients.rate_bias.data(), 1, config_.heads});
+      rules::add_column_sums<simd::Native, Scalar>(d_logits, {gradients.rate_bias.data(), 1, config_.heads});
     projections.weights(a_round.x, d_round, d_logits, context);
   });
   if (!shared) return;
@@ -190,11 +189,10 @@ void TttLayer<Rule, Arch>::backward_projections(const Parameters& parameters, co
 }
 
 /// q and k = two temporal convolutions of x W_qᵀ: assigns the gradient of that, turns the tails of d_states.
-template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::backward_convolutions(const Parameters& parameters, const Record& record,
-                                                 const Activations& d, MatrixView<Scalar> d_shared,
-                                                 Parameters& gradients, std::span<State* const> d_states,
-                                                 Context& context) const {
+template <class Rule>
+void TttLayer<Rule>::backward_convolutions(const Parameters& parameters, const Record& record, const Activations& d,
+                                           MatrixView<Scalar> d_shared, Parameters& gradients,
+                                           std::span<State* const> d_states, Context& context) const {
   const Activations& a = record.activations;
   Arena& scratch = context.scratch();
   const auto d_initial_tails = scratch.matrix<Scalar>(record.initial_tails.rows(), width());

@@ -8,9 +8,9 @@
 
 TTT_NAMESPACE_BEGIN
 
-template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
-                                   MatrixView<Scalar> y, Context& context, Record* record) const {
+template <class Rule>
+void TttLayer<Rule>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
+                             MatrixView<Scalar> y, Context& context, Record* record) const {
   detail::check_forward<TttLayer>(Rule::name, *this, parameters, x, segments, y, context.scratch());
   const Index most = std::max(nn::rows_of_round(context), rule_.mini_batch());
   if (x.rows() > most && !record) return forward_in_pieces(parameters, x, segments, most, y, context);
@@ -35,10 +35,9 @@ void TttLayer<Rule, Arch>::forward(const Parameters& parameters, MatrixView<cons
 }
 
 /// Without a Record the inner loop goes in pieces too: memory does not grow with the length of the call.
-template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::forward_in_pieces(const Parameters& parameters, MatrixView<const Scalar> x,
-                                             Segments segments, Index rows, MatrixView<Scalar> y,
-                                             Context& context) const {
+template <class Rule>
+void TttLayer<Rule>::forward_in_pieces(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
+                                       Index rows, MatrixView<Scalar> y, Context& context) const {
   const Arena::Frame frame(context.scratch());
   SegmentPieces<State> pieces(segments, rule_.mini_batch(), rows, context.scratch());
   for (Index row = 0; !pieces.done();) {
@@ -50,8 +49,8 @@ void TttLayer<Rule, Arch>::forward_in_pieces(const Parameters& parameters, Matri
   }
 }
 
-template <class Rule, class Arch>
-TttCall<typename Rule::Scalar> TttLayer<Rule, Arch>::lay_out(SegmentPlan plan, bool recorded, Arena& memory) const {
+template <class Rule>
+TttCall<typename Rule::Scalar> TttLayer<Rule>::lay_out(SegmentPlan plan, bool recorded, Arena& memory) const {
   const Index rows = total_rows(plan), segments = static_cast<Index>(plan.size());
   TttCall<Scalar> all;
   Activations& a = all.activations;
@@ -73,8 +72,8 @@ TttCall<typename Rule::Scalar> TttLayer<Rule, Arch>::lay_out(SegmentPlan plan, b
   return all;
 }
 
-template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::load_initial(const Parameters& parameters, Index head, Scalar* state) const {
+template <class Rule>
+void TttLayer<Rule>::load_initial(const Parameters& parameters, Index head, Scalar* state) const {
   Scalar* weights = state;
   for (const auto& tensor : parameters.fast) {
     const auto initial = tensor.slice(head);
@@ -84,9 +83,9 @@ void TttLayer<Rule, Arch>::load_initial(const Parameters& parameters, Index head
 }
 
 /// q, k, v, the gate's pre-activation, η and τ.
-template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::project(const Parameters& parameters, Segments segments, MatrixView<Scalar> initial_tails,
-                                   const Activations& all, Context& context) const {
+template <class Rule>
+void TttLayer<Rule>::project(const Parameters& parameters, Segments segments, MatrixView<Scalar> initial_tails,
+                             const Activations& all, Context& context) const {
   for (Index r = 0; r < rule_.mini_batch(); ++r)
     all.factors[r] = std::max(Scalar(0), Scalar(1) / static_cast<Scalar>(r + 1) + parameters.position[r]);
   nn::in_pieces(all.x.rows(), context, [&](Index first, Index count, Context& own) {
@@ -108,8 +107,8 @@ void TttLayer<Rule, Arch>::project(const Parameters& parameters, Segments segmen
 }
 
 /// η [H × N].
-template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::learning_rates(const Parameters& parameters, const Activations& a, Context& context) const {
+template <class Rule>
+void TttLayer<Rule>::learning_rates(const Parameters& parameters, const Activations& a, Context& context) const {
   const Arena::Frame frame(context.scratch());
   const auto logits = context.scratch().template matrix<Scalar>(a.x.rows(), config_.heads);
   nn::linear_forward<Scalar>(parameters.rate_weight, a.x, logits, context);
@@ -122,9 +121,9 @@ void TttLayer<Rule, Arch>::learning_rates(const Parameters& parameters, const Ac
 }
 
 /// z = rule(q, k, v; η, τ): one task per sequence and head.
-template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::inner_loop(const Parameters& parameters, Segments segments, const Activations& a,
-                                      std::span<Scalar*> checkpoint_memory, Context& context) const {
+template <class Rule>
+void TttLayer<Rule>::inner_loop(const Parameters& parameters, Segments segments, const Activations& a,
+                                std::span<Scalar*> checkpoint_memory, Context& context) const {
   Arena& scratch = context.scratch();
   const auto runs = plan_runs(a.plan, scratch);
   const Index heads = config_.heads, width = rule_.head_width();
@@ -141,8 +140,8 @@ void TttLayer<Rule, Arch>::inner_loop(const Parameters& parameters, Segments seg
       const std::size_t place = i * static_cast<std::size_t>(heads) + static_cast<std::size_t>(h);
       Scalar* state = segments[i].state->values.data() + h * rule_.state_size();
       if (segment.reset) load_initial(parameters, h, state);
-      context.call<Rule::forward_kernel, Scalar, &rules::forward_sequence<Arch, Rule>,
-                   decltype(&rules::forward_sequence<Arch, typename Rule::AnySize>)>(
+      context.call<Rule::forward_kernel, Scalar, &rules::forward_sequence<simd::Native, Rule>,
+                   decltype(&rules::forward_sequence<simd::Native, typename Rule::AnySize>)>(
           rule_, config_.form, shared, state, parts(segment), a.rows(segment, h, width),
           a.inner.rows(segment.row, segment.length).columns(h * width, width),
           checkpoints(checkpoint_memory.empty() ? nullptr : checkpoint_memory[place]), initial,
@@ -153,16 +152,16 @@ void TttLayer<Rule, Arch>::inner_loop(const Parameters& parameters, Segments seg
 }
 
 /// One list per segment and head, with a place for each part.
-template <class Rule, class Arch>
-std::span<rules::PartLoss*> TttLayer<Rule, Arch>::allocate_losses(SegmentPlan plan, Arena& memory) const {
+template <class Rule>
+std::span<rules::PartLoss*> TttLayer<Rule>::allocate_losses(SegmentPlan plan, Arena& memory) const {
   const auto heads = static_cast<std::size_t>(config_.heads), count = plan.size() * heads;
   const std::span<rules::PartLoss*> losses(memory.allocate<rules::PartLoss*>(static_cast<Index>(count)), count);
   for (std::size_t i = 0; i < count; ++i) losses[i] = memory.allocate<rules::PartLoss>(parts(plan[i / heads]).size());
   return losses;
 }
 
-template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::report(SegmentPlan plan, std::span<rules::PartLoss*> losses, Context& context) const {
+template <class Rule>
+void TttLayer<Rule>::report(SegmentPlan plan, std::span<rules::PartLoss*> losses, Context& context) const {
   for (std::size_t i = 0; i < plan.size(); ++i) {
     const auto list = parts(plan[i]);
     const auto of_heads = losses.subspan(i * static_cast<std::size_t>(config_.heads));
@@ -176,14 +175,14 @@ void TttLayer<Rule, Arch>::report(SegmentPlan plan, std::span<rules::PartLoss*> 
 }
 
 /// out = LN(z) ∘ gelu(gate), or LN(z): [N × C].
-template <class Rule, class Arch>
-void TttLayer<Rule, Arch>::gated_norm(const Parameters& parameters, const Activations& a, MatrixView<Scalar> out,
-                                      Context& context) const {
+template <class Rule>
+void TttLayer<Rule>::gated_norm(const Parameters& parameters, const Activations& a, MatrixView<Scalar> out,
+                                Context& context) const {
   nn::layer_norm_forward(parameters.post_weight, parameters.post_bias, a.inner, config_.norm_epsilon, out, context);
   if (!config_.gate) return;
   context.parallel_ranges(out.rows(), 64, [&](Index first, Index count, Arena&) {
-    context.call<KernelId::gelu_gate, Scalar, &kernels::gelu_gate<Arch, Scalar>>(a.gate.rows(first, count),
-                                                                                 out.rows(first, count));
+    context.call<KernelId::gelu_gate, Scalar, &kernels::gelu_gate<simd::Native, Scalar>>(a.gate.rows(first, count),
+                                                                                         out.rows(first, count));
   });
 }
 

@@ -26,7 +26,7 @@ TTT_NAMESPACE_BEGIN
 ///
 /// Models TrainableSequenceLayer. State: per head the rule's (fast weights and the open mini-batch), then the tail of
 /// the convolutions [(taps − 1) × C].
-template <class Rule, class Arch = simd::Native>
+template <class Rule>
 class TttLayer {
  public:
   using Scalar = typename Rule::Scalar;
