@@ -3,7 +3,7 @@
 #include <benchmark/benchmark.h>
 
 #include "ttt/core/random.hpp"
-#include "ttt/rules/attention/call_backward.hpp"
+#include "ttt/layers/attention/call_backward.hpp"
 
 namespace {
 
@@ -14,7 +14,7 @@ constexpr Index width = 64;
 /// Rows of a call of one key/value head and group of one, and their gradients, filled with numbers of order one.
 struct Rows {
   Buffer<float> memory;
-  rules::AttentionRows<float> values, gradients;
+  AttentionRows<float> values, gradients;
 
   Rows(Index tokens, Index heads) : memory(tokens * heads * (8 * width + 1)) {
     const RandomStream random(1, "rows");
@@ -28,16 +28,16 @@ struct Rows {
   }
 };
 
-void attend(const rules::AttentionHeads& layout, const Segment<BufferState<float>>& segment, const Rows& rows,
-            bool backward, Context& context) {
+void attend(const AttentionHeads& layout, const Segment<BufferState<float>>& segment, const Rows& rows, bool backward,
+            Context& context) {
   const Arena::Frame frame(context.scratch());
-  rules::AttentionPiece<float> piece;
-  const auto pieces = rules::plan_pieces<float>(
+  AttentionPiece<float> piece;
+  const auto pieces = plan_pieces<float>(
       {&segment, 1}, plan_segments<BufferState<float>>({&segment, 1}, context.scratch()), layout.shape, {&piece, 1});
-  const std::span<const rules::AttentionPiece<float>> plan(pieces);
-  rules::store_rows(layout, pieces, rows.values, context);
-  rules::attend(layout, plan, rows.values, context);
-  if (backward) rules::attend_backward(layout, plan, rows.values, rows.gradients, {}, context);
+  const std::span<const AttentionPiece<float>> plan(pieces);
+  detail::store_rows(layout, pieces, rows.values, context);
+  detail::attend(layout, plan, rows.values, context);
+  if (backward) detail::attend_backward(layout, plan, rows.values, rows.gradients, {}, context);
 }
 
 /// Pairs of query and key that the mask leaves: Σ_i min(i + 1, window) over the queries i < tokens.
@@ -50,7 +50,7 @@ double visible_pairs(Index tokens, Index window) {
 /// twice.
 void sequence(benchmark::State& bench) {
   const Index tokens = bench.range(0), window = bench.range(1) == 0 ? rules::unlimited_window : bench.range(1);
-  const rules::AttentionHeads layout{{width, 1, window}, 1};
+  const AttentionHeads layout{{width, 1, window}, 1};
   const Rows rows(tokens, 1);
   BufferState<float> state{0, Buffer<float>(rules::KeyValueCache<float>::size(tokens, 1, width))};
   const Segment<BufferState<float>> segment{tokens, &state, true};
@@ -67,7 +67,7 @@ BENCHMARK(sequence)
 /// One token of twelve heads behind a cache of so many: bytes are what the cache holds.
 void decode(benchmark::State& bench) {
   const Index tokens = bench.range(0), heads = 12;
-  const rules::AttentionHeads layout{{width, 1}, heads};
+  const AttentionHeads layout{{width, 1}, heads};
   const Rows rows(1, heads);
   BufferState<float> state{tokens, Buffer<float>(rules::KeyValueCache<float>::size(tokens + 1, heads, width))};
   for (Index i = 0; i < state.values.size(); ++i) state.values[i] = static_cast<float>(i % 97) / 97;

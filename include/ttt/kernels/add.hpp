@@ -3,6 +3,7 @@
 
 #include <type_traits>
 
+#include "ttt/core/view.hpp"
 #include "ttt/kernels/simd.hpp"
 
 TTT_NAMESPACE_BEGIN

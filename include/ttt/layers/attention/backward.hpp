@@ -2,8 +2,8 @@
 #pragma once
 
 #include "ttt/layers/attention/basic_attention.hpp"
+#include "ttt/layers/attention/call_backward.hpp"
 #include "ttt/nn/row_pieces.hpp"
-#include "ttt/rules/attention/call_backward.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -17,7 +17,7 @@ void BasicAttention<Element, memory>::backward(const Parameters& parameters, con
   const Rows& rows = record.rows;
   const Rows d_rows = allocate_rows(rows.queries.rows(), false, context.scratch());
   nn::linear_backward(parameters.output, rows.heads, d_y, d_rows.heads, gradients.output, context);
-  rules::attend_backward(layout_, std::span<const Piece>(record.pieces), rows, d_rows, d_states, context);
+  detail::attend_backward(layout_, std::span<const Piece>(record.pieces), rows, d_rows, d_states, context);
 
   const nn::LinearBackward query(parameters.query, gradients.query, context);
   const nn::LinearBackward key(parameters.key, gradients.key, context);

@@ -91,8 +91,8 @@ class BasicAttention {
                 Context& context) const;
 
  private:
-  using Rows = rules::AttentionRows<Scalar>;
-  using Piece = rules::AttentionPiece<Scalar>;
+  using Rows = AttentionRows<Scalar>;
+  using Piece = AttentionPiece<Scalar>;
 
   /// Positions whose angles are looked up; further ones are computed, a few percent of what their attention costs.
   static constexpr Index table_positions = 4096;
@@ -114,7 +114,7 @@ class BasicAttention {
 
   Config config_;
   Fingerprint fingerprint_;
-  rules::AttentionHeads layout_;
+  AttentionHeads layout_;
   std::shared_ptr<const kernels::RotaryTable<Scalar>> rotary_;  // never changes, so copies of the layer share it
 };
 

@@ -59,7 +59,7 @@ void BasicAttention<Element, memory>::forward(const Parameters& parameters, Matr
   const auto hold = [&](Arena& arena) { return lay_out(x.rows(), plan.size(), record != nullptr, arena); };
   AttentionCall<Scalar> held = record ? record->arena.lay_out_anew(hold) : hold(context.scratch());
   held.x = x;
-  held.pieces = rules::plan_pieces<Scalar>(segments, plan, layout_.shape, held.pieces);
+  held.pieces = plan_pieces<Scalar>(segments, plan, layout_.shape, held.pieces);
   const Rows& rows = held.rows;
   const std::span<const Piece> pieces(held.pieces);
   nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
@@ -70,11 +70,11 @@ void BasicAttention<Element, memory>::forward(const Parameters& parameters, Matr
     nn::linear_forward(parameters.value, from, to.values, own);
     rotate(plan, first, to, kernels::RotaryTurn::forward, own);
   });
-  if (record) rules::keep_prior(layout_, held.pieces, record->arena);
-  rules::store_rows(layout_, held.pieces, rows, context);
-  rules::attend(layout_, pieces, rows, context);
+  if (record) detail::keep_prior(layout_, held.pieces, record->arena);
+  detail::store_rows(layout_, held.pieces, rows, context);
+  detail::attend(layout_, pieces, rows, context);
   nn::linear_forward(parameters.output, rows.heads, y, context);
-  rules::update_states(layout_, pieces, rows, context);
+  detail::update_states(layout_, pieces, rows, context);
   if (!record) return;
   static_cast<AttentionCall<Scalar>&>(*record) = held;
   record->call.end(fingerprint_);

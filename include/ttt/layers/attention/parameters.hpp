@@ -5,8 +5,8 @@
 
 #include "ttt/core/parameters.hpp"
 #include "ttt/kernels/rotary.hpp"
+#include "ttt/layers/attention/call.hpp"
 #include "ttt/layers/call_checks.hpp"
-#include "ttt/rules/attention/call.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -47,8 +47,8 @@ struct AttentionParameters {
 template <class Scalar>
 struct AttentionCall {
   MatrixView<const Scalar> x;
-  rules::AttentionRows<Scalar> rows;
-  std::span<rules::AttentionPiece<Scalar>> pieces;
+  AttentionRows<Scalar> rows;
+  std::span<AttentionPiece<Scalar>> pieces;
 };
 
 template <class Scalar>

@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: MIT
 /// @file
-/// The backward of a call of attention: keys and values that a piece saw, gathered, and their gradients, back to rows and
-/// States.
+/// The backward of a call of attention: keys and values that a piece saw, gathered, and their gradients, back to rows
+/// and States.
 #pragma once
 
+#include "ttt/kernels/add.hpp"
+#include "ttt/layers/attention/call.hpp"
 #include "ttt/rules/attention/backward.hpp"
-#include "ttt/rules/attention/call.hpp"
 
 TTT_NAMESPACE_BEGIN
-
-namespace rules {
 
 namespace detail {
 
 /// Keys and values of positions [first, first + n) that the backward of a piece sees, [n × D] of one head, in one
 /// place.
 template <class Scalar>
-KeyValueGradients<Scalar> gather(const AttentionHeads& layout, const AttentionPiece<Scalar>& piece, Index head,
-                                 const AttentionRows<Scalar>& rows, Arena& arena) {
+rules::KeyValueGradients<Scalar> gather(const AttentionHeads& layout, const AttentionPiece<Scalar>& piece, Index head,
+                                        const AttentionRows<Scalar>& rows, Arena& arena) {
   const Index count = piece.prior + piece.rows, width = layout.shape.head_width;
   const auto keys = arena.matrix<Scalar>(count, width), values = arena.matrix<Scalar>(count, width);
   if (piece.prior > 0) {
@@ -30,25 +29,23 @@ KeyValueGradients<Scalar> gather(const AttentionHeads& layout, const AttentionPi
           arena.zeros<Scalar>(count, width)};
 }
 
-template <class Scalar>
-void add(MatrixView<const std::type_identity_t<Scalar>> from, MatrixView<Scalar> to) {
-  for (Index r = 0; r < to.rows(); ++r)
-    for (Index c = 0; c < to.columns(); ++c) to(r, c) += from(r, c);
-}
-
 /// The reverse for the gradients: adds them to those of the rows and, when wanted, of the State before the call.
 template <class Scalar>
 void scatter(const AttentionHeads& layout, const AttentionPiece<Scalar>& piece, Index head,
-             const KeyValueGradients<Scalar>& from, const AttentionRows<Scalar>& d_rows, BufferState<Scalar>* d_state) {
-  add(from.d_keys.rows(piece.prior, piece.rows), layout.narrow(d_rows.keys.rows(piece.row, piece.rows), head));
-  add(from.d_values.rows(piece.prior, piece.rows), layout.narrow(d_rows.values.rows(piece.row, piece.rows), head));
+             const rules::KeyValueGradients<Scalar>& from, const AttentionRows<Scalar>& d_rows,
+             BufferState<Scalar>* d_state) {
+  kernels::add<simd::Native, Scalar>(from.d_keys.rows(piece.prior, piece.rows),
+                                     layout.narrow(d_rows.keys.rows(piece.row, piece.rows), head));
+  kernels::add<simd::Native, Scalar>(from.d_values.rows(piece.prior, piece.rows),
+                                     layout.narrow(d_rows.values.rows(piece.row, piece.rows), head));
   if (!d_state) return;
   const auto cache = layout.cache(*d_state);
   cache.for_each_stretch(from.first, piece.position, [&](Index row, Index position, Index count) {
     for (Index i = 0; i < count; ++i)
       for (Index d = 0; d < layout.shape.head_width; ++d)
-        cache.key(head, row + i)[d * key_panel] += from.d_keys(position + i - from.first, d);
-    add(from.d_values.rows(position - from.first, count), cache.values(head).rows(row, count));
+        cache.key(head, row + i)[d * rules::key_panel] += from.d_keys(position + i - from.first, d);
+    kernels::add<simd::Native, Scalar>(from.d_values.rows(position - from.first, count),
+                                       cache.values(head).rows(row, count));
   });
 }
 
@@ -64,21 +61,19 @@ void adopt_state_gradient(const AttentionHeads& layout, const AttentionPiece<Sca
                           const BufferState<Scalar>* given, BufferState<Scalar>* wanted,
                           const AttentionRows<Scalar>& d_rows) {
   if (given)
-    read_cache(layout.cache(*given), piece.position, d_rows.keys.rows(piece.row, piece.rows),
-               d_rows.values.rows(piece.row, piece.rows));
+    rules::read_cache(layout.cache(*given), piece.position, d_rows.keys.rows(piece.row, piece.rows),
+                      d_rows.values.rows(piece.row, piece.rows));
   if (!wanted) return;
   if (!given || piece.reset) return wanted->values.clear();
   if (wanted != given) wanted->values = given->values;
   const auto cache = layout.cache(*wanted);
-  clear_positions(cache, cache.first_held(piece.end(), piece.rows), piece.end());
+  rules::clear_positions(cache, cache.first_held(piece.end(), piece.rows), piece.end());
 }
-
-}  // namespace detail
 
 /// Backward of `attend` and `update_states`: assigns the queries, keys and values of `d_rows` from d_rows.heads, and
 /// turns `d_states`, an entry per segment, from the gradient of the final into that of the initial States. One task per
 /// piece and key/value head, in which the heads that share keys add up in a fixed order.
-template <class Arch = simd::Native, class Scalar>
+template <class Scalar>
 void attend_backward(const AttentionHeads& layout, std::span<const AttentionPiece<Scalar>> pieces,
                      const AttentionRows<std::type_identity_t<Scalar>>& rows,
                      const AttentionRows<std::type_identity_t<Scalar>>& d_rows,
@@ -87,22 +82,22 @@ void attend_backward(const AttentionHeads& layout, std::span<const AttentionPiec
   fill(d_rows.values, Scalar(0));
   for (const auto& piece : pieces)
     if (piece.last)
-      detail::adopt_state_gradient<Scalar>(layout, piece, detail::entry<Scalar>(d_states, piece.end_segment - 1),
-                                           detail::entry<Scalar>(d_states, piece.first_of_state), d_rows);
+      adopt_state_gradient<Scalar>(layout, piece, entry<Scalar>(d_states, piece.end_segment - 1),
+                                   entry<Scalar>(d_states, piece.first_of_state), d_rows);
   const Index count = static_cast<Index>(pieces.size()) * layout.key_value_heads;
   context.parallel(count, [&](Index task, Arena& arena) {
     const auto& piece = pieces[static_cast<std::size_t>(task / layout.key_value_heads)];
     const Index head = task % layout.key_value_heads, group = layout.shape.group;
     const auto part = [&](MatrixView<Scalar> x) { return layout.wide(x.rows(piece.row, piece.rows), head); };
-    const auto keys = detail::gather<Scalar>(layout, piece, head, rows, arena);
-    const AttentionRecordRows<Scalar> record{part(rows.queries), part(rows.heads),
-                                             rows.log_sums.rows(piece.row, piece.rows).columns(head * group, group)};
-    context.call<KernelId::attention_backward, Scalar, &attention_backward<Arch, Scalar>>(
+    const auto keys = gather<Scalar>(layout, piece, head, rows, arena);
+    const rules::AttentionRecordRows<Scalar> record{
+        part(rows.queries), part(rows.heads), rows.log_sums.rows(piece.row, piece.rows).columns(head * group, group)};
+    context.call<KernelId::attention_backward, Scalar, &rules::attention_backward<simd::Native, Scalar>>(
         layout.shape, keys, piece.position, record, part(d_rows.heads), part(d_rows.queries), arena);
-    detail::scatter<Scalar>(layout, piece, head, keys, d_rows, detail::entry<Scalar>(d_states, piece.first_of_state));
+    scatter<Scalar>(layout, piece, head, keys, d_rows, entry<Scalar>(d_states, piece.first_of_state));
   });
 }
 
-}  // namespace rules
+}  // namespace detail
 
 TTT_NAMESPACE_END

@@ -9,12 +9,10 @@
 #include <span>
 
 #include "ttt/core/context.hpp"
-#include "ttt/rules/attention/cache.hpp"
+#include "ttt/layers/attention/pieces.hpp"
 #include "ttt/rules/attention/forward.hpp"
 
 TTT_NAMESPACE_BEGIN
-
-namespace rules {
 
 /// The rows of one call, or their gradients: queries and heads (the output) [N × H·D], keys and values [N × H_kv·D],
 /// log_sums [N × H], empty when there will be no backward. Queries and keys are rotated.
@@ -24,21 +22,21 @@ struct AttentionRows {
 
   /// Rows [first, first + count) of all but the sums.
   AttentionRows rows(Index first, Index count) const {
-    return {queries.rows(first, count), keys.rows(first, count), values.rows(first, count), heads.rows(first, count),
-            {}};
+    return {
+        queries.rows(first, count), keys.rows(first, count), values.rows(first, count), heads.rows(first, count), {}};
   }
 };
 
 /// All heads of a layer.
 struct AttentionHeads {
-  AttentionShape shape;
+  rules::AttentionShape shape;
   Index key_value_heads = 1;
 
   Index key_value_width() const { return key_value_heads * shape.head_width; }
 
   template <class State>
   auto cache(State& state) const {
-    using Cache = KeyValueCache<std::remove_pointer_t<decltype(state.values.data())>>;
+    using Cache = rules::KeyValueCache<std::remove_pointer_t<decltype(state.values.data())>>;
     const Index rows = Cache::rows_of(state.values.size(), key_value_heads, shape.head_width);
     return Cache(state.values.data(), rows, key_value_heads, shape.head_width);
   }
@@ -60,16 +58,16 @@ namespace detail {
 template <class Scalar>
 class StretchList {
  public:
-  /// Positions [first, end) of a cache; `first` is a multiple of `key_panel`.
-  void add(const KeyValueCache<Scalar>& cache, Index head, Index first, Index end) {
+  /// Positions [first, end) of a cache; `first` is a multiple of `rules::key_panel`.
+  void add(const rules::KeyValueCache<Scalar>& cache, Index head, Index first, Index end) {
     cache.for_each_stretch(first, end, [&](Index row, Index position, Index count) {
       stretches_[count_++] = {position, position + count, cache.key(head, row), cache.values(head).rows(row, count)};
     });
   }
-  KeyValueStretches<Scalar> span() const { return {stretches_.data(), count_}; }
+  rules::KeyValueStretches<Scalar> span() const { return {stretches_.data(), count_}; }
 
  private:
-  std::array<KeyValueStretch<Scalar>, 3> stretches_;
+  std::array<rules::KeyValueStretch<Scalar>, 3> stretches_;
   std::size_t count_ = 0;
 };
 
@@ -78,7 +76,7 @@ template <class Scalar>
 StretchList<Scalar> stretches(const AttentionHeads& layout, const AttentionPiece<Scalar>& piece, Index head) {
   StretchList<Scalar> list;
   const auto cache = layout.cache(*piece.state);
-  const Index first = panel_begin(piece.position - piece.prior), open = panel_begin(piece.position);
+  const Index first = rules::panel_begin(piece.position - piece.prior), open = rules::panel_begin(piece.position);
   const bool in_state = piece.entries.key(0, 0) == cache.key(0, 0);
   if (!in_state) list.add(cache, head, first, open);
   list.add(piece.entries, head, in_state ? first : open, piece.end());
@@ -93,8 +91,6 @@ bool fits_into_state(const AttentionHeads& layout, const AttentionPiece<Scalar>&
   return piece.alone && piece.prior + piece.rows <= rows;
 }
 
-}  // namespace detail
-
 /// Writes the keys and values of the rows where the queries will find them: into the State's cache when nobody misses
 /// what they replace, otherwise into a cache for the call that begins with a copy of the State's open panel. Afterwards
 /// the States of the former are as after the call, but for their positions.
@@ -104,35 +100,35 @@ void store_rows(const AttentionHeads& layout, std::span<AttentionPiece<Scalar>> 
   const Index heads = layout.key_value_heads, width = layout.shape.head_width;
   for (auto& piece : pieces) {
     piece.entries = layout.cache(*piece.state);
-    if (detail::fits_into_state(layout, piece)) continue;
-    const Index origin = panel_begin(piece.position), count = panel_end(piece.end()) - origin;
+    if (fits_into_state(layout, piece)) continue;
+    const Index origin = rules::panel_begin(piece.position), count = rules::panel_end(piece.end()) - origin;
     Scalar* const memory = context.scratch().template allocate<Scalar>(piece.entries.size(count, heads, width));
-    piece.entries = KeyValueCache<Scalar>(memory, count, heads, width, origin);
+    piece.entries = rules::KeyValueCache<Scalar>(memory, count, heads, width, origin);
   }
   context.parallel(static_cast<Index>(pieces.size()), [&](Index i, Arena&) {
     const auto& piece = pieces[static_cast<std::size_t>(i)];
     const auto cache = layout.cache(*piece.state);
     const auto before = static_cast<Index>(piece.state->position);
-    if (detail::fits_into_state(layout, piece)) {
-      if (piece.reset) clear_positions(cache, cache.first_held(before, before), before);
+    if (fits_into_state(layout, piece)) {
+      if (piece.reset) rules::clear_positions(cache, cache.first_held(before, before), before);
     } else {
-      const Index first = panel_begin(piece.position);
-      clear_positions(piece.entries, first, panel_end(piece.end()));
+      const Index first = rules::panel_begin(piece.position);
+      rules::clear_positions(piece.entries, first, rules::panel_end(piece.end()));
       if (piece.prior > 0)
-        copy_entries(cache, piece.entries, std::max(first, piece.position - piece.prior), piece.position);
+        rules::copy_entries(cache, piece.entries, std::max(first, piece.position - piece.prior), piece.position);
     }
-    write_cache(piece.entries, piece.position, rows.keys.rows(piece.row, piece.rows),
-                rows.values.rows(piece.row, piece.rows));
+    rules::write_cache(piece.entries, piece.position, rows.keys.rows(piece.row, piece.rows),
+                       rows.values.rows(piece.row, piece.rows));
   });
 }
 
 /// Assigns rows.heads and, unless empty, rows.log_sums, one task per tile of queries and key/value head. The caches are
 /// read, not changed.
-template <class Arch = simd::Native, class Scalar>
+template <class Scalar>
 void attend(const AttentionHeads& layout, std::span<const AttentionPiece<Scalar>> pieces,
             const AttentionRows<std::type_identity_t<Scalar>>& rows, Context& context) {
   if (pieces.empty()) return;
-  const Index tile = layout.shape.tokens_of(forward_tiling), group = layout.shape.group;
+  const Index tile = layout.shape.tokens_of(rules::forward_tiling), group = layout.shape.group;
   const auto tiles = [&](const AttentionPiece<Scalar>& piece) { return (piece.rows + tile - 1) / tile; };
   const Index count = (pieces.back().first_tile + tiles(pieces.back())) * layout.key_value_heads;
   context.parallel(count, [&](Index task, Arena& arena) {
@@ -143,8 +139,8 @@ void attend(const AttentionHeads& layout, std::span<const AttentionPiece<Scalar>
     const Index local = task - piece.first_tile * layout.key_value_heads;
     const Index head = local / tiles(piece), first = local % tiles(piece) * tile;
     const Index row = piece.row + first, size = std::min(tile, piece.rows - first);
-    context.call<KernelId::attention_forward, Scalar, &attention_forward<Arch, Scalar>>(
-        layout.shape, detail::stretches(layout, piece, head).span(), piece.position + first,
+    context.call<KernelId::attention_forward, Scalar, &rules::attention_forward<simd::Native, Scalar>>(
+        layout.shape, stretches(layout, piece, head).span(), piece.position + first,
         layout.wide(rows.queries.rows(row, size), head), layout.wide(rows.heads.rows(row, size), head),
         rows.log_sums.empty() ? rows.log_sums : rows.log_sums.rows(row, size).columns(head * group, group), arena);
   });
@@ -158,7 +154,7 @@ void keep_prior(const AttentionHeads& layout, std::span<AttentionPiece<Scalar>> 
     piece.prior_keys = arena.matrix<Scalar>(piece.prior, layout.key_value_width());
     piece.prior_values = arena.matrix<Scalar>(piece.prior, layout.key_value_width());
     const BufferState<Scalar>& state = *piece.state;
-    read_cache(layout.cache(state), piece.position - piece.prior, piece.prior_keys, piece.prior_values);
+    rules::read_cache(layout.cache(state), piece.position - piece.prior, piece.prior_keys, piece.prior_values);
   }
 }
 
@@ -169,17 +165,17 @@ void update_states(const AttentionHeads& layout, std::span<const AttentionPiece<
   context.parallel(static_cast<Index>(pieces.size()), [&](Index i, Arena&) {
     const auto& piece = pieces[static_cast<std::size_t>(i)];
     if (!piece.last) return;
-    if (!detail::fits_into_state(layout, piece)) {
+    if (!fits_into_state(layout, piece)) {
       const auto cache = layout.cache(*piece.state);
       const auto before = static_cast<Index>(piece.state->position);
-      if (piece.reset) clear_positions(cache, cache.first_held(before, before), before);
-      write_cache(cache, piece.position, rows.keys.rows(piece.row, piece.rows),
-                  rows.values.rows(piece.row, piece.rows));
+      if (piece.reset) rules::clear_positions(cache, cache.first_held(before, before), before);
+      rules::write_cache(cache, piece.position, rows.keys.rows(piece.row, piece.rows),
+                         rows.values.rows(piece.row, piece.rows));
     }
     piece.state->position = piece.end();
   });
 }
 
-}  // namespace rules
+}  // namespace detail
 
 TTT_NAMESPACE_END
