@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One TTT-Linear layer learns to recall: a sequence shows pairs of a key and a value, then asks for the value of each key.
+// One TTT-Linear layer learns to recall: a sequence shows pairs of a key and a value, then asks for the value of each
+// key.
 #include <iostream>
 #include <ttt/core/eigen.hpp>
 #include <ttt/layers/ttt_linear.hpp>

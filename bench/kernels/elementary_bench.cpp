@@ -19,18 +19,21 @@ void elementary(benchmark::State& state, Function function) {
   });
 }
 
-BENCHMARK_CAPTURE(elementary, exp, [](auto x) TTT_INLINE_LAMBDA { return kernels::exp(x); })->Apply(bench::row_sizes);
+BENCHMARK_CAPTURE(elementary, exp, [](auto x) TTT_INLINE_LAMBDA { return kernels::exp(x); }) -> Apply(bench::row_sizes);
 BENCHMARK_CAPTURE(elementary, weight_exp, [](auto x) TTT_INLINE_LAMBDA { return kernels::weight_exp(x); })
-    ->Apply(bench::row_sizes);
+    -> Apply(bench::row_sizes);
 BENCHMARK_CAPTURE(elementary, sigmoid, [](auto x) TTT_INLINE_LAMBDA { return kernels::sigmoid(x); })
-    ->Apply(bench::row_sizes);
-BENCHMARK_CAPTURE(elementary, tanh, [](auto x) TTT_INLINE_LAMBDA { return kernels::tanh(x); })->Apply(bench::row_sizes);
-BENCHMARK_CAPTURE(elementary, silu, [](auto x) TTT_INLINE_LAMBDA { return kernels::silu(x); })->Apply(bench::row_sizes);
+    -> Apply(bench::row_sizes);
+BENCHMARK_CAPTURE(elementary, tanh, [](auto x) TTT_INLINE_LAMBDA { return kernels::tanh(x); })
+    -> Apply(bench::row_sizes);
+BENCHMARK_CAPTURE(elementary, silu, [](auto x) TTT_INLINE_LAMBDA { return kernels::silu(x); })
+    -> Apply(bench::row_sizes);
 BENCHMARK_CAPTURE(elementary, silu_derivative, [](auto x) TTT_INLINE_LAMBDA { return kernels::silu_derivative(x); })
-    ->Apply(bench::row_sizes);
-BENCHMARK_CAPTURE(elementary, gelu, [](auto x) TTT_INLINE_LAMBDA { return kernels::gelu(x); })->Apply(bench::row_sizes);
-BENCHMARK_CAPTURE(elementary, gelu_second_derivative,
-                  [](auto x) TTT_INLINE_LAMBDA { return kernels::Gelu(x).second_derivative(); })
-    ->Apply(bench::row_sizes);
+    -> Apply(bench::row_sizes);
+BENCHMARK_CAPTURE(elementary, gelu, [](auto x) TTT_INLINE_LAMBDA { return kernels::gelu(x); })
+    -> Apply(bench::row_sizes);
+BENCHMARK_CAPTURE(elementary, gelu_second_derivative, [](auto x) TTT_INLINE_LAMBDA {
+  return kernels::Gelu(x).second_derivative();
+}) -> Apply(bench::row_sizes);
 
 }  // namespace

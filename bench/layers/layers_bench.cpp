@@ -118,8 +118,7 @@ class Decoder {
 
 /// Times are those of one token in one layer.
 template <class Definition>
-void decode_in(benchmark::State& state, Index width, Index before, Index depth, Index threads,
-               bool bfloat16 = false) {
+void decode_in(benchmark::State& state, Index width, Index before, Index depth, Index threads, bool bfloat16 = false) {
   bench::Workers workers(threads);
   ttt::Context& context = workers.context();
   Decoder<Definition> decoder(width, before, depth, bfloat16);
@@ -175,7 +174,7 @@ void stacks(benchmark::internal::Benchmark* cases) {
   BENCHMARK_TEMPLATE(forward, __VA_ARGS__)->Name("forward/" name)->Apply(lengths);                   \
   BENCHMARK_TEMPLATE(forward_backward, __VA_ARGS__)->Name("forward_backward/" name)->Apply(lengths); \
   BENCHMARK_TEMPLATE(decode, __VA_ARGS__)->Name("decode/" name)->Apply(contexts);                    \
-  BENCHMARK_TEMPLATE(decode_stack, __VA_ARGS__, false)->Name("decode_stack/" name)->Apply(stacks); \
+  BENCHMARK_TEMPLATE(decode_stack, __VA_ARGS__, false)->Name("decode_stack/" name)->Apply(stacks);   \
   BENCHMARK_TEMPLATE(decode_stack, __VA_ARGS__, true)->Name("decode_stack/" name "-bfloat16")->Apply(stacks)
 
 TTT_LAYER_BENCHMARKS("attention", ttt::Attention<float>);

@@ -41,7 +41,10 @@ ttt::ModelConfig model_config(const std::string& layer, Index width) {
 
 struct Lm {
   Lm(const ttt::ModelConfig& made_from, bool in_bfloat16)
-      : config(made_from), bfloat16(in_bfloat16), model(ttt::make_model<float>(config)), weights(model.make_parameters()) {
+      : config(made_from),
+        bfloat16(in_bfloat16),
+        model(ttt::make_model<float>(config)),
+        weights(model.make_parameters()) {
     bench::random_parameters(weights.views());
     if (bfloat16) weights = ttt::to_bfloat16(weights);
   }
@@ -190,8 +193,8 @@ void wide_step(benchmark::State& state, const std::string& layer, bool bfloat16_
 
 void register_wide_steps(const std::string& layer, bool bfloat16_products) {
   const std::string name = "lm_wide_training_step/" + layer + (bfloat16_products ? "-bfloat16-products" : "");
-  auto* const steps = benchmark::RegisterBenchmark(
-      name.c_str(), [=](auto& state) { wide_step(state, layer, bfloat16_products); });
+  auto* const steps =
+      benchmark::RegisterBenchmark(name.c_str(), [=](auto& state) { wide_step(state, layer, bfloat16_products); });
   steps->ArgNames({"C", "batch", "threads"})->Unit(benchmark::kMillisecond)->UseManualTime();
   steps->Args({small_width, 1, 1});
   for (const Index threads : {1, 2}) steps->Args({standard_width, 8, threads});
@@ -207,8 +210,8 @@ void register_reading(const std::string& layer, bool bfloat16) {
     for (const Index tokens : {512, 2048})
       for (const Index threads : {1, 2}) prompts->Args({standard_width, tokens, before, threads});
 
-  auto* const tokens = benchmark::RegisterBenchmark(("lm_decode/" + name).c_str(),
-                                                    [=](auto& state) { decode(state, layer, bfloat16); });
+  auto* const tokens =
+      benchmark::RegisterBenchmark(("lm_decode/" + name).c_str(), [=](auto& state) { decode(state, layer, bfloat16); });
   tokens->ArgNames({"C", "before", "threads"})->Unit(benchmark::kMillisecond)->UseManualTime();
   tokens->Args({small_width, 0, 1});
   for (const Index before : {0, 8192})

@@ -12,7 +12,8 @@ namespace ttt_lm {
 
 namespace {
 
-constexpr double chart_width = 590, chart_height = 400, left = 64, right = 180, top = 52, bottom = 56, caption_height = 30;
+constexpr double chart_width = 590, chart_height = 400, left = 64, right = 180, top = 52, bottom = 56,
+                 caption_height = 30;
 
 struct Look {
   const char* color;
@@ -39,8 +40,8 @@ std::string text(double x, double y, const char* attributes, const std::string& 
 }
 
 std::string line(double x1, double y1, double x2, double y2, const char* attributes) {
-  return "<line x1=\"" + number(x1) + "\" y1=\"" + number(y1) + "\" x2=\"" + number(x2) + "\" y2=\"" + number(y2) + "\" " +
-         attributes + "/>\n";
+  return "<line x1=\"" + number(x1) + "\" y1=\"" + number(y1) + "\" x2=\"" + number(x2) + "\" y2=\"" + number(y2) +
+         "\" " + attributes + "/>\n";
 }
 
 std::string tick_text(double value) {
@@ -93,7 +94,7 @@ struct Axis {
   }
 };
 
-Axis axis_of(const Chart& chart, double Series::Point::* coordinate, double begin, double end, double margin) {
+Axis axis_of(const Chart& chart, double Series::Point::*coordinate, double begin, double end, double margin) {
   Axis axis{0, 0, begin, end};
   for (const auto& series : chart.series)
     for (const auto& point : series.points) {
@@ -138,7 +139,8 @@ std::vector<double> label_places(const Chart& chart, const Axis& y) {
   std::vector<std::size_t> order(chart.series.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::vector<double> places;
-  for (const auto& series : chart.series) places.push_back(series.points.empty() ? y.begin : y.place(series.points.back().y));
+  for (const auto& series : chart.series)
+    places.push_back(series.points.empty() ? y.begin : y.place(series.points.back().y));
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return places[a] < places[b]; });
   for (int round = 0; round < 64; ++round)
     for (std::size_t i = 1; i < order.size(); ++i) {
@@ -181,7 +183,8 @@ std::string svg(const std::vector<Chart>& charts, const std::string& caption) {
                     ".label{fill:#444}.name{font-weight:bold}</style>\n"
                     "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n";
   for (std::size_t i = 0; i < charts.size(); ++i)
-    out += "<g transform=\"translate(" + number(chart_width * static_cast<double>(i)) + " 0)\">\n" + draw(charts[i]) + "</g>\n";
+    out += "<g transform=\"translate(" + number(chart_width * static_cast<double>(i)) + " 0)\">\n" + draw(charts[i]) +
+           "</g>\n";
   return out + text(left, height - 14, "fill=\"#555\"", caption) + "</svg>\n";
 }
 

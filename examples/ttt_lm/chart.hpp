@@ -21,8 +21,8 @@ struct Chart {
   std::vector<Series> series;
 };
 
-/// Charts side by side as SVG: colours that colour-blind people and grey printers keep apart (with dashes beside them), a
-/// label at the end of each line, no legend to look things up in.
+/// Charts side by side as SVG: colours that colour-blind people and grey printers keep apart (with dashes beside them),
+/// a label at the end of each line, no legend to look things up in.
 std::string svg(const std::vector<Chart>& charts, const std::string& caption);
 
 }  // namespace ttt_lm

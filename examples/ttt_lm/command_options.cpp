@@ -54,7 +54,8 @@ void add_weight_type(CLI::App& command, std::string& type) {
 
 void add_pieces(CLI::App& command, std::vector<std::int64_t>& pieces) {
   add(command, "--pieces", pieces, whole_number(1, largest_count, "LENGTHS"),
-      "Feed the tokens in pieces of these lengths, over and over; the last piece is what remains")->delimiter(',');
+      "Feed the tokens in pieces of these lengths, over and over; the last piece is what remains")
+      ->delimiter(',');
 }
 
 template <typename Options>
@@ -92,7 +93,8 @@ void add_run_options(CLI::App& command, TrainingOptions& options) {
   const OptionKind count = whole_number(1), rate = positive_number("RATE");
   auto* steps = add(command, "--steps", options.steps, count, "Updates", "1000");
   add(command, "--minutes", options.minutes, positive_number("M"),
-      "Minutes of training instead, evaluation not counted", "")->excludes(steps);
+      "Minutes of training instead, evaluation not counted", "")
+      ->excludes(steps);
   add_context(command, options.context, "Tokens of a training window");
   add(command, "--batch", options.batch, count, "Windows per call");
   add(command, "--accumulate", options.accumulate, count, "Calls per update");
@@ -124,9 +126,12 @@ void add_train(CLI::App& app, Invocation& call) {
   add(command, "--tokenizer", options.tokenizer, some_text("FILE"),
       "tokenizer.json whose tokens are learnt; goes into the folder", "bytes");
   add_run_folder(command, options, "Folder for the model, its checkpoint and train.jsonl");
-  command.add_flag("--resume", options.resume, "Go on with the run in --out, bit for bit, with the options it began with. "
-                   "--steps or --minutes may be more than before: at the final learning rate; "
-                   "--data and --tokenizer may have moved; --threads and --save-every may differ")->excludes("--force");
+  command
+      .add_flag("--resume", options.resume,
+                "Go on with the run in --out, bit for bit, with the options it began with. "
+                "--steps or --minutes may be more than before: at the final learning rate; "
+                "--data and --tokenizer may have moved; --threads and --save-every may differ")
+      ->excludes("--force");
   add_model_options(command, options);
   add_run_options(command, options);
   add(command, "--freeze", options.freeze, any_text("PATTERN"),
@@ -151,17 +156,18 @@ void add_train_tokenizer(CLI::App& app, Invocation& call) {
 
 void add_evaluate(CLI::App& app, Invocation& call) {
   auto& options = call.evaluate;
-  auto& command = add_command(app, call, "evaluate",
-                              "Loss on a text, and by position in the context", R"(
+  auto& command = add_command(app, call, "evaluate", "Loss on a text, and by position in the context", R"(
   ttt-lm evaluate --model runs/linear --context 1024            what training kept for validation
   ttt-lm evaluate --model runs/linear --data book.txt           another text, all of it
   ttt-lm evaluate --model runs/linear --context 4096 --csv > by_position.csv
 )");
   add_model_folder(command, options.model);
   add_weight_type(command, options.dtype);
-  auto* data = add_data(command, options.data,
-                        "Text files and folders, scored whole; without: the last tenth of each text of the model's run");
-  command.add_flag("--last-tenth", options.last_tenth, "Of --data only what training keeps for validation")->needs(data);
+  auto* data =
+      add_data(command, options.data,
+               "Text files and folders, scored whole; without: the last tenth of each text of the model's run");
+  command.add_flag("--last-tenth", options.last_tenth, "Of --data only what training keeps for validation")
+      ->needs(data);
   add_context(command, options.context, "Tokens of a window; may be longer than in training");
   add(command, "--batch", options.batch, whole_number(1), "Windows per call; changes speed and memory only");
   add(command, "--windows", options.windows, whole_number(1), "Windows, spread evenly", "all");
@@ -194,8 +200,8 @@ void add_generate(CLI::App& app, Invocation& call) {
 
 void add_logits(CLI::App& app, Invocation& call) {
   auto& options = call.logits;
-  auto& command = add_command(app, call, "logits",
-                              "Logits of given token ids, to check that a model was read right", R"(
+  auto& command =
+      add_command(app, call, "logits", "Logits of given token ids, to check that a model was read right", R"(
   ttt-lm logits --model runs/linear --ids ids.safetensors --out logits.safetensors
   ttt-lm logits --model runs/linear --ids ids.safetensors --out logits.safetensors --pieces 7,1,1,16
 )");
@@ -221,8 +227,8 @@ void add_info(CLI::App& app, Invocation& call) {
 
 void add_verify(CLI::App& app, Invocation& call) {
   auto& options = call.verify;
-  auto& command = add_command(app, call, "verify",
-                              "Whether a model folder is whole, and gives the logits it should", R"(
+  auto& command =
+      add_command(app, call, "verify", "Whether a model folder is whole, and gives the logits it should", R"(
   ttt-lm verify models/ttt-1b                             every tensor: missing, too many, misshapen, NaN, tied
   python3 examples/python/export_golden.py models/ttt-1b golden.safetensors
   ttt-lm verify models/ttt-1b golden.safetensors          and the logits of the framework it comes from
@@ -239,8 +245,8 @@ void add_verify(CLI::App& app, Invocation& call) {
 
 void add_convert(CLI::App& app, Invocation& call) {
   auto& options = call.convert;
-  auto& command = add_command(app, call, "convert",
-                              "Writes a model as another kind of folder or with other numbers", R"(
+  auto& command =
+      add_command(app, call, "convert", "Writes a model as another kind of folder or with other numbers", R"(
   ttt-lm convert models/llama --dtype bf16 --out models/llama-bf16
   ttt-lm convert models/llama --to ttt-cpp --out models/llama-cpp
   ttt-lm convert models/llama --shard-size 5GB --out models/llama-parts
@@ -259,14 +265,15 @@ void add_convert(CLI::App& app, Invocation& call) {
 
 void add_compare(CLI::App& app, Invocation& call) {
   auto& options = call.compare;
-  auto& command = add_command(app, call, "compare",
-                              "Trains several layers alike, prints a table and draws their curves", R"(
+  auto& command =
+      add_command(app, call, "compare", "Trains several layers alike, prints a table and draws their curves", R"(
   ttt-lm compare --layers ttt-linear,attention --minutes 1 --out runs/minute
   ttt-lm compare --data book.txt --layers ttt-linear,ttt-mlp,attention --steps 1000 --out runs/book
 )");
   add_data(command, options.data);
   add(command, "--layers", options.layers, layer_name("NAMES"),
-      "Layers, separated by commas; attention is trained with both backbones")->delimiter(',');
+      "Layers, separated by commas; attention is trained with both backbones")
+      ->delimiter(',');
   add_run_folder(command, options, "Folder for models, compare.json, loss.csv, position.csv and compare.svg");
   add_model_options(command, options);
   add_run_options(command, options);

@@ -22,7 +22,12 @@ namespace fs = std::filesystem;
 class Comparison {
  public:
   Comparison(CompareOptions options, const CommonOptions& common, const std::set<std::string>& given)
-      : options_(std::move(options)), common_(common), terminal_(common.quiet), out_(options_.out), folder_(out_), machine_(common) {
+      : options_(std::move(options)),
+        common_(common),
+        terminal_(common.quiet),
+        out_(options_.out),
+        folder_(out_),
+        machine_(common) {
     check_layer_options(options_.layers, given);
     check_layers_differ();
     apply_size(options_);
@@ -32,7 +37,8 @@ class Comparison {
       check_run(run_settings(options_, model_config(options_, layer, backbone_of(options_, layer)), common_.seed),
                 options_.context);
     for (const auto& model : matched_models(options_)) settings_.push_back(run_settings(options_, model, common_.seed));
-    corpus_ = std::make_unique<ttt::training::Corpus>(load_corpus(data_paths(options_.data), options_.context, terminal_));
+    corpus_ =
+        std::make_unique<ttt::training::Corpus>(load_corpus(data_paths(options_.data), options_.context, terminal_));
   }
 
   int run() {
@@ -53,7 +59,8 @@ class Comparison {
       return interrupted;
     }
     if (!common_.json) write_output(comparison_table(runs));
-    terminal_.message("curves in " + (out_ / "compare.svg").string() + ", numbers in compare.json, loss.csv and position.csv there");
+    terminal_.message("curves in " + (out_ / "compare.svg").string() +
+                      ", numbers in compare.json, loss.csv and position.csv there");
     return success;
   }
 
@@ -62,7 +69,8 @@ class Comparison {
     std::error_code ignored;  // what cannot be looked at cannot be written either
     if (!options_.force && fs::exists(out_ / "compare.json", ignored))
       throw ttt::Error(out_.string() + ": holds a comparison already; --force overwrites it");
-    if (has_model(out_)) throw ttt::Error(out_.string() + ": is the folder of a model; choose another for a comparison");
+    if (has_model(out_))
+      throw ttt::Error(out_.string() + ": is the folder of a model; choose another for a comparison");
   }
 
   void check_layers_differ() const {
@@ -80,7 +88,8 @@ class Comparison {
     terminal_.message(label + ": " + std::to_string(result.parameters) + " parameters");
     RunObserver observer;
     observer.validated = [&](const CurvePoint& point) { result.curve.push_back(point); };
-    if (!run_to_end(run, {options_.eval_every, options_.eval_windows, 0}, terminal_, label, observer)) throw ttt::Cancelled();
+    if (!run_to_end(run, {options_.eval_every, options_.eval_windows, 0}, terminal_, label, observer))
+      throw ttt::Cancelled();
     result.tokens_per_second = static_cast<double>(run.tokens_done()) / run.seconds();
     const auto windows = validation_windows(*corpus_, options_.final_windows);
     result.evaluation = evaluate_windows(run.model(), run.parameters(), *corpus_, windows, options_.batch,
@@ -90,7 +99,8 @@ class Comparison {
     ttt::io::remove_abandoned_files(out_ / result.name());
     save_model(out_ / result.name(), settings.model, run.parameters());
     terminal_.message(label + ": validation loss " + decimal(result.evaluation.nats(), 4) + " after " +
-                      count_text(static_cast<double>(run.tokens_done())) + " tokens in " + duration_text(run.seconds()));
+                      count_text(static_cast<double>(run.tokens_done())) + " tokens in " +
+                      duration_text(run.seconds()));
     return result;
   }
 
@@ -106,14 +116,15 @@ class Comparison {
   void print_json(const ComparedRun& run) const {
     if (!common_.json) return;
     write_output(json_text({{"name", run.name()},
-                                        {"parameters", run.parameters},
-                                        {"tokens_per_second", run.tokens_per_second},
-                                        {"validation_loss", run.evaluation.nats()},
-                                        {"bits_per_byte", run.evaluation.bits_per_byte()},
-                                        {"decode_positions", decode_positions},
-                                        {"state_bytes", run.state_bytes},
-                                        {"decode_microseconds", run.decode_microseconds},
-                                        {"model", (out_ / run.name()).string()}}) + "\n");
+                            {"parameters", run.parameters},
+                            {"tokens_per_second", run.tokens_per_second},
+                            {"validation_loss", run.evaluation.nats()},
+                            {"bits_per_byte", run.evaluation.bits_per_byte()},
+                            {"decode_positions", decode_positions},
+                            {"state_bytes", run.state_bytes},
+                            {"decode_microseconds", run.decode_microseconds},
+                            {"model", (out_ / run.name()).string()}}) +
+                 "\n");
   }
 
   /// What was the same for all.
@@ -122,7 +133,8 @@ class Comparison {
                                                     : std::to_string(options_.steps) + " updates";
     return std::to_string(options_.depth) + " blocks of width " + std::to_string(options_.width) + ", context " +
            std::to_string(options_.context) + ", batch " + std::to_string(options_.batch) + ", " + length + ", " +
-           bytes_text(static_cast<double>(corpus_->training_bytes())) + " of text, seed " + std::to_string(common_.seed);
+           bytes_text(static_cast<double>(corpus_->training_bytes())) + " of text, seed " +
+           std::to_string(common_.seed);
   }
 
   CompareOptions options_;

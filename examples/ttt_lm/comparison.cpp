@@ -24,10 +24,12 @@ std::int64_t count_with(ttt::ModelConfig config, Index hidden) {
 /// The SwiGLU width whose model comes closest to `parameters`: their number is linear in it.
 Index matching_hidden(const ttt::ModelConfig& config, std::int64_t parameters) {
   const std::int64_t one = count_with(config, 1), slope = count_with(config, 2) - one;
-  const Index hidden = 1 + static_cast<Index>(std::llround(static_cast<double>(parameters - one) / static_cast<double>(slope)));
+  const Index hidden =
+      1 + static_cast<Index>(std::llround(static_cast<double>(parameters - one) / static_cast<double>(slope)));
   const auto found = hidden < 1 ? one : count_with(config, hidden);
   if (hidden < 1 || std::abs(found - parameters) * 100 > parameters)
-    ttt::throw_unexpected("compare: " + describe(config), std::to_string(parameters) + " parameters within 1 % by the SwiGLU width",
+    ttt::throw_unexpected("compare: " + describe(config),
+                          std::to_string(parameters) + " parameters within 1 % by the SwiGLU width",
                           std::to_string(found) + " at best; a wider or narrower --hidden helps");
   return hidden;
 }
@@ -41,7 +43,8 @@ std::string loss_csv(const std::vector<ComparedRun>& runs) {
   for (const auto& run : runs)
     for (const auto& point : run.curve)
       text += run.name() + "," + std::to_string(point.step) + "," + std::to_string(point.tokens) + "," +
-              decimal(point.seconds, 3) + "," + decimal(point.training_loss, 6) + "," + decimal(point.validation_loss, 6) + "\n";
+              decimal(point.seconds, 3) + "," + decimal(point.training_loss, 6) + "," +
+              decimal(point.validation_loss, 6) + "\n";
   return text;
 }
 
@@ -56,18 +59,29 @@ std::string position_csv(const std::vector<ComparedRun>& runs) {
 Json json_of(const ComparedRun& run) {
   Json curve = Json::array();
   for (const auto& point : run.curve)
-    curve.push_back({{"step", point.step}, {"tokens", point.tokens}, {"seconds", point.seconds},
-                     {"training_loss", point.training_loss}, {"validation_loss", point.validation_loss}});
-  return {{"name", run.name()}, {"layer", run.config.layer}, {"backbone", backbone_name(run.config.backbone)},
-          {"swiglu_width", run.config.hidden}, {"parameters", run.parameters},
-          {"tokens_per_second", run.tokens_per_second}, {"validation_loss", run.evaluation.nats()},
-          {"bits_per_byte", run.evaluation.bits_per_byte()}, {"decode_positions", decode_positions},
-          {"state_bytes", run.state_bytes}, {"decode_microseconds", run.decode_microseconds},
-          {"curve", curve}, {"loss_by_position", losses_by_position(run.evaluation)}};
+    curve.push_back({{"step", point.step},
+                     {"tokens", point.tokens},
+                     {"seconds", point.seconds},
+                     {"training_loss", point.training_loss},
+                     {"validation_loss", point.validation_loss}});
+  return {{"name", run.name()},
+          {"layer", run.config.layer},
+          {"backbone", backbone_name(run.config.backbone)},
+          {"swiglu_width", run.config.hidden},
+          {"parameters", run.parameters},
+          {"tokens_per_second", run.tokens_per_second},
+          {"validation_loss", run.evaluation.nats()},
+          {"bits_per_byte", run.evaluation.bits_per_byte()},
+          {"decode_positions", decode_positions},
+          {"state_bytes", run.state_bytes},
+          {"decode_microseconds", run.decode_microseconds},
+          {"curve", curve},
+          {"loss_by_position", losses_by_position(run.evaluation)}};
 }
 
 Chart loss_chart(const std::vector<ComparedRun>& runs, bool by_time) {
-  Chart chart{"Learning", by_time ? "training time (seconds)" : "training tokens", "validation loss (nats per byte)", {}};
+  Chart chart{
+      "Learning", by_time ? "training time (seconds)" : "training tokens", "validation loss (nats per byte)", {}};
   for (const auto& run : runs) {
     Series series{describe(run.config), {}};
     for (const auto& point : run.curve)
@@ -84,7 +98,8 @@ Chart position_chart(const std::vector<ComparedRun>& runs) {
     Series series{describe(run.config), {}};
     const auto& losses = run.evaluation.by_position;
     for (std::size_t first = 0; first < losses.size();) {
-      const auto end = std::min(losses.size(), std::max(first + 1, static_cast<std::size_t>(std::ceil(static_cast<double>(first) * 1.19))));
+      const auto end = std::min(
+          losses.size(), std::max(first + 1, static_cast<std::size_t>(std::ceil(static_cast<double>(first) * 1.19))));
       ttt::Loss loss;
       for (std::size_t t = first; t < end; ++t) loss += losses[t];
       series.points.push_back({(static_cast<double>(first + end) + 1) / 2, loss.mean()});
@@ -125,7 +140,8 @@ std::string comparison_table(const std::vector<ComparedRun>& runs) {
   return table_text(rows);
 }
 
-void write_comparison(const fs::path& folder, const std::vector<ComparedRun>& runs, bool by_time, const std::string& caption) {
+void write_comparison(const fs::path& folder, const std::vector<ComparedRun>& runs, bool by_time,
+                      const std::string& caption) {
   Json json{{"caption", caption}, {"runs", Json::array()}};
   for (const auto& run : runs) json["runs"].push_back(json_of(run));
   write_text(folder / "compare.json", json_text(json, 1) + "\n");

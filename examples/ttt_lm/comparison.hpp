@@ -25,8 +25,8 @@ struct ComparedRun {
   std::string name() const { return config.layer + "-" + backbone_name(config.backbone); }
 };
 
-/// The models to train: TTT layers with the backbone asked for, attention with both, SwiGLU widths such that all have the
-/// parameters of the first within 1 %. Throws ttt::Error when no width does that.
+/// The models to train: TTT layers with the backbone asked for, attention with both, SwiGLU widths such that all have
+/// the parameters of the first within 1 %. Throws ttt::Error when no width does that.
 std::vector<ttt::ModelConfig> matched_models(const CompareOptions& options);
 
 std::string comparison_table(const std::vector<ComparedRun>& runs);

@@ -75,8 +75,7 @@ ttt::io::Tokenizer tokenize(Prompt& prompt, const std::string& model, Index voca
 }
 
 void check_prompt(const Prompt& prompt, Index vocabulary) {
-  if (prompt.ids.empty())
-    ttt::throw_unexpected(prompt.source, "at least one token to begin with", "an empty prompt");
+  if (prompt.ids.empty()) ttt::throw_unexpected(prompt.source, "at least one token to begin with", "an empty prompt");
   for (const std::int64_t id : prompt.ids)
     if (id < 0 || id >= vocabulary)
       ttt::throw_unexpected(prompt.source, "ids from 0 to " + std::to_string(vocabulary - 1), std::to_string(id));

@@ -5,8 +5,8 @@
 
 namespace ttt_lm {
 
-/// From now on the first SIGINT or SIGTERM only sets a flag, and a second one ends the program at once. SIGHUP, of which
-/// one closed terminal sends several, only sets the flag; where it is ignored (nohup) it stays so.
+/// From now on the first SIGINT or SIGTERM only sets a flag, and a second one ends the program at once. SIGHUP, of
+/// which one closed terminal sends several, only sets the flag; where it is ignored (nohup) it stays so.
 void catch_interrupts();
 /// From now on a reader that has gone away is an error of writing, not the end of the program.
 void ignore_broken_pipes();

@@ -63,9 +63,7 @@ bool has_model(const std::filesystem::path& folder) {
          std::filesystem::exists(folder / "model.safetensors", ignored);
 }
 
-std::string backbone_name(ttt::Backbone backbone) {
-  return backbone == ttt::Backbone::mamba ? "mamba" : "transformer";
-}
+std::string backbone_name(ttt::Backbone backbone) { return backbone == ttt::Backbone::mamba ? "mamba" : "transformer"; }
 
 std::string describe(const ttt::ModelConfig& config) { return config.layer + ", " + backbone_name(config.backbone); }
 
@@ -97,7 +95,8 @@ void Session::read(std::span<const std::int64_t> ids) {
     const auto part = ids.first(std::min(piece, ids.size()));
     const std::array segments{ttt::Segment<Model::State>{static_cast<Index>(part.size()), &state_}};
     model_->forward(parameters_->views(), part, segments, ttt::LogitRows::last,
-                    ttt::MatrixView<float>(logits_.data(), 1, model_->vocabulary()), part.size() == 1 ? serial_ : *context_);
+                    ttt::MatrixView<float>(logits_.data(), 1, model_->vocabulary()),
+                    part.size() == 1 ? serial_ : *context_);
     ids = ids.subspan(part.size());
   }
 }
@@ -107,7 +106,8 @@ std::vector<float> all_logits(const LoadedModel& loaded, std::span<const std::in
   const Model& model = loaded.model;
   const Index tokens = rows > 0 ? static_cast<Index>(ids.size()) / rows : 0, vocabulary = model.vocabulary();
   std::vector<float> logits(ids.size() * static_cast<std::size_t>(vocabulary));
-  std::vector<Model::State> states(static_cast<std::size_t>(rows), model.initial_state(loaded.parameters.views(), tokens));
+  std::vector<Model::State> states(static_cast<std::size_t>(rows),
+                                   model.initial_state(loaded.parameters.views(), tokens));
   Index first = 0;
   for (const Index length : piece_lengths(tokens, pieces)) {
     std::vector<std::int64_t> part;
@@ -128,8 +128,8 @@ std::vector<float> all_logits(const LoadedModel& loaded, std::span<const std::in
   return logits;
 }
 
-std::vector<double> decode_microseconds(const Model& model, const Parameters& parameters, std::span<const Index> positions,
-                                        ttt::Context& context) {
+std::vector<double> decode_microseconds(const Model& model, const Parameters& parameters,
+                                        std::span<const Index> positions, ttt::Context& context) {
   using Clock = std::chrono::steady_clock;
   constexpr Index repetitions = 64;
   Session session(model, parameters, positions.back() + repetitions, context);
@@ -137,8 +137,8 @@ std::vector<double> decode_microseconds(const Model& model, const Parameters& pa
   // Which tokens does not matter to the time, but all the same one would make a fast cache look better.
   const ttt::RandomStream random(0, "decode");
   const auto token = [&](Index place) {
-    return static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(place),
-                                                  static_cast<std::uint64_t>(model.vocabulary())));
+    return static_cast<std::int64_t>(
+        random.below(static_cast<std::uint64_t>(place), static_cast<std::uint64_t>(model.vocabulary())));
   };
   for (const Index position : positions) {
     std::vector<std::int64_t> ids;

@@ -61,8 +61,8 @@ class Machine {
   ttt::Context context_;
 };
 
-/// One sequence: reads tokens and tells the logits of the next one. A single token is too little work to be shared between
-/// threads, so it is read on the calling thread; the bits are the same.
+/// One sequence: reads tokens and tells the logits of the next one. A single token is too little work to be shared
+/// between threads, so it is read on the calling thread; the bits are the same.
 class Session {
  public:
   /// `capacity` is the number of tokens that may be read, for layers whose state grows.
@@ -87,9 +87,10 @@ class Session {
 std::vector<float> all_logits(const LoadedModel& loaded, std::span<const std::int64_t> ids, Index rows,
                               std::span<const std::int64_t> pieces, ttt::Context& context);
 
-/// Median microseconds of one decoded token, on one thread, after each of `positions` tokens of context, which must rise.
-std::vector<double> decode_microseconds(const Model& model, const Parameters& parameters, std::span<const Index> positions,
-                                        ttt::Context& context);
+/// Median microseconds of one decoded token, on one thread, after each of `positions` tokens of context, which must
+/// rise.
+std::vector<double> decode_microseconds(const Model& model, const Parameters& parameters,
+                                        std::span<const Index> positions, ttt::Context& context);
 
 }  // namespace ttt_lm
 

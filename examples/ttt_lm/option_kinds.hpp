@@ -39,8 +39,8 @@ inline OptionKind whole_number(std::int64_t smallest, std::int64_t largest = lar
             if (is_number && value >= smallest && value <= largest) return std::string();
             const bool too_large = is_number && value > largest;
             return "expected a whole number of at " +
-                   (too_large ? "most " + std::to_string(largest) + why : "least " + std::to_string(smallest)) + ", found " +
-                   text;
+                   (too_large ? "most " + std::to_string(largest) + why : "least " + std::to_string(smallest)) +
+                   ", found " + text;
           }};
 }
 

@@ -37,8 +37,8 @@ struct TrainingOptions {
   double planned_minutes = 0;
   double learning_rate = 3e-3, final_rate = 0.1, weight_decay = 0.1, clip = 1;
   std::string products = "float";  ///< or "bfloat16": of linear maps, while training
-  double warmup = -1;  ///< steps, or a share of the run when below 1; negative: chosen
-  std::int64_t eval_every = 0;  ///< steps; 0: about 24 times, often in the beginning
+  double warmup = -1;              ///< steps, or a share of the run when below 1; negative: chosen
+  std::int64_t eval_every = 0;     ///< steps; 0: about 24 times, often in the beginning
   std::int64_t eval_windows = 64, final_windows = 0;
   std::string out;
   bool force = false;
@@ -46,10 +46,10 @@ struct TrainingOptions {
 
 struct TrainOptions : TrainingOptions {
   std::string layer = "ttt-linear";
-  std::string tokenizer;                ///< empty: bytes
-  std::vector<std::string> freeze;      ///< patterns of parameter names
+  std::string tokenizer;                  ///< empty: bytes
+  std::vector<std::string> freeze;        ///< patterns of parameter names
   std::vector<std::string> rate_factors;  ///< PATTERN=FACTOR
-  std::int64_t save_every = 0;          ///< steps; 0: every minute
+  std::int64_t save_every = 0;            ///< steps; 0: every minute
   bool resume = false;
 };
 

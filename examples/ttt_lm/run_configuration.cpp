@@ -82,8 +82,10 @@ std::string expected(std::string_view name, const Value& given, const Value& sto
 void check_rate(const TrainOptions& options) {
   const bool is_longer = options.steps > options.planned_steps || options.minutes > options.planned_minutes;
   if (is_longer && options.final_rate == 0)
-    ttt::throw_unexpected(options.steps > 0 ? "--steps" : "--minutes", "no more than the run began with, as its "
-                          "learning rate ends at 0 (--final-lr)", "more");
+    ttt::throw_unexpected(options.steps > 0 ? "--steps" : "--minutes",
+                          "no more than the run began with, as its "
+                          "learning rate ends at 0 (--final-lr)",
+                          "more");
 }
 
 }  // namespace

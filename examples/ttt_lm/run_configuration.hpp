@@ -22,8 +22,8 @@ struct StoredConfiguration {
   RunRecord record;
 };
 
-/// Sets the options to those of the checkpoint, which were those of the command line that began the run. Of options that
-/// were given on this one too,
+/// Sets the options to those of the checkpoint, which were those of the command line that began the run. Of options
+/// that were given on this one too,
 /// - --threads and --save-every, which change no result, and --data and --tokenizer, whose files may have moved, hold;
 /// - --steps, or --minutes, may be larger than before: the run goes on at the final learning rate of the schedule it
 ///   began with, which stays as it was planned;

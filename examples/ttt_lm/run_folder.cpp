@@ -11,9 +11,7 @@ RunFolder::RunFolder(std::filesystem::path path) : path_(std::move(path)) {
   if (std::filesystem::is_directory(path_, ignored)) lock();
 }
 
-void RunFolder::lock() try {
-  lock_.emplace(path_ / "train.lock");
-} catch (const ttt::Error& error) {
+void RunFolder::lock() try { lock_.emplace(path_ / "train.lock"); } catch (const ttt::Error& error) {
   throw ttt::Error(std::string(error.what()) + "; only one run at a time may write into a folder");
 }
 
@@ -24,7 +22,8 @@ bool RunFolder::begin(Terminal& terminal) {
     lock();
   }
   if (!lock_->is_held())
-    terminal.message("note: the file system of " + path_.string() + " has no locks; nothing keeps a second run out of it");
+    terminal.message("note: the file system of " + path_.string() +
+                     " has no locks; nothing keeps a second run out of it");
   ttt::io::remove_abandoned_files(path_);
   return is_new;
 }

@@ -20,8 +20,8 @@ class RunLog {
   std::string end(std::int64_t step) const;
   /// Forgets what a stopped run logged after its checkpoint, which is where `record` stands, or everything.
   void start(const RunRecord& record);
-  /// Throws ttt::Error when the file cannot be written. When stdout cannot, the run is asked to stop instead, so that it
-  /// is saved, and `check_output` throws.
+  /// Throws ttt::Error when the file cannot be written. When stdout cannot, the run is asked to stop instead, so that
+  /// it is saved, and `check_output` throws.
   void write(const nlohmann::ordered_json& event);
   void check_output() const;
 

@@ -87,8 +87,7 @@ void Terminal::progress(const Progress& progress) {
 void Terminal::draw(const Progress& progress) {
   const std::string percent = std::to_string(static_cast<int>(progress.fraction * 100)) + " %";
   const std::string loss = std::isfinite(progress.loss) ? "loss " + decimal(progress.loss, 3) : "";
-  const std::string speed =
-      progress.tokens_per_second > 0 ? count_text(progress.tokens_per_second) + " tokens/s" : "";
+  const std::string speed = progress.tokens_per_second > 0 ? count_text(progress.tokens_per_second) + " tokens/s" : "";
   const std::string left = duration_text(progress.seconds_left) + " left";
   if (!tty_) {
     std::fprintf(stderr, "%s\n", joined({progress.label, progress.position, percent, loss, speed, left}).c_str());
@@ -105,7 +104,8 @@ void Terminal::draw(const Progress& progress) {
   }
   const std::size_t used = columns_of(progress.label) + 4 + columns_of(text);
   const std::size_t width = used + smallest_bar > room ? 0 : std::min(largest_bar, room - used);
-  const std::string line = colored("1", progress.label) + "  " + bar(progress.fraction, static_cast<int>(width)) + "  " + text;
+  const std::string line =
+      colored("1", progress.label) + "  " + bar(progress.fraction, static_cast<int>(width)) + "  " + text;
   std::fprintf(stderr, "\r\033[K%s", line.c_str());
   std::fflush(stderr);
   drawn_ = true;

@@ -9,16 +9,16 @@ namespace ttt_lm {
 
 /// Where a piece of work is.
 struct Progress {
-  std::string label;            ///< "ttt-linear, mamba"
-  std::string position;         ///< "step 120/428"
-  double fraction = 0;          ///< done, of 1
-  double loss = 0;              ///< of training, averaged over the last steps; not finite: not shown
+  std::string label;     ///< "ttt-linear, mamba"
+  std::string position;  ///< "step 120/428"
+  double fraction = 0;   ///< done, of 1
+  double loss = 0;       ///< of training, averaged over the last steps; not finite: not shown
   double tokens_per_second = 0;
   double seconds_left = 0;
 };
 
-/// Messages and progress, on stderr. On a terminal progress is one line that is drawn over; elsewhere it is a plain line
-/// from time to time. Colours need a terminal and no NO_COLOR.
+/// Messages and progress, on stderr. On a terminal progress is one line that is drawn over; elsewhere it is a plain
+/// line from time to time. Colours need a terminal and no NO_COLOR.
 class Terminal {
  public:
   explicit Terminal(bool quiet);

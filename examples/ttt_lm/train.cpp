@@ -71,8 +71,8 @@ class Training {
     note_products(run_->settings(), terminal_);
     catch_interrupts();
     ignore_broken_pipes();
-    const bool complete = run_to_end(*run_, {options_.eval_every, options_.eval_windows, options_.save_every}, terminal_,
-                                     describe(run_->settings().model), observer());
+    const bool complete = run_to_end(*run_, {options_.eval_every, options_.eval_windows, options_.save_every},
+                                     terminal_, describe(run_->settings().model), observer());
     save();
     log_.check_output();
     return complete ? finish() : stop();
@@ -166,7 +166,8 @@ class Training {
   void save_tokenizer() const {
     std::error_code ignored;  // there is none most of the time
     if (tokenizer_)
-      ttt::io::write_file_atomically(path(tokenizer_name), [&](ttt::io::OutputFile& file) { file.write(tokenizer_text_); });
+      ttt::io::write_file_atomically(path(tokenizer_name),
+                                     [&](ttt::io::OutputFile& file) { file.write(tokenizer_text_); });
     else
       fs::remove(path(tokenizer_name), ignored);
   }
@@ -199,14 +200,23 @@ class Training {
   RunObserver observer() {
     RunObserver observer;
     observer.stepped = [&](const ttt::training::StepReport& report) {
-      log_.write({{"event", "step"}, {"step", report.step}, {"tokens", run_->tokens_done()}, {"seconds", run_->seconds()},
-                  {"loss", report.loss}, {"learning_rate", report.learning_rate}, {"gradient_norm", report.gradient_norm}});
+      log_.write({{"event", "step"},
+                  {"step", report.step},
+                  {"tokens", run_->tokens_done()},
+                  {"seconds", run_->seconds()},
+                  {"loss", report.loss},
+                  {"learning_rate", report.learning_rate},
+                  {"gradient_norm", report.gradient_norm}});
     };
     observer.validated = [&](const CurvePoint& point) {
-      log_.write({{"event", "validation"}, {"step", point.step}, {"tokens", point.tokens}, {"seconds", point.seconds},
-                  {"training_loss", point.training_loss}, {"validation_loss", point.validation_loss}});
-      terminal_.message("step " + std::to_string(point.step) + ": validation loss " + decimal(point.validation_loss, 4) +
-                        ", training loss " + decimal(point.training_loss, 4));
+      log_.write({{"event", "validation"},
+                  {"step", point.step},
+                  {"tokens", point.tokens},
+                  {"seconds", point.seconds},
+                  {"training_loss", point.training_loss},
+                  {"validation_loss", point.validation_loss}});
+      terminal_.message("step " + std::to_string(point.step) + ": validation loss " +
+                        decimal(point.validation_loss, 4) + ", training loss " + decimal(point.training_loss, 4));
     };
     observer.save_due = [&] { save(); };
     return observer;
@@ -223,9 +233,13 @@ class Training {
       const auto windows = validation_windows(*corpus_, options_.final_windows);
       const auto result = evaluate_windows(run_->model(), run_->parameters(), *corpus_, windows, options_.batch,
                                            machine_->context(), terminal_, "validation");
-      const Json event{{"event", "end"}, {"step", run_->steps_done()}, {"tokens", run_->tokens_done()},
-                       {"seconds", run_->seconds()}, {"validation_loss", result.nats()},
-                       {"bits_per_byte", result.bits_per_byte()}, {"model", folder_.path().string()}};
+      const Json event{{"event", "end"},
+                       {"step", run_->steps_done()},
+                       {"tokens", run_->tokens_done()},
+                       {"seconds", run_->seconds()},
+                       {"validation_loss", result.nats()},
+                       {"bits_per_byte", result.bits_per_byte()},
+                       {"model", folder_.path().string()}};
       log_.write(event);
       log_.check_output();
       if (!common_.json) print_end(event);

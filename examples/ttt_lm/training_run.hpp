@@ -42,8 +42,8 @@ void note_products(const RunSettings& settings, Terminal& terminal);
 /// One point of a loss curve.
 struct CurvePoint {
   std::int64_t step = 0, tokens = 0;
-  double seconds = 0;            ///< of training, evaluation not counted
-  double training_loss = 0;      ///< mean since the point before
+  double seconds = 0;        ///< of training, evaluation not counted
+  double training_loss = 0;  ///< mean since the point before
   double validation_loss = 0;
 };
 
@@ -111,8 +111,8 @@ struct RunRhythm {
   std::int64_t save_every = 0;  ///< updates; 0: one a minute
 };
 
-/// Trains until the end, or until Ctrl-C: then false, with the update under way finished. Stopped or not, the same things
-/// happen after the same updates.
+/// Trains until the end, or until Ctrl-C: then false, with the update under way finished. Stopped or not, the same
+/// things happen after the same updates.
 bool run_to_end(TrainingRun& run, const RunRhythm& rhythm, Terminal& terminal, const std::string& label,
                 const RunObserver& observer);
 

@@ -11,7 +11,8 @@
 namespace {
 
 using namespace ttt;
-constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN(),
+                 infinity = std::numeric_limits<double>::infinity();
 constexpr double denormal = 5e-324, largest = std::numeric_limits<double>::max();
 
 void check_domain(void (*require)(const std::string&, double), const std::vector<double>& inside,
@@ -34,7 +35,8 @@ TEST_CASE("each domain has its numbers and no others") {
                {0, -1, 1e-38, 3.5e38, denormal, not_a_number, infinity, -infinity});
   check_domain(domain::not_negative_float, {0, -0.0, denormal, 1, 3.4e38},
                {-denormal, -1, 3.5e38, not_a_number, infinity, -infinity});
-  check_domain(domain::not_negative, {0, -0.0, denormal, 1, largest}, {-denormal, -1, not_a_number, infinity, -infinity});
+  check_domain(domain::not_negative, {0, -0.0, denormal, 1, largest},
+               {-denormal, -1, not_a_number, infinity, -infinity});
   check_domain(domain::fraction, {0, 0.5, 0.999}, {1, 2, -denormal, not_a_number, infinity, -infinity});
   check_domain(domain::share, {0, 0.5, 1}, {1.001, 2, -denormal, not_a_number, infinity, -infinity});
   check_domain(domain::finite, {0, -1, -largest, largest}, {not_a_number, infinity, -infinity});
@@ -48,6 +50,7 @@ TEST_CASE("each domain has its numbers and no others") {
 TEST_CASE("a number outside of its domain is named, with the domain in words") {
   const auto message = testing::error_message([] { domain::not_negative("AdamW: epsilon", -1e-8); });
   CHECK(message == "AdamW: epsilon: expected a finite number of at least 0, found -1e-08");
-  CHECK(testing::error_message([] { domain::positive("rope_theta", not_a_number); }).find("found nan") != std::string::npos);
+  CHECK(testing::error_message([] { domain::positive("rope_theta", not_a_number); }).find("found nan") !=
+        std::string::npos);
   CHECK(testing::error_message([] { domain::at_least("width", 1, -3); }) == "width: expected at least 1, found -3");
 }

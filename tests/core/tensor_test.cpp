@@ -19,8 +19,9 @@ TEST_CASE("a shape knows its rank, extents and size") {
   CHECK(Shape().size() == 1);
   CHECK(to_string(shape) == "[3 x 1 x 4]");
   CHECK(Shape{1, 2, 3, 4}.rank() == 4);
-  CHECK(testing::error_message([] { Shape{1, 2, 3, 4, 5}; }) ==
-        "shape of a tensor: expected at most four dimensions, found 5");
+  CHECK(testing::error_message([] {
+          Shape{1, 2, 3, 4, 5};
+        }) == "shape of a tensor: expected at most four dimensions, found 5");
 }
 
 TEST_CASE("a tensor is not there until it is bound") {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Compiled for plain x86-64: every kernel that a layer or model reaches through a table must give what the program's own
-// gives, up to rounding.
+// Compiled for plain x86-64: every kernel that a layer or model reaches through a table must give what the program's
+// own gives, up to rounding.
 #include "ttt/dispatch/kernels.hpp"
 
 #include <algorithm>
@@ -61,8 +61,8 @@ std::vector<Scalar> train_once(const KernelTable* table) {
   auto state = lm.initial_state(weights.views(), tokens);
   const Segment<typename Model::State> segment{tokens, &state};
   typename Model::Record record;
-  const Loss loss = lm.loss_and_backward(weights.views(), ids, targets, {&segment, 1}, 1.0, gradients.views(), {},
-                                         record, context);
+  const Loss loss =
+      lm.loss_and_backward(weights.views(), ids, targets, {&segment, 1}, 1.0, gradients.views(), {}, record, context);
   std::vector<Scalar> values(gradients.arena().data(), gradients.arena().data() + gradients.arena().size());
   values.push_back(static_cast<Scalar>(loss.sum));
   return values;

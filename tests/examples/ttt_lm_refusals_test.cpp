@@ -45,9 +45,11 @@ TEST_CASE("wrong usage is one line that names the option, and exit code 2") {
   refused({"compare", "--layers", "ttt-mlp,ttt-mlp", "--out", place.folder / "compared"},
           {"--layers", "once", "'ttt-mlp'"});
   for (const std::string top_p : {"0", "-0.5", "1.5", "nan", "inf", "most"})
-    refused({"generate", "--model", "m", "--prompt", "a", "--top-p", top_p}, {"--top-p", "above 0 and at most 1", "found " + top_p});
+    refused({"generate", "--model", "m", "--prompt", "a", "--top-p", top_p},
+            {"--top-p", "above 0 and at most 1", "found " + top_p});
   refused({"generate", "--model", "m", "--prompt", "a", "--top-k", "-1"}, {"--top-k", "at least 0", "found -1"});
-  refused({"generate", "--model", "m", "--prompt", "a", "--temperature", "nan"}, {"--temperature", "at least 0", "found nan"});
+  refused({"generate", "--model", "m", "--prompt", "a", "--temperature", "nan"},
+          {"--temperature", "at least 0", "found nan"});
   refused({"evaluate", "--model", "m", "--csv", "--json"}, {"--csv", "--json"});
   refused({"generate", "--model", "m", "--prompt", "a", "--dtype", "int8"}, {"--dtype", "bfloat16", "'int8'"});
 }
@@ -64,7 +66,8 @@ TEST_CASE("unusable data is named, and no folder is made") {
   refused(place.folder.write("short.txt", "a few words"), {"too short", "expected 25", "found 9"});
   refused(place.folder / "missing.txt", {"no such file"});
   fs::create_directories(place.folder / "folder");
-  check_refused(place.folder, {"evaluate", "--model", place.model("other"), "--data", place.folder / "folder", "--quiet"}, 1,
+  check_refused(place.folder,
+                {"evaluate", "--model", place.model("other"), "--data", place.folder / "folder", "--quiet"}, 1,
                 {"data", "none"});
   if (geteuid() != 0) {
     const std::string secret = place.folder.write("secret.txt", sample_text(500));
@@ -141,7 +144,8 @@ TEST_CASE("a model folder that is not whole is refused by the name of what is wr
     }
   }
   SECTION("a truncated or overlong file, or none") {
-    for (const std::string& bytes : {good_weights.substr(0, good_weights.size() - 5), good_weights + "more", std::string("no")}) {
+    for (const std::string& bytes :
+         {good_weights.substr(0, good_weights.size() - 5), good_weights + "more", std::string("no")}) {
       place.folder.write("model/model.safetensors", bytes);
       refused({"model.safetensors", "expected", "found"});
     }
@@ -193,7 +197,8 @@ TEST_CASE("prompts and ids that cannot be read are refused") {
 
   const std::string ids = place.folder / "ids.safetensors", out = place.folder / "out.safetensors";
   const auto refused_ids = [&](const Arguments& parts) {
-    check_refused(place.folder, {"logits", "--model", model, "--ids", ids, "--out", out}, 1, parts + Arguments{"ids.safetensors"});
+    check_refused(place.folder, {"logits", "--model", model, "--ids", ids, "--out", out}, 1,
+                  parts + Arguments{"ids.safetensors"});
   };
   refused_ids({});
   write_ids(ids, {2, 3}, {1, 2, 3, 4, 256, 6});
@@ -208,7 +213,8 @@ TEST_CASE("prompts and ids that cannot be read are refused") {
   refused_ids({});
   write_ids(ids, {1, 2}, {1, 2});
   place.folder.write("out.safetensors", "precious");
-  check_refused(place.folder, {"logits", "--model", model, "--ids", ids, "--out", out}, 1, {"out.safetensors", "--force"});
+  check_refused(place.folder, {"logits", "--model", model, "--ids", ids, "--out", out}, 1,
+                {"out.safetensors", "--force"});
   CHECK(run({"logits", "--model", model, "--ids", ids, "--out", out, "--force"}).exit_code == 0);
 }
 

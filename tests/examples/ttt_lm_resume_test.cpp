@@ -61,7 +61,8 @@ class Watched {
   /// Waits until the program says that its fifth update is done, and reads no further.
   const Program& after_fifth_step() {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(5);
-    while (!stands_ && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    while (!stands_ && std::chrono::steady_clock::now() < deadline)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
     return *process_;
   }
   /// Reads what remains and waits for the end.
@@ -120,9 +121,12 @@ struct Place : Workplace {
 
   /// A training that takes no time and validates, with `changed` options in place of its own.
   Options tiny(const std::string& out, const Options& changed = {}) const {
-    Options all{{"--data", {text}}, {"--width", {"16"}}, {"--depth", {"1"}}, {"--heads", {"2"}}, {"--context", {"24"}},
-                {"--batch", {"2"}}, {"--mini-batch", {"4"}}, {"--eval-windows", {"2"}}, {"--threads", {"1"}},
-                {"--steps", {std::to_string(steps)}}, {"--out", {folder / out}}};
+    Options all{{"--data", {text}},       {"--width", {"16"}},
+                {"--depth", {"1"}},       {"--heads", {"2"}},
+                {"--context", {"24"}},    {"--batch", {"2"}},
+                {"--mini-batch", {"4"}},  {"--eval-windows", {"2"}},
+                {"--threads", {"1"}},     {"--steps", {std::to_string(steps)}},
+                {"--out", {folder / out}}};
     for (const auto& [name, values] : changed) all[name] = values;
     if (all.at("--steps").empty()) all.erase("--steps");
     const bool is_ttt = !all.contains("--layer") || all.at("--layer").front().starts_with("ttt-");
@@ -200,7 +204,8 @@ void check_same(const Place& place, const std::string& found, const std::string&
 TEST_CASE("a run goes on with every option that train has: log, validations and weights are those of the whole run") {
   const Place place;
   REQUIRE(run({"train-tokenizer", "--data", place.text, "--vocabulary", "270", "--out", place.folder / "tokenizer.json",
-               "--quiet"}).exit_code == 0);
+               "--quiet"})
+              .exit_code == 0);
   std::vector<Case> cases = run_options(place);
   cases.insert(cases.end(), free_options.begin(), free_options.end());
   std::set<std::string> known = call_options;
@@ -249,8 +254,8 @@ TEST_CASE("a run that is killed goes on from its last checkpoint as if it had no
 TEST_CASE("a validation that was stopped is made up for, once") {
   const Place place;
   const std::string text = place.folder.write("long.txt", sample_text(400'000));
-  const Options options{{"--data", {text}}, {"--eval-every", {"5"}}, {"--eval-windows", {"1000"}}, {"--save-every", {"50"}},
-                        {"--steps", {"10"}}, {"--final-windows", {"2"}}};
+  const Options options{{"--data", {text}},       {"--eval-every", {"5"}}, {"--eval-windows", {"1000"}},
+                        {"--save-every", {"50"}}, {"--steps", {"10"}},     {"--final-windows", {"2"}}};
   REQUIRE(run(words(place.tiny("whole", options))).exit_code == 0);
   REQUIRE(stop(words(place.tiny("stopped", options))).exit_code == 130);
   REQUIRE(events(place.folder / "stopped").back()["event"] == "step");  // the fifth, without its validation
@@ -271,12 +276,16 @@ TEST_CASE("a finished run is not touched, and more steps continue it at the fina
   CHECK(again.exit_code == 0);
   CHECK(again.output == first.output);
   CHECK(contains(again.errors, "finished after step 8", "--steps"));
-  CHECK(run(resume + Arguments{"--steps", "8", "--json"}).output == read_bytes(model + "/train.jsonl").substr(read_bytes(model + "/train.jsonl").rfind("{\"event\":\"end\"")));
+  CHECK(run(resume + Arguments{"--steps", "8", "--json"}).output ==
+        read_bytes(model + "/train.jsonl").substr(read_bytes(model + "/train.jsonl").rfind("{\"event\":\"end\"")));
   CHECK(place.folder.contents() == before);
   check_refused(place.folder, resume + Arguments{"--steps", "7"}, 1, {"--steps", "at least 8", "found 7"});
   check_refused(place.folder, resume + Arguments{"--minutes", "1"}, 1, {"--minutes", "expected none", "found 1.0"});
 
-  const auto copy = [&](const std::string& name) { fs::copy(model, place.folder / name); return (place.folder / name).string(); };
+  const auto copy = [&](const std::string& name) {
+    fs::copy(model, place.folder / name);
+    return (place.folder / name).string();
+  };
   const std::string twice = copy("twice");
   REQUIRE(run(resume + Arguments{"--steps", "14"}).exit_code == 0);
   REQUIRE(run({"train", "--resume", "--out", twice, "--steps", "11"}).exit_code == 0);
@@ -285,7 +294,8 @@ TEST_CASE("a finished run is not touched, and more steps continue it at the fina
   const auto log = events(model);
   CHECK(std::count_if(log.begin(), log.end(), [](const json& e) { return e["event"] == "end"; }) == 2);
   for (const json& event : log)
-    if (event["event"] == "step" && event["step"].get<int>() >= 8) CHECK(event["learning_rate"].get<double>() == 3e-3 * 0.1);
+    if (event["event"] == "step" && event["step"].get<int>() >= 8)
+      CHECK(event["learning_rate"].get<double>() == 3e-3 * 0.1);
 
   REQUIRE(run(words(place.tiny("zero", {{"--steps", {"8"}}, {"--final-lr", {"0"}}}))).exit_code == 0);
   check_refused(place.folder, {"train", "--resume", "--out", place.folder / "zero", "--steps", "9"}, 1,
@@ -313,7 +323,8 @@ TEST_CASE("a run limited by time goes on where it was, and for as long as it was
     rate = next;
   }
   CHECK(rate == 3e-3 * 0.1);
-  check_refused(place.folder, {"train", "--resume", "--out", out, "--minutes", "0.01"}, 1, {"--minutes", "at least 0.03"});
+  check_refused(place.folder, {"train", "--resume", "--out", out, "--minutes", "0.01"}, 1,
+                {"--minutes", "at least 0.03"});
 }
 
 TEST_CASE("data and tokenizer that moved are the same; others are refused") {
@@ -350,9 +361,10 @@ TEST_CASE("names that are no UTF-8 train, stop, go on, and stand in the log so t
   check_same(place, out, "whole");
   const std::string log = read_bytes(place.folder / out / "train.jsonl");
   CHECK(json::parse(log.substr(log.rfind("{\"event\":\"end\"")))["model"] == (place.folder / "run").string() + "\\xfe");
-  for (const Arguments& command : {Arguments{"info", place.folder / out}, Arguments{"verify", place.folder / out},
-                                   Arguments{"evaluate", place.folder / out, "--data", place.folder / name, "--context", "24"},
-                                   Arguments{"convert", place.folder / out, "--out", place.folder / "copy\xfd"}}) {
+  for (const Arguments& command :
+       {Arguments{"info", place.folder / out}, Arguments{"verify", place.folder / out},
+        Arguments{"evaluate", place.folder / out, "--data", place.folder / name, "--context", "24"},
+        Arguments{"convert", place.folder / out, "--out", place.folder / "copy\xfd"}}) {
     const Outcome outcome = run(command + Arguments{"--json"});
     CAPTURE(command.front(), outcome.errors);
     CHECK(outcome.exit_code == 0);

@@ -26,18 +26,21 @@ TEST_CASE("help begins with examples and tells every command; version tells what
     const Outcome own = run({command, "--help"});
     CHECK(own.exit_code == 0);
     CHECK(own.output.starts_with("Examples:\n  ttt-lm " + command));
-    for (const std::string option : {"--seed", "--threads", "--quiet", "--json", "--version"}) CHECK(contains(own.output, option));
+    for (const std::string option : {"--seed", "--threads", "--quiet", "--json", "--version"})
+      CHECK(contains(own.output, option));
     const Outcome version = run({command, "--version"});
     CHECK(version.exit_code == 0);
     CHECK(version.output == run({"--version"}).output);
     CHECK(is_one_line(version.output));
-    for (const std::string part : {"Eigen ", "xsimd ", "CLI11 ", "nlohmann-json ", "C++ "}) CHECK(contains(version.output, part));
+    for (const std::string part : {"Eigen ", "xsimd ", "CLI11 ", "nlohmann-json ", "C++ "})
+      CHECK(contains(version.output, part));
   }
 }
 
 TEST_CASE("logits and greedy tokens of the golden models, whole and in pieces") {
   const TemporaryFolder folder;
-  for (const std::string name : {"ttt_linear_transformer", "ttt_linear_mamba", "ttt_mlp_transformer", "ttt_mlp_mamba", "llama", "mistral"}) {
+  for (const std::string name :
+       {"ttt_linear_transformer", "ttt_linear_mamba", "ttt_mlp_transformer", "ttt_mlp_mamba", "llama", "mistral"}) {
     CAPTURE(name);
     const std::string model = std::string(TTT_GOLDEN_DIR) + "/model/" + name;
     const auto golden = ttt::io::SafetensorsFile::open(model + "/golden.safetensors");
@@ -47,7 +50,8 @@ TEST_CASE("logits and greedy tokens of the golden models, whole and in pieces") 
     float largest = 0, error = 0;
     for (const float value : expected) largest = std::max(largest, std::abs(value));
     for (const Arguments& pieces : {Arguments{}, Arguments{"--pieces", "7,1,1,16"}, Arguments{"--pieces", "1"}}) {
-      const Outcome outcome = run(Arguments{"logits", "--model", model, "--ids", ids, "--out", out, "--force"} + pieces);
+      const Outcome outcome =
+          run(Arguments{"logits", "--model", model, "--ids", ids, "--out", out, "--force"} + pieces);
       CAPTURE(pieces, outcome.errors);
       REQUIRE(outcome.exit_code == 0);
       const auto file = ttt::io::SafetensorsFile::open(out);
@@ -58,7 +62,8 @@ TEST_CASE("logits and greedy tokens of the golden models, whole and in pieces") 
       CHECK(error <= 2e-5F * largest);
     }
     std::string prompt, continuation;
-    for (const std::int64_t id : golden.values<std::int64_t>("greedy_prompt")) prompt += (prompt.empty() ? "" : ",") + std::to_string(id);
+    for (const std::int64_t id : golden.values<std::int64_t>("greedy_prompt"))
+      prompt += (prompt.empty() ? "" : ",") + std::to_string(id);
     const auto greedy = golden.values<std::int64_t>("greedy_ids");
     for (const std::int64_t id : greedy) continuation += (continuation.empty() ? "" : " ") + std::to_string(id);
     const Outcome generated = run({"generate", "--model", model, "--prompt-ids", prompt, "--tokens",
@@ -72,9 +77,11 @@ TEST_CASE("logits and greedy tokens of the golden models, whole and in pieces") 
 TEST_CASE("compare trains all alike with matched parameters and writes its curves") {
   const Workplace place;
   const std::string out = place.folder / "compared";
-  const Arguments arguments{"compare", "--data", place.text, "--layers", "ttt-linear,attention", "--steps", "4", "--width", "16",
-                            "--depth", "1", "--heads", "2", "--hidden", "64", "--context", "24", "--batch", "2",
-                            "--eval-every", "2", "--out", out};
+  const Arguments arguments{"compare",   "--data",  place.text, "--layers", "ttt-linear,attention",
+                            "--steps",   "4",       "--width",  "16",       "--depth",
+                            "1",         "--heads", "2",        "--hidden", "64",
+                            "--context", "24",      "--batch",  "2",        "--eval-every",
+                            "2",         "--out",   out};
   const Outcome outcome = run(arguments);
   CAPTURE(outcome.errors);
   REQUIRE(outcome.exit_code == 0);

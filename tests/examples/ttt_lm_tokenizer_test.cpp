@@ -15,7 +15,6 @@ using namespace ttt::testing;
 using ttt::testing::operator+;
 using nlohmann::json;
 
-
 std::string sample_text() {
   std::string text;
   for (unsigned i = 0; i < 400; ++i) text += "line " + std::to_string(i * i % 97) + " of the text, großer Hut\n";

@@ -40,14 +40,14 @@ TEST_CASE("a training writes a model that every command reads") {
   CHECK(csv.errors.empty());
   CHECK(std::count(csv.output.begin(), csv.output.end(), '\n') == 11);
 
-  const Outcome narrow =
-      run({"evaluate", "--model", model, "--context", "24", "--dtype", "bfloat16", "--json"});
+  const Outcome narrow = run({"evaluate", "--model", model, "--context", "24", "--dtype", "bfloat16", "--json"});
   REQUIRE(narrow.exit_code == 0);
   const double rounded_loss = json::parse(narrow.output)["loss"].get<double>();
   CHECK(rounded_loss != evaluation["loss"].get<double>());
   CHECK(rounded_loss == Approx(evaluation["loss"].get<double>()).margin(0.01));
 
-  const Arguments generate{"generate", "--model", model, "--prompt", "line ", "--tokens", "20", "--seed", "5", "--quiet"};
+  const Arguments generate{"generate", "--model", model,    "--prompt", "line ",
+                           "--tokens", "20",      "--seed", "5",        "--quiet"};
   const Outcome first = run(generate), second = run(generate + Arguments{"--threads", "2"});
   CHECK(first.exit_code == 0);
   CHECK(first.errors.empty());
@@ -72,9 +72,31 @@ TEST_CASE("every layer trains with either backbone, and learns") {
   for (const std::string layer : {"ttt-linear", "ttt-mlp", "attention", "sliding-window"})
     for (const std::string backbone : {"transformer", "mamba"}) {
       CAPTURE(layer, backbone);
-      Arguments arguments{"train", "--data", place.text, "--width", "16", "--depth", "1", "--heads", "2", "--context", "24",
-                          "--batch", "4", "--eval-windows", "2", "--steps", "30", "--json", "--quiet", "--layer", layer,
-                          "--backbone", backbone, "--out", place.folder / (layer + backbone)};
+      Arguments arguments{"train",
+                          "--data",
+                          place.text,
+                          "--width",
+                          "16",
+                          "--depth",
+                          "1",
+                          "--heads",
+                          "2",
+                          "--context",
+                          "24",
+                          "--batch",
+                          "4",
+                          "--eval-windows",
+                          "2",
+                          "--steps",
+                          "30",
+                          "--json",
+                          "--quiet",
+                          "--layer",
+                          layer,
+                          "--backbone",
+                          backbone,
+                          "--out",
+                          place.folder / (layer + backbone)};
       if (layer == "sliding-window") arguments = arguments + Arguments{"--window", "7"};
       const Outcome outcome = run(arguments);
       REQUIRE(outcome.exit_code == 0);
@@ -117,9 +139,10 @@ TEST_CASE("products in bfloat16 train beside those in float, and a resumed run h
   const Workplace place;
   // Wide enough that its products are large ones.
   const auto arguments = [&](const std::string& out, const std::string& products) {
-    return Arguments{"train", "--data", place.text, "--width", "64", "--depth", "1", "--heads", "2", "--context", "64",
-                     "--batch", "16", "--eval-windows", "2", "--threads", "1", "--steps", "10", "--json",
-                     "--products", products, "--out", place.folder / out};
+    return Arguments{"train", "--data",         place.text,   "--width",   "64",    "--depth",
+                     "1",     "--heads",        "2",          "--context", "64",    "--batch",
+                     "16",    "--eval-windows", "2",          "--threads", "1",     "--steps",
+                     "10",    "--json",         "--products", products,    "--out", place.folder / out};
   };
   const auto last_loss = [](const Outcome& outcome) {
     REQUIRE(outcome.exit_code == 0);
@@ -128,8 +151,7 @@ TEST_CASE("products in bfloat16 train beside those in float, and a resumed run h
   const Outcome plain = run(arguments("float", "float")), rounded = run(arguments("rounded", "bfloat16"));
   CHECK(last_loss(rounded) != last_loss(plain));
   CHECK(last_loss(rounded) == Approx(last_loss(plain)).margin(0.02));
-  const Outcome evaluated =
-      run({"evaluate", "--model", place.folder / "rounded", "--context", "64", "--json"});
+  const Outcome evaluated = run({"evaluate", "--model", place.folder / "rounded", "--context", "64", "--json"});
   CHECK(json::parse(evaluated.output)["loss"] == last_loss(rounded));  // the validation is that of the model in float
 
   const bool is_fast = contains(run({"--version"}).output, "AVX512-BF16");
@@ -171,18 +193,23 @@ TEST_CASE("what a run left is not overwritten, and only its own configuration go
   check_refused(place.folder, place.tiny("model") + Arguments{"--steps", "3"}, 1, {model, "--resume", "--force"});
   check_refused(place.folder, {"train", "--resume", "--out", model, "--width", "32"}, 1,
                 {"--width", "expected 16", "found 32", "train.checkpoint"});
-  check_refused(place.folder, {"train", "--resume", "--out", model, "--seed", "9"}, 1, {"--seed", "expected 0", "found 9"});
-  check_refused(place.folder, {"train", "--resume", "--out", place.folder / "nothing"}, 1, {"nothing/train.checkpoint"});
+  check_refused(place.folder, {"train", "--resume", "--out", model, "--seed", "9"}, 1,
+                {"--seed", "expected 0", "found 9"});
+  check_refused(place.folder, {"train", "--resume", "--out", place.folder / "nothing"}, 1,
+                {"nothing/train.checkpoint"});
   place.folder.write("text.txt", sample_text(3999));
-  check_refused(place.folder, {"train", "--resume", "--out", model, "--steps", "4", "--quiet"}, 1, {"--data", "another text"});
+  check_refused(place.folder, {"train", "--resume", "--out", model, "--steps", "4", "--quiet"}, 1,
+                {"--data", "another text"});
   place.folder.write("text.txt", sample_text(4000));
 
   const std::string checkpoint = read_bytes(model + "/train.checkpoint");
   std::string damaged = checkpoint;
   damaged[damaged.size() / 2] = static_cast<char>(damaged[damaged.size() / 2] ^ 1);
-  for (const std::string& bytes : {damaged, checkpoint.substr(0, checkpoint.size() - 9), checkpoint + "x", std::string("{}")}) {
+  for (const std::string& bytes :
+       {damaged, checkpoint.substr(0, checkpoint.size() - 9), checkpoint + "x", std::string("{}")}) {
     place.folder.write("model/train.checkpoint", bytes);
-    check_refused(place.folder, {"train", "--resume", "--out", model, "--quiet"}, 1, {"train.checkpoint", "expected", "found"});
+    check_refused(place.folder, {"train", "--resume", "--out", model, "--quiet"}, 1,
+                  {"train.checkpoint", "expected", "found"});
   }
   CHECK(run(place.tiny("model") + Arguments{"--steps", "2", "--force", "--quiet"}).exit_code == 0);
 }

@@ -29,8 +29,9 @@ struct Workplace {
   std::string text = folder.write("text.txt", sample_text(4000));
 
   Arguments tiny(const std::string& out) const {
-    return {"train", "--data", text, "--width", "16", "--depth", "1", "--heads", "2", "--context", "24", "--batch", "2",
-            "--mini-batch", "4", "--eval-windows", "2", "--threads", "1", "--out", folder / out};
+    return {"train", "--data",    text, "--width", "16",        "--depth",      "1", "--heads",
+            "2",     "--context", "24", "--batch", "2",         "--mini-batch", "4", "--eval-windows",
+            "2",     "--threads", "1",  "--out",   folder / out};
   }
   std::string model(const std::string& out = "model") const {
     REQUIRE(run(tiny(out) + Arguments{"--steps", "3", "--quiet"}).exit_code == 0);

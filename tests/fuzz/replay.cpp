@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Runs a target without libFuzzer: replay FOLDER… gives it every file of the folders, each also one byte longer, cut
-// off at every length and with every byte changed (evenly spread ones where the file is long). Arguments with '-' are libFuzzer's.
+// off at every length and with every byte changed (evenly spread ones where the file is long). Arguments with '-' are
+// libFuzzer's.
 #include <cstdio>
 #include <filesystem>
 #include <fstream>

@@ -15,7 +15,9 @@ TEST_CASE("OpenMpExecutor keeps the contract of Executor") {
   CHECK(OpenMpExecutor().workers() == omp_get_max_threads());
 }
 
-TEST_CASE("OpenMpExecutor of no workers is the calling thread alone") { suites::check_fewest_workers<OpenMpExecutor>(); }
+TEST_CASE("OpenMpExecutor of no workers is the calling thread alone") {
+  suites::check_fewest_workers<OpenMpExecutor>();
+}
 
 TEST_CASE("inside a parallel region of the program OpenMpExecutor stays on the calling thread") {
   OpenMpExecutor executor(2);

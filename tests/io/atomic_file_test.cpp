@@ -118,12 +118,12 @@ TEST_CASE("a process killed at any moment of writing leaves the old file whole")
 TEST_CASE("temporary files of killed processes are cleared, and only those") {
   const TemporaryFolder folder;
   folder.write("a", "old");
-  const int status = status_of_child([&] {
-    write_file_atomically(folder / "a", [&](OutputFile&) { ::kill(::getpid(), SIGKILL); });
-  });
+  const int status =
+      status_of_child([&] { write_file_atomically(folder / "a", [&](OutputFile&) { ::kill(::getpid(), SIGKILL); }); });
   REQUIRE(WIFSIGNALED(status));
   REQUIRE(folder.file_count() == 2);
-  for (const std::string name : {"notes.tmp-", "a.tmp-12", "a.tmp-1-x", ".tmp-1-2", "a.tmp-1-2-3", "a.tmp-"}) folder.write(name, "mine");
+  for (const std::string name : {"notes.tmp-", "a.tmp-12", "a.tmp-1-x", ".tmp-1-2", "a.tmp-1-2-3", "a.tmp-"})
+    folder.write(name, "mine");
   std::filesystem::create_directory(folder / "a.tmp-1-2");
   std::filesystem::create_symlink(folder / "a", folder / "a.tmp-3-4");
   write_file_atomically(folder / "a", [&](OutputFile& output) {

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/golden.hpp"
 #include "kernels/architectures.hpp"
+#include "kernels/golden.hpp"
 #include "kernels/numbers.hpp"
 #include "support/denormals.hpp"
 
@@ -134,7 +134,8 @@ TEMPLATE_TEST_CASE("sigmoid, tanh and silu with its derivative have the stated e
       return is_zero ? std::abs(exact) / static_cast<long double>(ulp<TestType>) : bound * std::abs(exact);
     };
   };
-  check_error<TestType>("sigmoid", [](auto p) { return kernels::sigmoid(p); }, logistic, relative(1.5L));
+  check_error<TestType>(
+      "sigmoid", [](auto p) { return kernels::sigmoid(p); }, logistic, relative(1.5L));
   check_error<TestType>(
       "silu", [](auto p) { return kernels::silu(p); }, [](long double x) { return x * logistic(x); }, relative(2));
   check_error<TestType>(
@@ -155,7 +156,8 @@ TEMPLATE_TEST_CASE("tanh-GELU and its first two derivatives have the stated erro
     const ExactGelu e(x);
     return e.s + e.x * e.s * e.rest * e.dv;
   };
-  check_error<TestType>("derivative", [](auto p) { return kernels::Gelu(p).derivative(); }, first, absolute(2));
+  check_error<TestType>(
+      "derivative", [](auto p) { return kernels::Gelu(p).derivative(); }, first, absolute(2));
   const auto second = [](long double x) {
     const ExactGelu e(x);
     return e.s * e.rest * (2 * e.dv + e.x * e.ddv + e.x * (e.rest - e.s) * e.dv * e.dv);

@@ -61,13 +61,14 @@ Matrix<Scalar> read(const Layer<Definition>& layer, const Matrix<Scalar>& x, con
 
 template <class Scalar>
 std::string far_apart(const Matrix<Scalar>& actual, const Matrix<Scalar>& wanted, double tolerance) {
-  return testing::far_apart(testing::parts_of(actual.view(), "")[0].values, testing::parts_of(wanted.view(), "")[0].values,
-                            tolerance);
+  return testing::far_apart(testing::parts_of(actual.view(), "")[0].values,
+                            testing::parts_of(wanted.view(), "")[0].values, tolerance);
 }
 
 template <class Scalar>
 bool same_bits(const Matrix<Scalar>& a, const Matrix<Scalar>& b) {
-  return testing::bits_differ(testing::parts_of(a.view(), "")[0].values, testing::parts_of(b.view(), "")[0].values).empty();
+  return testing::bits_differ(testing::parts_of(a.view(), "")[0].values, testing::parts_of(b.view(), "")[0].values)
+      .empty();
 }
 
 /// y[t][o] = Σ_i x[t][i] W[o][i], from the published layout.
@@ -87,9 +88,11 @@ void rotate(Matrix<Scalar>& x, Index head_width, double theta) {
   for (Index t = 0; t < x.rows(); ++t)
     for (Index head = 0; head < x.columns(); head += head_width)
       for (Index j = 0; j < head_width / 2; ++j) {
-        const double angle = static_cast<double>(t) * std::pow(theta, -2.0 * static_cast<double>(j) / static_cast<double>(head_width));
+        const double angle =
+            static_cast<double>(t) * std::pow(theta, -2.0 * static_cast<double>(j) / static_cast<double>(head_width));
         Scalar &a = x(t, head + j), &b = x(t, head + j + head_width / 2);
-        const double first = a * std::cos(angle) - b * std::sin(angle), second = b * std::cos(angle) + a * std::sin(angle);
+        const double first = a * std::cos(angle) - b * std::sin(angle),
+                     second = b * std::cos(angle) + a * std::sin(angle);
         a = static_cast<Scalar>(first);
         b = static_cast<Scalar>(second);
       }

@@ -49,7 +49,9 @@ TEST_CASE("memory of a TttLinear call with statistics does not grow with its len
   ttt_suite::memory_of_statistics_does_not_grow<Family>();
 }
 
-TEST_CASE("TttLinear refuses what makes no layer, naming the option") { ttt_suite::refuses_what_makes_no_layer<Family>(); }
+TEST_CASE("TttLinear refuses what makes no layer, naming the option") {
+  ttt_suite::refuses_what_makes_no_layer<Family>();
+}
 
 TEST_CASE("TttLinear keeps fewer fast weights for the backward when checkpoints are further apart") {
   ttt_suite::checkpoints_bound_memory<Family>();

@@ -56,6 +56,4 @@ TEST_CASE("TttMlp keeps fewer fast weights for the backward when checkpoints are
   ttt_suite::checkpoints_bound_memory<Family>();
 }
 
-TEST_CASE("TttMlp: a record takes what record_bytes says") {
-  ttt_suite::records_take_what_record_bytes_says<Family>();
-}
+TEST_CASE("TttMlp: a record takes what record_bytes says") { ttt_suite::records_take_what_record_bytes_says<Family>(); }

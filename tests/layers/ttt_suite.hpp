@@ -62,8 +62,8 @@ void static_sizes_compute_the_same() {
   dynamic_sizes.forward(x.view(), state, y.view(), context);
   fixed_sizes.forward(x.view(), state_fixed, y_fixed.view(), context);
   testing::Report report{"static against dynamic sizes", 0, {}};
-  report.close("y", testing::parts_of(std::as_const(y_fixed).view(), "y"), testing::parts_of(std::as_const(y).view(), "y"),
-               1e-13);
+  report.close("y", testing::parts_of(std::as_const(y_fixed).view(), "y"),
+               testing::parts_of(std::as_const(y).view(), "y"), 1e-13);
   report.close("state", testing::parts_of_state(state_fixed), testing::parts_of_state(state), 1e-13);
   INFO(report.text());
   CHECK(report.failures.empty());
@@ -86,9 +86,7 @@ void published_sizes_compute_the_same() {
   const suites::LayerRuns<Fixed> fixed(Fixed(config), options);
   const std::vector<Index> lengths{3, 21, 1, 16, 26};
   const auto x = any.random(67, 5), d_y = any.random(67, 6);
-  const auto run = [&](const auto& runs) {
-    return runs.in_pieces({67, runs.after(5)}, lengths, x.view(), d_y.view());
-  };
+  const auto run = [&](const auto& runs) { return runs.in_pieces({67, runs.after(5)}, lengths, x.view(), d_y.view()); };
   const auto expected = run(any);
   const auto actual = run(fixed);
   // Their sums have the same terms in the same order, but the compiler may fuse other operations around them: no more
@@ -225,15 +223,15 @@ void refuses_what_makes_no_layer() {
     change(config);
     return testing::error_message([&] { Layer{config}; });
   };
-  CHECK(changed(false, [](TttConfig& c) { c.heads = 4; }) == "TTT layer: width: expected a multiple of heads = 4, found 18");
+  CHECK(changed(false, [](TttConfig& c) { c.heads = 4; }) ==
+        "TTT layer: width: expected a multiple of heads = 4, found 18");
   CHECK(changed(false, [](TttConfig& c) { c.heads = 6; }) ==
         "TTT layer: head width: expected an even number, for the rotary embedding, found 3");
   CHECK(changed(false, [](TttConfig& c) { c.mini_batch = 0; }) ==
         "TTT layer: mini_batch: expected at least 1, found 0");
   CHECK(changed(false, [](TttConfig& c) { c.checkpoint_interval = 0; }) ==
         "TTT layer: checkpoint_interval: expected at least 1, found 0");
-  CHECK(changed(true, [](TttConfig& c) { c.conv_taps = 0; }) ==
-        "TTT layer: conv_taps: expected at least 1, found 0");
+  CHECK(changed(true, [](TttConfig& c) { c.conv_taps = 0; }) == "TTT layer: conv_taps: expected at least 1, found 0");
 }
 
 /// A record is one block of the size told, for one sequence; for any call it is one block, too.

@@ -100,8 +100,7 @@ TEST_CASE("A block that cannot be is refused by name") {
   CHECK(message({width + 1, hidden}) == "block 7: width of its layer: expected 19, found 18");
   CHECK(message({width, 0}) == "block 7: hidden width of the MLP: expected at least 1, found 0");
   CHECK(message({0, hidden}) == "block 7: width: expected at least 1, found 0");
-  CHECK(message({width, hidden, true, 0}) ==
-        "block 7: taps of the temporal convolution: expected at least 1, found 0");
+  CHECK(message({width, hidden, true, 0}) == "block 7: taps of the temporal convolution: expected at least 1, found 0");
   CHECK(message({width, hidden, false, 0}) == "");
 }
 

@@ -123,7 +123,8 @@ TEMPLATE_TEST_CASE("backward of a linear map: threads, accumulation, what is not
   }
 }
 
-TEMPLATE_TEST_CASE("backward of a linear map in rounds and pieces of rows has the bits of the whole", "", float, double) {
+TEMPLATE_TEST_CASE("backward of a linear map in rounds and pieces of rows has the bits of the whole", "", float,
+                   double) {
   const Index in = 37, out = 71, rows = 50, cut = 19;
   const Owned<TestType> weight({out, in}, Layout::panels, "weight"), before({out, in}, Layout::panels, "before");
   const Matrix<TestType> x(rows, in, "x"), d_y(rows, out, "d_y"), stale(rows, in, "stale");

@@ -75,8 +75,8 @@ Matrix<Scalar> expected(const Sequence<Scalar>& s) {
 
 template <class Scalar>
 std::string far_apart(const Matrix<Scalar>& actual, const Matrix<Scalar>& wanted, double tolerance) {
-  return testing::far_apart(testing::parts_of(actual.view(), "")[0].values, testing::parts_of(wanted.view(), "")[0].values,
-                            tolerance);
+  return testing::far_apart(testing::parts_of(actual.view(), "")[0].values,
+                            testing::parts_of(wanted.view(), "")[0].values, tolerance);
 }
 
 template <class Scalar>
@@ -84,9 +84,14 @@ bool same_bits(MatrixView<const Scalar> a, MatrixView<const Scalar> b) {
   return testing::bits_differ(testing::parts_of(a, "")[0].values, testing::parts_of(b, "")[0].values).empty();
 }
 
-const std::vector<rules::AttentionShape> shapes{
-    {6, 1, rules::unlimited_window}, {10, 3, rules::unlimited_window}, {64, 2, 1000}, {6, 2, 1}, {8, 1, 7}, {6, 3, 96},
-    {6, 1, 97},                      {4, 100, 13}};
+const std::vector<rules::AttentionShape> shapes{{6, 1, rules::unlimited_window},
+                                                {10, 3, rules::unlimited_window},
+                                                {64, 2, 1000},
+                                                {6, 2, 1},
+                                                {8, 1, 7},
+                                                {6, 3, 96},
+                                                {6, 1, 97},
+                                                {4, 100, 13}};
 constexpr Index tile = rules::forward_tiling.rows, block = rules::forward_tiling.keys;
 
 }  // namespace
@@ -104,7 +109,8 @@ TEMPLATE_TEST_CASE("attention agrees with the reference", "[rules][attention]", 
     }
 }
 
-TEMPLATE_TEST_CASE("the bits of attention do not depend on tiles, parts or company", "[rules][attention]", float, double) {
+TEMPLATE_TEST_CASE("the bits of attention do not depend on tiles, parts or company", "[rules][attention]", float,
+                   double) {
   for (const auto& shape : shapes) {
     INFO("D " << shape.head_width << ", G " << shape.group << ", window " << shape.window);
     constexpr Index tokens = block + tile;
@@ -137,8 +143,11 @@ TEST_CASE("attention survives scores of any size, and reports a NaN", "[rules][a
 }
 
 TEST_CASE("gradients of attention across tiles and blocks", "[rules][attention]") {
-  for (const auto& shape : {rules::AttentionShape{6, 1, rules::unlimited_window}, {4, 3, rules::unlimited_window},
-                            {6, 2, 50}, {4, 1, 120}, {6, 5, 1}}) {
+  for (const auto& shape : {rules::AttentionShape{6, 1, rules::unlimited_window},
+                            {4, 3, rules::unlimited_window},
+                            {6, 2, 50},
+                            {4, 1, 120},
+                            {6, 5, 1}}) {
     INFO("D " << shape.head_width << ", G " << shape.group << ", window " << shape.window);
     constexpr Index tokens = rules::backward_tiling.keys + 10;
     Sequence<double> s(tokens, shape);
@@ -148,7 +157,8 @@ TEST_CASE("gradients of attention across tiles and blocks", "[rules][attention]"
     const rules::KeyValueGradients<double> keys{0, s.keys.view(), s.values.view(), d_keys.view(), d_values.view()};
     Arena scratch;
     const rules::AttentionRecordRows<double> record{s.queries.view(), recorded.output.view(), recorded.log_sums.view()};
-    rules::attention_backward<simd::Native, double>(shape, keys, 0, record, s.d_output.view(), d_queries.view(), scratch);
+    rules::attention_backward<simd::Native, double>(shape, keys, 0, record, s.d_output.view(), d_queries.view(),
+                                                    scratch);
 
     const auto loss = [&] {
       const auto result = forward(s, {0}, 0, tokens);
@@ -163,7 +173,9 @@ TEST_CASE("gradients of attention across tiles and blocks", "[rules][attention]"
     const std::array offsets{0.0, 0.5, 0.25};
     for (std::size_t i = 0; i < 3; ++i) {
       auto& [values, gradient] = pairs[i];
-      const double bound = 1e-7 * std::max(1.0, testing::largest_magnitude(testing::parts_of(std::as_const(*gradient).view(), "")[0].values));
+      const double bound =
+          1e-7 *
+          std::max(1.0, testing::largest_magnitude(testing::parts_of(std::as_const(*gradient).view(), "")[0].values));
       for (const Index index : testing::sample_indices(values->rows() * values->columns(), 0, 40, 9)) {
         const double numeric = testing::central_difference(loss, values->view().data()[index]);
         CHECK(std::abs(gradient->view().data()[index] - offsets[i] - numeric) <= bound);

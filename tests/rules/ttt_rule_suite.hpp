@@ -33,8 +33,7 @@ struct Bench {
   }
 
   rules::TttHead<Scalar> head() const {
-    return {{norm_.view().row(0), norm_.view().row(1), Scalar(1e-6)},
-            {factors.data(), rule.mini_batch()}};
+    return {{norm_.view().row(0), norm_.view().row(1), Scalar(1e-6)}, {factors.data(), rule.mini_batch()}};
   }
   rules::TttRows<const Scalar> rows() const {
     const Index tokens = rows_.view().rows() / 3;

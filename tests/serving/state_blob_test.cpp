@@ -67,7 +67,8 @@ TEST_CASE("a State of another model, size or scalar is refused and the State unt
   CHECK(contains(refusal(bytes, NestedState<float>::of_sizes({3, 0})), "session 7", "2 parts", "found 3"));
   CHECK(contains(refusal(bytes, NestedState<float>::of_sizes({3, 0, 5, 1})), "'blocks.3.layer.values'", "none"));
   NestedState<double> wide = NestedState<double>::of_sizes({3, 0, 5});
-  CHECK(contains(error_message([&] { restore_state(wide, bytes, "tiny"); }), "saved state", "expected F64", "found F32"));
+  CHECK(
+      contains(error_message([&] { restore_state(wide, bytes, "tiny"); }), "saved state", "expected F64", "found F32"));
 }
 
 TEST_CASE("damage anywhere is found") {

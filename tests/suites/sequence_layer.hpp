@@ -35,7 +35,8 @@ class SequenceLayerSuite {
   /// A State can be copied at any moment, and the copy is independent; `==` tells bits apart; wipe leaves nothing.
   Report state_is_a_value() const;
 
-  /// A State that is reset is one that has read nothing, whatever it has read before, wiped or not; nothing is allocated.
+  /// A State that is reset is one that has read nothing, whatever it has read before, wiped or not; nothing is
+  /// allocated.
   Report reset() const;
 
   /// Contract 2: every parameter, input and initial state by central differences, in double.
@@ -87,7 +88,8 @@ class SequenceLayerSuite {
     const Index k = K();
     Index read = 0;
     do {
-      for (const Index length : {Index{0}, Index{1}, Index{2}, k - 1, k, k + 1, 3 * k + 2, 2 * k, Index{1}, 2 * k + 1}) {
+      for (const Index length :
+           {Index{0}, Index{1}, Index{2}, k - 1, k, k + 1, 3 * k + 2, 2 * k, Index{1}, 2 * k + 1}) {
         starts.push_back({length, runs_.after(read), read % 4 == 3});
         read = (read + 1) % (k + 2);
       }

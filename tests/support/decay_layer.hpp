@@ -136,7 +136,9 @@ class DecayLayer {
     if (flaw_ == Flaw::reset_keeps_part) state.last_[0] = last;
   }
   bool accepts(const State& state) const { return state.sum().size() == width_; }
-  bool accepts(const Parameters& parameters) const { return !parameters.decay.empty() && accepts_gradients(parameters); }
+  bool accepts(const Parameters& parameters) const {
+    return !parameters.decay.empty() && accepts_gradients(parameters);
+  }
   bool accepts_gradients(const Parameters& gradients) const { return gradients.decay.shape() == Shape{width_}; }
   bool accepts(const Record&) const { return true; }
   Index capacity(const State&) const { return std::numeric_limits<Index>::max(); }

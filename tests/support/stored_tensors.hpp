@@ -29,9 +29,7 @@ struct Tensors {
       for (std::size_t i = 0; i < count; ++i) set(i, value);
     }
     std::size_t floats() const { return bytes.size() / sizeof(float); }
-    void set(std::size_t index, float value) {
-      std::memcpy(bytes.data() + sizeof value * index, &value, sizeof value);
-    }
+    void set(std::size_t index, float value) { std::memcpy(bytes.data() + sizeof value * index, &value, sizeof value); }
   };
   std::map<std::string, Stored> all;
   io::Metadata metadata;

@@ -61,31 +61,30 @@ static inline BuildInfo build_info() {
     return std::to_string(major) + "." + std::to_string(minor) + "." + std::to_string(patch);
   };
   return {
-      .version = dotted(TTT_VERSION_MAJOR, TTT_VERSION_MINOR, TTT_VERSION_PATCH),
+    .version = dotted(TTT_VERSION_MAJOR, TTT_VERSION_MINOR, TTT_VERSION_PATCH),
 #if defined(__clang__)
-      .compiler = "clang++ " + dotted(__clang_major__, __clang_minor__, __clang_patchlevel__),
+    .compiler = "clang++ " + dotted(__clang_major__, __clang_minor__, __clang_patchlevel__),
 #elif defined(__GNUC__)
-      .compiler = "g++ " + dotted(__GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__),
+    .compiler = "g++ " + dotted(__GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__),
 #else
-      .compiler = "unknown",
+    .compiler = "unknown",
 #endif
-      .instruction_set = instruction_set(),
-      .eigen = dotted(EIGEN_WORLD_VERSION, EIGEN_MAJOR_VERSION, EIGEN_MINOR_VERSION),
-      .standard = __cplusplus,
+    .instruction_set = instruction_set(),
+    .eigen = dotted(EIGEN_WORLD_VERSION, EIGEN_MAJOR_VERSION, EIGEN_MINOR_VERSION), .standard = __cplusplus,
 #if defined(__OPTIMIZE__)
-      .optimised = true,
+    .optimised = true,
 #else
-      .optimised = false,
+    .optimised = false,
 #endif
 #if defined(NDEBUG) && !defined(TTT_ASSERT_HANDLER)
-      .assertions = false,
+    .assertions = false,
 #else
-      .assertions = true,
+    .assertions = true,
 #endif
 #if defined(__FAST_MATH__)
-      .fast_math = true,
+    .fast_math = true,
 #else
-      .fast_math = false,
+    .fast_math = false,
 #endif
   };
 }
@@ -94,8 +93,7 @@ static inline BuildInfo build_info() {
 inline std::string describe(const BuildInfo& info) {
   return "ttt " + info.version + ", " + info.compiler + ", C++ " + std::to_string(info.standard) + ", " +
          info.instruction_set + ", Eigen " + info.eigen + (info.optimised ? "" : ", not optimised") +
-         (info.assertions ? ", assertions on" : ", assertions off") +
-         (info.fast_math ? ", fast math" : "");
+         (info.assertions ? ", assertions on" : ", assertions off") + (info.fast_math ? ", fast math" : "");
 }
 
 TTT_NAMESPACE_END

@@ -17,8 +17,8 @@
 #include <cstddef>
 
 // One program may contain translation units compiled for different instruction sets. Naming the inline namespace after
-// the set keeps their symbols apart, so the linker cannot pick an AVX-512 body for a caller built for SSE2. Each part of
-// the name is what flags switch alone: -mavx2 without -mfma rounds otherwise than with it.
+// the set keeps their symbols apart, so the linker cannot pick an AVX-512 body for a caller built for SSE2. Each part
+// of the name is what flags switch alone: -mavx2 without -mfma rounds otherwise than with it.
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512CD__) && defined(__AVX512DQ__) && \
     defined(__AVX512VL__)
 #define TTT_ABI_VECTORS avx512

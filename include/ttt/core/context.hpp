@@ -12,9 +12,9 @@
 
 TTT_NAMESPACE_BEGIN
 
-/// What every call needs besides its data: an executor, scratch memory for each of its workers, and, when wanted, kernels
-/// of another instruction set, a sink for inner-loop statistics and a flag that stops the work. One Context serves one
-/// thread of calls at a time.
+/// What every call needs besides its data: an executor, scratch memory for each of its workers, and, when wanted,
+/// kernels of another instruction set, a sink for inner-loop statistics and a flag that stops the work. One Context
+/// serves one thread of calls at a time.
 class Context {
  public:
   /// Scratch that every worker starts with: enough to decode one token of any layer up to a width of several thousand,
@@ -60,14 +60,14 @@ class Context {
     });
   }
 
-  /// Runs `Kernel(arguments…)`, or the kernel of that name for Scalar in `kernels` when there are some; `InTable` is the
-  /// type of the latter where it takes other, convertible, parameters.
+  /// Runs `Kernel(arguments…)`, or the kernel of that name for Scalar in `kernels` when there are some; `InTable` is
+  /// the type of the latter where it takes other, convertible, parameters.
   template <KernelId id, class Scalar, auto Kernel, class InTable = decltype(Kernel), class... Arguments>
   auto call(Arguments&&... arguments) const {
     if constexpr (detail::has_kernel_table<Scalar>)
       if (kernels)
-        return detail::KernelCall<InTable>::through(
-            kernels->entries[detail::table_row<Scalar>][static_cast<int>(id)], std::forward<Arguments>(arguments)...);
+        return detail::KernelCall<InTable>::through(kernels->entries[detail::table_row<Scalar>][static_cast<int>(id)],
+                                                    std::forward<Arguments>(arguments)...);
     return Kernel(std::forward<Arguments>(arguments)...);
   }
 
@@ -78,8 +78,8 @@ class Context {
   /// Into how many equal shares to cut about `work` multiply-adds: one for each worker, or one if they are too few.
   Index shares(Index work) const { return work < worth_sharing ? 1 : workers(); }
 
-  /// Kernels compiled for an instruction set that is chosen at run time (see ttt/dispatch/kernels.hpp); null (the default)
-  /// runs those compiled with the caller's own flags.
+  /// Kernels compiled for an instruction set that is chosen at run time (see ttt/dispatch/kernels.hpp); null (the
+  /// default) runs those compiled with the caller's own flags.
   const KernelTable* kernels = nullptr;
   /// Receives inner-loop statistics; null (the default) computes none.
   StatisticsSink* statistics = nullptr;

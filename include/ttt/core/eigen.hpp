@@ -23,9 +23,10 @@ using Tokens = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowM
 template <class Derived>
 auto view(Derived&& matrix) {
   using Plain = std::remove_cvref_t<Derived>;
-  static_assert(Plain::IsRowMajor,
-                "ttt::view needs a row-major matrix (tokens are rows); a column-major [C x T] matrix has the bytes of a "
-                "row-major [T x C] one: pass ttt::as_tokens(matrix)");
+  static_assert(
+      Plain::IsRowMajor,
+      "ttt::view needs a row-major matrix (tokens are rows); a column-major [C x T] matrix has the bytes of a "
+      "row-major [T x C] one: pass ttt::as_tokens(matrix)");
   using Element = std::remove_pointer_t<decltype(matrix.data())>;
   if (matrix.innerStride() != 1 && matrix.cols() > 1)
     throw_unexpected("view of a matrix", "contiguous rows, an inner stride of 1",
@@ -42,7 +43,7 @@ auto as_tokens(Derived&& matrix) {
   using Matrix = Tokens<std::remove_const_t<Element>>;
   using Target = std::conditional_t<std::is_const_v<Element>, const Matrix, Matrix>;
   return Eigen::Map<Target, Eigen::Unaligned, Eigen::OuterStride<>>(matrix.data(), matrix.cols(), matrix.rows(),
-                                                                   Eigen::OuterStride<>(matrix.outerStride()));
+                                                                    Eigen::OuterStride<>(matrix.outerStride()));
 }
 
 /// An Eigen map of a view.
@@ -51,7 +52,7 @@ auto map(MatrixView<Scalar> view) {
   using Matrix = Tokens<std::remove_const_t<Scalar>>;
   using Target = std::conditional_t<std::is_const_v<Scalar>, const Matrix, Matrix>;
   return Eigen::Map<Target, Eigen::Unaligned, Eigen::OuterStride<>>(view.data(), view.rows(), view.columns(),
-                                                                   Eigen::OuterStride<>(view.stride()));
+                                                                    Eigen::OuterStride<>(view.stride()));
 }
 
 TTT_NAMESPACE_END

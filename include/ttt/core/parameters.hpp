@@ -18,8 +18,8 @@ TTT_NAMESPACE_BEGIN
 struct ParameterInfo {
   enum class Initial { constant, normal, uniform };
   Initial initial = Initial::constant;
-  double scale = 0;    ///< the constant, the standard deviation, or half the width of the uniform interval
-  bool decays = false; ///< takes part in decoupled weight decay
+  double scale = 0;     ///< the constant, the standard deviation, or half the width of the uniform interval
+  bool decays = false;  ///< takes part in decoupled weight decay
 };
 
 namespace parameter {
@@ -77,7 +77,8 @@ Index count(Parameters parameters) {
   return sum;
 }
 
-/// A struct of parameters together with the aligned, contiguous arena it views. A value; as gradients it starts at zero.
+/// A struct of parameters together with the aligned, contiguous arena it views. A value; as gradients it starts at
+/// zero.
 template <class Parameters>
 class ParameterStore {
  public:
@@ -150,8 +151,12 @@ void initialize(Parameters& parameters, std::uint64_t seed) {
     for (Index i = 0; i < tensor.size(); ++i) {
       const auto counter = static_cast<std::uint64_t>(i);
       switch (info.initial) {
-        case ParameterInfo::Initial::constant: tensor[i] = static_cast<Scalar>(info.scale); break;
-        case ParameterInfo::Initial::normal: tensor[i] = static_cast<Scalar>(info.scale * random.normal(counter)); break;
+        case ParameterInfo::Initial::constant:
+          tensor[i] = static_cast<Scalar>(info.scale);
+          break;
+        case ParameterInfo::Initial::normal:
+          tensor[i] = static_cast<Scalar>(info.scale * random.normal(counter));
+          break;
         case ParameterInfo::Initial::uniform:
           tensor[i] = static_cast<Scalar>(info.scale * (2 * random.uniform(counter) - 1));
           break;

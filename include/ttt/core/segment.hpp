@@ -8,12 +8,13 @@
 
 TTT_NAMESPACE_BEGIN
 
-/// A run of consecutive rows of one call that belong to one sequence: a whole training row, a document packed into one, a
-/// prompt, or one decoded token. Rows of a call are its segments one after another.
+/// A run of consecutive rows of one call that belong to one sequence: a whole training row, a document packed into one,
+/// a prompt, or one decoded token. Rows of a call are its segments one after another.
 ///
 /// `state` is read, advanced by `length` tokens and never null. With `reset` the sequence starts anew from the learned
 /// initial state, whatever `state` holds, and gradients of the initial state go to the parameters it was learned in.
-/// Segments that share a State are adjacent (others are an Error): they are pieces (or documents) of one stream, in order.
+/// Segments that share a State are adjacent (others are an Error): they are pieces (or documents) of one stream, in
+/// order.
 template <class State>
 struct Segment {
   Index length = 0;

@@ -36,8 +36,8 @@ class Position {
   std::int64_t tokens_ = none;
 };
 
-/// The state of one sequence in one buffer, as most layers need it: a value, compared bit for bit. What lies where is the
-/// layer's own knowledge; places not in use are zero, so that equal states have equal bits.
+/// The state of one sequence in one buffer, as most layers need it: a value, compared bit for bit. What lies where is
+/// the layer's own knowledge; places not in use are zero, so that equal states have equal bits.
 ///
 /// As the gradient of a state it has the same places; `position` then means nothing.
 template <class Element>

@@ -60,8 +60,8 @@ class PanelView {
   constexpr PanelView() = default;
   constexpr PanelView(Scalar* data, Index rows, Index columns) : data_(data), rows_(rows), columns_(columns) {}
   template <class Other>
-    requires(std::is_const_v<Scalar> && std::is_same_v<Other, std::remove_const_t<Scalar>>)
-  constexpr PanelView(const PanelView<Other>& other)
+  requires(std::is_const_v<Scalar>&& std::is_same_v<Other, std::remove_const_t<Scalar>>) constexpr PanelView(
+      const PanelView<Other>& other)
       : PanelView(other.data(), other.rows(), other.columns()) {}
 
   constexpr Scalar* data() const { return data_; }

@@ -20,8 +20,8 @@ class MatrixView {
       : data_(data), rows_(rows), columns_(columns), stride_(stride) {}
   /// A mutable view converts to a read-only one.
   template <class Other>
-    requires(std::is_const_v<Scalar> && std::is_same_v<Other, value_type>)
-  constexpr MatrixView(const MatrixView<Other>& other)
+  requires(std::is_const_v<Scalar>&& std::is_same_v<Other, value_type>) constexpr MatrixView(
+      const MatrixView<Other>& other)
       : MatrixView(other.data(), other.rows(), other.columns(), other.stride()) {}
 
   constexpr Scalar* data() const { return data_; }
@@ -55,8 +55,8 @@ class VectorView {
   constexpr VectorView(Scalar* data, Index size) : data_(data), size_(size) {}
   /// A mutable view converts to a read-only one.
   template <class Other>
-    requires(std::is_const_v<Scalar> && std::is_same_v<Other, value_type>)
-  constexpr VectorView(const VectorView<Other>& other)
+  requires(std::is_const_v<Scalar>&& std::is_same_v<Other, value_type>) constexpr VectorView(
+      const VectorView<Other>& other)
       : VectorView(other.data(), other.size()) {}
 
   constexpr Scalar* data() const { return data_; }

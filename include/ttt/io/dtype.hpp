@@ -36,9 +36,20 @@ struct OtherDescription {
   std::size_t bits;
 };
 
-inline constexpr std::array<OtherDescription, 14> other_descriptions = {
-    {{"U64", 64}, {"C64", 64}, {"U32", 32}, {"U16", 16}, {"I16", 16}, {"F8_E8M0", 8}, {"F8_E4M3", 8}, {"F8_E5M2", 8},
-     {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"I8", 8}, {"F6_E3M2", 6}, {"F6_E2M3", 6}, {"F4", 4}}};
+inline constexpr std::array<OtherDescription, 14> other_descriptions = {{{"U64", 64},
+                                                                         {"C64", 64},
+                                                                         {"U32", 32},
+                                                                         {"U16", 16},
+                                                                         {"I16", 16},
+                                                                         {"F8_E8M0", 8},
+                                                                         {"F8_E4M3", 8},
+                                                                         {"F8_E5M2", 8},
+                                                                         {"F8_E4M3FNUZ", 8},
+                                                                         {"F8_E5M2FNUZ", 8},
+                                                                         {"I8", 8},
+                                                                         {"F6_E3M2", 6},
+                                                                         {"F6_E2M3", 6},
+                                                                         {"F4", 4}}};
 
 /// The name of the type in a file.
 constexpr std::string_view dtype_name(DType dtype) {

@@ -80,8 +80,8 @@ inline void append_escaped(std::string& result, char c) {
 
 }  // namespace detail
 
-/// Any bytes as UTF-8, for where nothing else may stand: bytes of no well-formed sequence become `\xNN`, and a backslash
-/// that would be read as the beginning of one `\x5c`; all else stays. `utf8_unescaped` gives the bytes back.
+/// Any bytes as UTF-8, for where nothing else may stand: bytes of no well-formed sequence become `\xNN`, and a
+/// backslash that would be read as the beginning of one `\x5c`; all else stays. `utf8_unescaped` gives the bytes back.
 inline std::string utf8_escaped(std::string_view bytes) {
   std::string result;
   while (!bytes.empty()) {

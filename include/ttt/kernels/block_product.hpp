@@ -135,8 +135,8 @@ void block_product_from(MatrixView<const std::type_identity_t<Scalar>> start, Le
   detail::block_product<Arch, Scalar>(a, b, detail::AllInner(), {start.data(), start.stride()}, c);
 }
 
-/// C [R × N] += A [R × K] · B [K × N] with the columns of A up to first + r in row r. Those behind are not read, and the
-/// rows of B that belong to them do not get into row r whatever they hold.
+/// C [R × N] += A [R × K] · B [K × N] with the columns of A up to first + r in row r. Those behind are not read, and
+/// the rows of B that belong to them do not get into row r whatever they hold.
 template <class Arch = simd::Native, class Scalar>
 void block_product_causal(MatrixView<const Scalar> a, Index first, MatrixView<const Scalar> b, MatrixView<Scalar> c) {
   detail::block_product<Arch, Scalar>(Left<Scalar>(a), b, detail::CausalInner{first}, {c.data(), c.stride()}, c);

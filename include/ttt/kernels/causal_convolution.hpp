@@ -161,9 +161,8 @@ void causal_convolution_backward(MatrixView<const std::type_identity_t<Scalar>> 
   if (!d_weights.empty()) detail::weights_backward<Arch, Scalar>(x, tail, d_y, d_weights);
   if (d_bias.empty()) return;
   for (Index t = 0; t < d_y.rows(); ++t)
-    detail::write_chain<Arch>(
-        d_y.columns(), d_bias.data(), Output::accumulate,
-        [&]<class P>(P sum, Index c) TTT_INLINE_LAMBDA { return sum + P::load(d_y.row(t) + c); });
+    detail::write_chain<Arch>(d_y.columns(), d_bias.data(), Output::accumulate,
+                              [&]<class P>(P sum, Index c) TTT_INLINE_LAMBDA { return sum + P::load(d_y.row(t) + c); });
 }
 
 /// Turns the tail before the rows x [T × C] into the tail behind them, for any T.

@@ -10,7 +10,8 @@ TTT_NAMESPACE_BEGIN
 
 namespace kernels {
 
-/// y = y ∘ gelu(gate), all [N × C]: the output gate of the TTT layers with tanh-GELU (Hendrycks and Gimpel 2016). In place.
+/// y = y ∘ gelu(gate), all [N × C]: the output gate of the TTT layers with tanh-GELU (Hendrycks and Gimpel 2016). In
+/// place.
 template <class Arch = simd::Native, class Scalar>
 void gelu_gate(MatrixView<const std::type_identity_t<Scalar>> gate, MatrixView<Scalar> y) {
   for (Index r = 0; r < y.rows(); ++r)

@@ -19,8 +19,9 @@ namespace kernels {
 namespace detail {
 
 /// Inner dimension per pass: a slice of the right factor (128 bytes a row) stays in the first-level cache beside the
-/// tiles. Passes continue the chain from the output. With 512-bit packs, whose tiles are twice as high, the slice may as
-/// well come from the second level: one pass for width 256 is 2 % faster there on Zen 4, others are as fast as in 192.
+/// tiles. Passes continue the chain from the output. With 512-bit packs, whose tiles are twice as high, the slice may
+/// as well come from the second level: one pass for width 256 is 2 % faster there on Zen 4, others are as fast as in
+/// 192.
 template <class Scalar, class Arch>
 inline constexpr Index inner_block = sizeof(simd::Pack<Scalar, Arch>) == 64 ? 256 : 192;
 /// Rows per pass: the left factor's block stays in the second-level cache while all slices go by.

@@ -94,8 +94,8 @@ void pair_panels(Factor<float> b, PanelView<float> to, Index first = 0, Index co
   }
 }
 
-/// C [R × N] = (or +=) A [R × K] · B [K × N], both rounded to bfloat16, for the panels of B's pairs. `words` is room for
-/// R · pair_count(K) pairs of A. C must not overlap A.
+/// C [R × N] = (or +=) A [R × K] · B [K × N], both rounded to bfloat16, for the panels of B's pairs. `words` is room
+/// for R · pair_count(K) pairs of A. C must not overlap A.
 template <class Arch = simd::Native>
 void matmul_pairs(Factor<float> a, float* words, PanelView<const float> b, MatrixView<float> c,
                   Output output = Output::assign) {

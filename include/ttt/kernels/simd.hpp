@@ -73,7 +73,8 @@ TTT_INLINE void for_each_pack(Index count, Body&& body) {
   for (Index i = whole; i < count; ++i) body(Pack<Scalar, Generic>{}, i);
 }
 
-/// Σ body(pack, i) over [0, count): lanes in parallel, then across lanes, then the tail; one fixed order for each count.
+/// Σ body(pack, i) over [0, count): lanes in parallel, then across lanes, then the tail; one fixed order for each
+/// count.
 template <class Scalar, class Arch, class Body>
 TTT_INLINE Scalar sum_packs(Index count, Body&& body) {
   using Wide = Pack<Scalar, Arch>;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// @file
-/// Causal multi-head attention with grouped key/value heads and rotary embedding, over everything (a cache that grows) or
-/// over a sliding window (a ring): the layers that TTT layers compete with, named and shaped as in llama and mistral.
+/// Causal multi-head attention with grouped key/value heads and rotary embedding, over everything (a cache that grows)
+/// or over a sliding window (a ring): the layers that TTT layers compete with, named and shaped as in llama and
+/// mistral.
 #pragma once
 
 #include "ttt/layers/attention/basic_attention.hpp"

@@ -89,7 +89,7 @@ class Block {
   struct Values {
     MatrixView<Scalar> mixed, normed, middle;  ///< h, norm(h) and m [N × C]
     MatrixView<Scalar> initial_tails;          ///< [segments · (taps − 1) × C]
-    nn::SwigluRecord<Scalar> mlp;  ///< only when recorded
+    nn::SwigluRecord<Scalar> mlp;              ///< only when recorded
   };
 
  public:

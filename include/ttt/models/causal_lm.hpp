@@ -74,7 +74,7 @@ class CausalLm {
     friend bool operator==(const State& a, const State& b) {
       return a.position == b.position && a.model == b.model &&
              std::equal(a.blocks.begin(), a.blocks.end(), b.blocks.begin(), b.blocks.end(),
-                                                    equal_parts<typename ResidualBlock::State>);
+                        equal_parts<typename ResidualBlock::State>);
     }
   };
 

@@ -9,8 +9,8 @@
 /// - `vocabulary()` is V: ids are in [0, V), logits have V columns.
 /// - `make_parameters()` returns the unbound struct; its names are those of the published checkpoints.
 /// - `initial_state(parameters, capacity)` gives the State of a sequence that has read nothing; `capacity` tokens for
-///   layers whose state grows. `state_bytes(capacity)` tells its size. `reset(parameters, state)` starts the sequence of
-///   a State again, without allocating.
+///   layers whose state grows. `state_bytes(capacity)` tells its size. `reset(parameters, state)` starts the sequence
+///   of a State again, without allocating.
 /// - `forward(parameters, ids, segments, rows, logits, context, record)` reads ids [N], the tokens of all segments one
 ///   after another, advances every State, assigns the logits of the chosen rows ([N × V], or [segments × V]) and fills
 ///   `record` unless it is null. Zero rows are allowed. Nothing is allocated for a single token.
@@ -27,11 +27,10 @@
 ///   the gradient of their common mean. `record` is its working memory: reuse it, and the next call allocates nothing.
 /// - `record_bytes(tokens)` tells the size of a Record for one sequence of so many tokens.
 ///
-/// Ids and targets outside of the vocabulary, spans of the wrong length, States, parameters and records of another model
-/// are Errors in every build, thrown before anything changed.
-/// When Context::cancellation becomes true, a call stops between blocks by throwing Cancelled; the States and gradients
-/// it was given are then of no use. The ids of a recorded forward must still be there in its backward: the record views
-/// them.
+/// Ids and targets outside of the vocabulary, spans of the wrong length, States, parameters and records of another
+/// model are Errors in every build, thrown before anything changed. When Context::cancellation becomes true, a call
+/// stops between blocks by throwing Cancelled; the States and gradients it was given are then of no use. The ids of a
+/// recorded forward must still be there in its backward: the record views them.
 ///
 /// Invariants no compiler sees, and which tests/suites/language_model.hpp checks: split invariance, exact gradients,
 /// strict causality, the same bits for any number of threads and whatever else is in the call (architecture contracts
@@ -113,23 +112,22 @@ inline void check_targets(std::span<const std::int64_t> targets, Index rows, Ind
 
 /// Maps token ids to the logits of the next token, causally, and carries a State. Models: CausalLm.
 template <class Model>
-concept LanguageModel =
-    std::copyable<Model> && SequenceState<typename Model::State> && ParameterViews<typename Model::Parameters> &&
+concept LanguageModel = std::copyable<Model> && SequenceState<typename Model::State> &&
+    ParameterViews<typename Model::Parameters> &&
     requires(const Model& model, const typename Model::Parameters& parameters, std::span<const std::int64_t> ids,
              std::span<const Segment<typename Model::State>> segments, MatrixView<typename Model::Scalar> logits,
              typename Model::State& state, Index capacity, Context& context) {
-      { model.vocabulary() } -> std::same_as<Index>;
-      { model.make_parameters() } -> std::same_as<typename Model::Parameters>;
-      { model.initial_state(parameters, capacity) } -> std::same_as<typename Model::State>;
-      { model.state_bytes(capacity) } -> std::convertible_to<std::size_t>;
-      model.reset(parameters, state);
-      model.forward(parameters, ids, segments, LogitRows::last, logits, context);
-    };
+  { model.vocabulary() } -> std::same_as<Index>;
+  { model.make_parameters() } -> std::same_as<typename Model::Parameters>;
+  { model.initial_state(parameters, capacity) } -> std::same_as<typename Model::State>;
+  { model.state_bytes(capacity) } -> std::convertible_to<std::size_t>;
+  model.reset(parameters, state);
+  model.forward(parameters, ids, segments, LogitRows::last, logits, context);
+};
 
 /// A LanguageModel that learns: from the gradient of its logits, or from targets with bounded memory.
 template <class Model>
-concept TrainableLanguageModel =
-    LanguageModel<Model> && std::movable<typename Model::Record> &&
+concept TrainableLanguageModel = LanguageModel<Model> && std::movable<typename Model::Record> &&
     std::default_initializable<typename Model::Record> &&
     requires(const Model& model, const typename Model::Parameters& parameters, typename Model::Parameters& gradients,
              std::span<const std::int64_t> ids, std::span<const std::int64_t> targets,
@@ -137,13 +135,13 @@ concept TrainableLanguageModel =
              MatrixView<const typename Model::Scalar> d_logits, std::span<typename Model::State* const> d_states,
              typename Model::Record& record, VectorView<double> row_losses, double scale, Index tokens,
              Context& context) {
-      model.forward(parameters, ids, segments, LogitRows::all, logits, context, &record);
-      model.backward(parameters, record, d_logits, gradients, d_states, context);
-      { model.loss(parameters, ids, targets, segments, row_losses, context) } -> std::same_as<Loss>;
-      {
-        model.loss_and_backward(parameters, ids, targets, segments, scale, gradients, d_states, record, context)
-      } -> std::same_as<Loss>;
-      { model.record_bytes(tokens) } -> std::convertible_to<std::size_t>;
-    };
+  model.forward(parameters, ids, segments, LogitRows::all, logits, context, &record);
+  model.backward(parameters, record, d_logits, gradients, d_states, context);
+  { model.loss(parameters, ids, targets, segments, row_losses, context) } -> std::same_as<Loss>;
+  {
+    model.loss_and_backward(parameters, ids, targets, segments, scale, gradients, d_states, record, context)
+    } -> std::same_as<Loss>;
+  { model.record_bytes(tokens) } -> std::convertible_to<std::size_t>;
+};
 
 TTT_NAMESPACE_END

@@ -27,15 +27,15 @@ struct ModelConfig {
   Backbone backbone = Backbone::transformer;
   Index vocabulary = 256;
   Index width = 128;
-  Index hidden = 336;            ///< of each SwiGLU
-  Index depth = 4;               ///< number of blocks
+  Index hidden = 336;  ///< of each SwiGLU
+  Index depth = 4;     ///< number of blocks
   Index heads = 4;
-  Index key_value_heads = 0;     ///< attention only; 0: as many as heads
-  Index mini_batch = 16;         ///< TTT only
-  Index window = 0;              ///< sliding-window only
+  Index key_value_heads = 0;  ///< attention only; 0: as many as heads
+  Index mini_batch = 16;      ///< TTT only
+  Index window = 0;           ///< sliding-window only
   Index conv_taps = 4;
-  bool tied = true;              ///< the head shares the embedding
-  double base_learning_rate = 1; ///< of the inner loop
+  bool tied = true;               ///< the head shares the embedding
+  double base_learning_rate = 1;  ///< of the inner loop
   double rope_theta = 10000;
   double norm_epsilon = 1e-6;
   /// The published backbones differ in these too; they follow the backbone unless a folder says so.

@@ -61,10 +61,9 @@ class Bfloat16Products final : public LargeProducts {
     context_.kernels = kernels;
     const Arena::Frame frame(context_.scratch());
     const MatrixView<const double> left = plain(a), right = plain(b);
-    const auto panels = nn::detail::panels_of<double>(right.rows(), right.columns(), context_,
-                                                      [&](auto to, Index first, Index count) {
-                                                        kernels::pack_panels(right, to, first, count);
-                                                      });
+    const auto panels = nn::detail::panels_of<double>(
+        right.rows(), right.columns(), context_,
+        [&](auto to, Index first, Index count) { kernels::pack_panels(right, to, first, count); });
     nn::detail::product<double>(left, panels, c, output(accumulate), context_);
   }
 

@@ -37,16 +37,16 @@ void layer_norm_backward(const Tensor<Scalar>& weight, MatrixView<const std::typ
   Tensor<Scalar>* const gradients[] = {&d_weight, &d_bias};
   for (Index i = 0; i < 2; ++i)
     if (!gradients[i]->empty()) std::copy_n(gradients[i]->data(), width, both.row(i));
-  detail::sum_over_rows(x.rows(), VectorView<Scalar>(both.data(), 2 * width), context,
-                        [&](Index first, Index count, VectorView<Scalar> sums, Arena& arena) {
-                          detail::write_rows(first, count, d_x, accumulate, arena, [&](Scalar* d_row, Index r) {
-                            context.call<KernelId::layer_norm_row_backward, Scalar,
-                                         &kernels::layer_norm_row_backward<simd::Native, Scalar>>(
-                                x.row(r), weight.data(), width, static_cast<Scalar>(epsilon), d_y.row(r), d_row,
-                                d_weight.empty() ? nullptr : sums.data(),
-                                d_bias.empty() ? nullptr : sums.data() + width);
-                          });
-                        });
+  detail::sum_over_rows(
+      x.rows(), VectorView<Scalar>(both.data(), 2 * width), context,
+      [&](Index first, Index count, VectorView<Scalar> sums, Arena& arena) {
+        detail::write_rows(first, count, d_x, accumulate, arena, [&](Scalar* d_row, Index r) {
+          context
+              .call<KernelId::layer_norm_row_backward, Scalar, &kernels::layer_norm_row_backward<simd::Native, Scalar>>(
+                  x.row(r), weight.data(), width, static_cast<Scalar>(epsilon), d_y.row(r), d_row,
+                  d_weight.empty() ? nullptr : sums.data(), d_bias.empty() ? nullptr : sums.data() + width);
+        });
+      });
   for (Index i = 0; i < 2; ++i)
     if (!gradients[i]->empty()) std::copy_n(both.row(i), width, gradients[i]->data());
 }

@@ -90,8 +90,9 @@ std::string blob_checksum(const Parts& parts, std::string_view model, std::int64
 
 }  // namespace detail
 
-/// The bytes of `state`, which has a sequence: one that is default-constructed, moved from or wiped is an Error. `model` is the caller's word for the model it belongs to, in UTF-8, which must be the same
-/// when the State is restored: a name, better a checksum of the weights.
+/// The bytes of `state`, which has a sequence: one that is default-constructed, moved from or wiped is an Error.
+/// `model` is the caller's word for the model it belongs to, in UTF-8, which must be the same when the State is
+/// restored: a name, better a checksum of the weights.
 template <SequenceState State>
 std::vector<std::byte> save_state(const State& state, const std::string& model) {
   using Scalar = typename State::Scalar;

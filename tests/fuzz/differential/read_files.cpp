@@ -24,9 +24,8 @@ std::string answer(std::span<const std::byte> bytes) {
     const auto file = ttt::io::SafetensorsFile::parse(bytes, "file");
     std::map<std::string, std::string> tensors;
     for (const auto& info : file.tensors()) {
-      tensors[info.name] = hexadecimal(std::as_bytes(std::span(info.name))) + " " +
-                           info.type() + " " + ttt::io::shape_text(info.shape) + " " +
-                           hexadecimal(file.bytes(info)) + ";";
+      tensors[info.name] = hexadecimal(std::as_bytes(std::span(info.name))) + " " + info.type() + " " +
+                           ttt::io::shape_text(info.shape) + " " + hexadecimal(file.bytes(info)) + ";";
     }
     std::string line;
     for (const auto& [name, text] : tensors) line += text;

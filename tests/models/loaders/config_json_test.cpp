@@ -7,8 +7,8 @@
 #include "ttt/models/loaders/config_json.hpp"
 
 using namespace ttt;
-using ttt::testing::error_message;
 using loaders::ConfigJson;
+using ttt::testing::error_message;
 
 namespace {
 

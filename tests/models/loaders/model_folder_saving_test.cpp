@@ -16,8 +16,8 @@
 
 using namespace ttt;
 using ttt::testing::error_message;
-using ttt::testing::parameters_of;
 using ttt::testing::Parameters;
+using ttt::testing::parameters_of;
 using ttt::testing::read_bytes;
 using ttt::testing::TemporaryFolder;
 using ttt::testing::tiny;

@@ -89,8 +89,8 @@ struct WholeInner {
 struct RowRange {
   Index first, end;
 };
-/// All rows sum over k in [begin, end), and over each other k only the rows `rows_of(k)`. What a row leaves out does not
-/// enter its sum as zero either: zero times NaN would.
+/// All rows sum over k in [begin, end), and over each other k only the rows `rows_of(k)`. What a row leaves out does
+/// not enter its sum as zero either: zero times NaN would.
 template <class RowsOf>
 struct BandedInner {
   Index begin, end;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// @file
-/// A register of scalars and what is done with it lane by lane. Only the headers of this folder and simd.hpp name xsimd.
+/// A register of scalars and what is done with it lane by lane. Only the headers of this folder and simd.hpp name
+/// xsimd.
 #pragma once
 
 #include <bit>
@@ -90,8 +91,8 @@ using Short = Generic;
 #endif
 
 /// Sums that a tile of a product holds in registers: enough to hide the latency of the multiply-add, beside its
-/// factors. AVX-512 has room for 24 too, but tiles twice as high were slower on Zen 4, where their rows in memory met in
-/// few cache sets: products and attention took 5 to 10 % longer.
+/// factors. AVX-512 has room for 24 too, but tiles twice as high were slower on Zen 4, where their rows in memory met
+/// in few cache sets: products and attention took 5 to 10 % longer.
 inline constexpr int accumulators = XSIMD_WITH_NEON64 ? 24 : 12;
 
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
@@ -119,8 +120,8 @@ TTT_INLINE Pack<Scalar, Arch> fma(Pack<Scalar, Arch> a, Pack<Scalar, Arch> b, Pa
     return a.value * b.value + c.value;
 }
 
-/// The same pack, in a register from here on: left alone, compilers read a pack from memory again at each use of it, and
-/// a product is then bound by its loads.
+/// The same pack, in a register from here on: left alone, compilers read a pack from memory again at each use of it,
+/// and a product is then bound by its loads.
 template <class Scalar, class Arch>
 TTT_INLINE Pack<Scalar, Arch> in_register(Pack<Scalar, Arch> a) {
   if constexpr (!std::is_same_v<Arch, Generic>) {
@@ -197,7 +198,9 @@ template <class To, class From, class Arch>
 TTT_INLINE xsimd::batch<To, Arch> reinterpret(xsimd::batch<From, Arch> from) {
   using Batch = xsimd::batch<To, Arch>;
   // xsimd 8 names the target batch in bitwise_cast, later versions its scalar.
-  if constexpr (requires { { xsimd::bitwise_cast<Batch>(from) } -> std::same_as<Batch>; })
+  if constexpr (requires {
+                  { xsimd::bitwise_cast<Batch>(from) } -> std::same_as<Batch>;
+                })
     return xsimd::bitwise_cast<Batch>(from);
   else
     return xsimd::bitwise_cast<To>(from);
@@ -205,8 +208,8 @@ TTT_INLINE xsimd::batch<To, Arch> reinterpret(xsimd::batch<From, Arch> from) {
 
 }  // namespace detail
 
-/// Moves the integer in the low mantissa bits of `shifted` (a whole number plus 1.5 · 2^mantissa_bits) into the exponent
-/// of `a`: a · 2^n without a conversion instruction, which not every architecture has for doubles.
+/// Moves the integer in the low mantissa bits of `shifted` (a whole number plus 1.5 · 2^mantissa_bits) into the
+/// exponent of `a`: a · 2^n without a conversion instruction, which not every architecture has for doubles.
 template <class Scalar, class Arch>
 TTT_INLINE Pack<Scalar, Arch> scale_by_power_of_two(Pack<Scalar, Arch> a, Pack<Scalar, Arch> shifted) {
   constexpr int mantissa_bits = sizeof(Scalar) == 4 ? 23 : 52;

@@ -10,8 +10,8 @@ TTT_NAMESPACE_BEGIN
 
 namespace simd {
 
-/// Registers of `Arch` whose lanes, in factors, hold two bfloat16 each, and whose multiply-add is two: a product that is
-/// written over packs becomes one of matrices of pairs.
+/// Registers of `Arch` whose lanes, in factors, hold two bfloat16 each, and whose multiply-add is two: a product that
+/// is written over packs becomes one of matrices of pairs.
 template <class Arch>
 struct Pairs {};
 

@@ -15,9 +15,9 @@
 
 TTT_NAMESPACE_BEGIN
 
-/// y = concat_h(softmax(R(x W_qᵀ)_h R(x W_kᵀ)_gᵀ / √D + mask) (x W_vᵀ)_g) W_oᵀ, R being the rotary embedding and g = h · H_kv
-/// / H the key/value head of query head h (Vaswani et al. 2017, equation 1; Ainslie et al. 2023, "GQA"; window as in Jiang
-/// et al. 2023, "Mistral 7B": query i sees keys j with i − W < j ≤ i).
+/// y = concat_h(softmax(R(x W_qᵀ)_h R(x W_kᵀ)_gᵀ / √D + mask) (x W_vᵀ)_g) W_oᵀ, R being the rotary embedding and g = h
+/// · H_kv / H the key/value head of query head h (Vaswani et al. 2017, equation 1; Ainslie et al. 2023, "GQA"; window
+/// as in Jiang et al. 2023, "Mistral 7B": query i sees keys j with i − W < j ≤ i).
 ///
 /// The bits of a row of y depend on its own sequence and not on how that is cut into calls.
 template <class Element, AttentionMemory memory>
@@ -56,8 +56,7 @@ class BasicAttention {
   /// An empty cache: for `capacity` tokens, more are refused with an Error; a ring has `window` rows, in
   /// whole panels, whatever `capacity`.
   State initial_state(const Parameters&, Index capacity) const {
-    if (memory == AttentionMemory::growing && capacity != 0)
-      domain::size("attention: capacity of a State", capacity);
+    if (memory == AttentionMemory::growing && capacity != 0) domain::size("attention: capacity of a State", capacity);
     return {0, Buffer<Scalar>(state_size(capacity)), fingerprint_};
   }
   void reset(const Parameters& parameters, State& state) const {
@@ -66,8 +65,7 @@ class BasicAttention {
     state.position = 0;
   }
   bool accepts(const State& state) const {
-    return state.layer == fingerprint_ &&
-           (memory == AttentionMemory::growing || state.values.size() == state_size(0));
+    return state.layer == fingerprint_ && (memory == AttentionMemory::growing || state.values.size() == state_size(0));
   }
   bool accepts(const Record& record) const { return record.call.layer() == fingerprint_; }
   /// Tokens that `state` has room for; a ring never fills.
@@ -97,8 +95,7 @@ class BasicAttention {
   /// Positions whose angles are looked up; further ones are computed, a few percent of what their attention costs.
   static constexpr Index table_positions = 4096;
 
-  static constexpr const char* kind =
-      memory == AttentionMemory::ring ? "sliding-window attention" : "attention";
+  static constexpr const char* kind = memory == AttentionMemory::ring ? "sliding-window attention" : "attention";
 
   static void check(const Config& config);
   Index state_size(Index capacity) const {

@@ -21,9 +21,10 @@ void BasicAttention<Element, memory>::check(const Config& config) {
     throw_unexpected(option + "key_value_heads", "0 or a divisor of the " + std::to_string(config.heads) + " heads",
                      std::to_string(config.key_value_heads));
   if (config.head_width() % 2 != 0)
-    throw_unexpected(option + "heads", "an even head width for the rotary embedding, width " +
-                                           std::to_string(config.width) + " over heads",
-                     std::to_string(config.heads));
+    throw_unexpected(
+        option + "heads",
+        "an even head width for the rotary embedding, width " + std::to_string(config.width) + " over heads",
+        std::to_string(config.heads));
   if (memory == AttentionMemory::ring) domain::size(option + "window", config.window);
   domain::positive_float(option + "rope_theta", config.rope_theta);
 }
@@ -51,8 +52,9 @@ auto BasicAttention<Element, memory>::lay_out(Index rows, std::size_t segments, 
 }
 
 template <class Element, AttentionMemory memory>
-void BasicAttention<Element, memory>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
-                                              MatrixView<Scalar> y, Context& context, Record* record) const {
+void BasicAttention<Element, memory>::forward(const Parameters& parameters, MatrixView<const Scalar> x,
+                                              Segments segments, MatrixView<Scalar> y, Context& context,
+                                              Record* record) const {
   detail::check_forward<BasicAttention>(kind, *this, parameters, x, segments, y, context.scratch());
   const Arena::Frame frame(context.scratch());
   const SegmentPlan plan = record ? record->call.begin(segments) : plan_segments(segments, context.scratch());

@@ -47,7 +47,8 @@ TTT_INLINE bool overlap(MatrixView<const Scalar> a, MatrixView<const Scalar> b) 
 
 /// Throws Error unless `view` is [rows × columns] in memory.
 template <class Scalar>
-TTT_INLINE void check_matrix(const char* name, const char* what, MatrixView<const Scalar> view, Index rows, Index columns) {
+TTT_INLINE void check_matrix(const char* name, const char* what, MatrixView<const Scalar> view, Index rows,
+                             Index columns) {
   if (view.rows() != rows || view.columns() != columns || (rows != 0 && !view.data()))
     refuse_matrix(name, what, {rows, columns}, {view.rows(), view.columns()});
 }

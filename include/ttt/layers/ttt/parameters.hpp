@@ -57,14 +57,14 @@ struct TttParameters {
 
   Tensor<Scalar> query, key, value, output, gate;  ///< projections [C × C]; `query` also makes k when shared
   nn::TemporalConvParameters<Scalar> conv_query, conv_key;
-  Tensor<Scalar> rate_weight, rate_bias;    ///< inner learning rate gate, [H × 1 × C] and [H × 1]
-  Tensor<Scalar> position;                  ///< learned addition to the position factors 1/r, [K]
-  Tensor<Scalar> norm_weight, norm_bias;    ///< inner layer norm per head, [H × D]
-  Tensor<Scalar> post_weight, post_bias;    ///< output norm, [C]
-  std::vector<Tensor<Scalar>> fast;         ///< W₀ and b₀ of the rule
-  std::vector<rules::FastWeight> fast_info; ///< their names and shapes
+  Tensor<Scalar> rate_weight, rate_bias;     ///< inner learning rate gate, [H × 1 × C] and [H × 1]
+  Tensor<Scalar> position;                   ///< learned addition to the position factors 1/r, [K]
+  Tensor<Scalar> norm_weight, norm_bias;     ///< inner layer norm per head, [H × D]
+  Tensor<Scalar> post_weight, post_bias;     ///< output norm, [C]
+  std::vector<Tensor<Scalar>> fast;          ///< W₀ and b₀ of the rule
+  std::vector<rules::FastWeight> fast_info;  ///< their names and shapes
   bool share_query_key = false;
-  Fingerprint layer;                        ///< that they are of
+  Fingerprint layer;  ///< that they are of
 
   TttParameters() = default;
   template <class Rule>

@@ -12,17 +12,17 @@ TTT_NAMESPACE_BEGIN
 /// What the rows of one call become on their way through a TTT layer; all views into one arena.
 template <class Scalar>
 struct TttActivations {
-  MatrixView<const Scalar> x;       ///< [N × C]
-  MatrixView<Scalar> shared;        ///< [N × C] shared query/key projection before the convolutions, else empty
-  MatrixView<Scalar> queries;       ///< [N × C] rotated
-  MatrixView<Scalar> keys;          ///< [N × C] rotated
-  MatrixView<Scalar> values;        ///< [N × C]
-  MatrixView<Scalar> rates;         ///< [H × N] inner learning rates η
-  MatrixView<Scalar> inner;         ///< [N × C] the rule's output
-  MatrixView<Scalar> gate;          ///< [N × C] x W_g, else empty
-  VectorView<Scalar> factors;       ///< [K] position factors τ
-  SegmentPlan plan;                 ///< of the call
-  Index row = 0;                    ///< of the call, where the views begin
+  MatrixView<const Scalar> x;  ///< [N × C]
+  MatrixView<Scalar> shared;   ///< [N × C] shared query/key projection before the convolutions, else empty
+  MatrixView<Scalar> queries;  ///< [N × C] rotated
+  MatrixView<Scalar> keys;     ///< [N × C] rotated
+  MatrixView<Scalar> values;   ///< [N × C]
+  MatrixView<Scalar> rates;    ///< [H × N] inner learning rates η
+  MatrixView<Scalar> inner;    ///< [N × C] the rule's output
+  MatrixView<Scalar> gate;     ///< [N × C] x W_g, else empty
+  VectorView<Scalar> factors;  ///< [K] position factors τ
+  SegmentPlan plan;            ///< of the call
+  Index row = 0;               ///< of the call, where the views begin
 
   /// Rows [first, first + count) of all views; the plan is still that of the call.
   TttActivations piece(Index first, Index count) const {

@@ -70,9 +70,7 @@ class TttLayer {
       load_initial(parameters, head, state.values.data() + head * rule_.state_size());
     state.position = 0;
   }
-  bool accepts(const State& state) const {
-    return state.layer == fingerprint_ && state.values.size() == state_size();
-  }
+  bool accepts(const State& state) const { return state.layer == fingerprint_ && state.values.size() == state_size(); }
   bool accepts(const Record& record) const { return record.call.layer() == fingerprint_; }
   /// A sequence has no end.
   Index capacity(const State&) const { return std::numeric_limits<Index>::max(); }

@@ -48,9 +48,7 @@ struct BackwardKeys {
   const Scalar *key_panels, *value_panels;
 
   BackwardKeys(const KeyValueGradients<Scalar>& of, Arena& scratch)
-      : rows(of),
-        key_panels(position_panels(of.keys, scratch)),
-        value_panels(position_panels(of.values, scratch)) {}
+      : rows(of), key_panels(position_panels(of.keys, scratch)), value_panels(position_panels(of.values, scratch)) {}
   Right<Scalar> panels(const Scalar* of, Index position) const {
     return {of + (position - rows.first) * rows.keys.columns(), rows.keys.columns()};
   }

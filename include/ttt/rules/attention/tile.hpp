@@ -24,8 +24,8 @@ namespace rules {
 /// Window of attention that reaches back to the beginning.
 inline constexpr Index unlimited_window = std::numeric_limits<Index>::max() / 4;
 
-/// Queries (times heads) of a tile, whole register tiles, and keys of a block, whole panels. Longer blocks load and store
-/// the outputs of a tile less often; more rows read the keys and values of a block less often.
+/// Queries (times heads) of a tile, whole register tiles, and keys of a block, whole panels. Longer blocks load and
+/// store the outputs of a tile less often; more rows read the keys and values of a block less often.
 struct AttentionTiling {
   Index rows, keys;
 };
