@@ -39,8 +39,8 @@ class FusedPrimal : public rules::TttLinear<Scalar, D, K> {
     }
     ttt::kernels::residual_norm_rows<Arch, Scalar>(head.norm, rows.queries, z, out);
     if (part.end() != K) return;
-    rules::add_scaled<Arch>(-head.factors[K - 1], sum.data(), D * D, state.map.weight.data());
-    rules::add_scaled<Arch>(-head.factors[K - 1], bias.data(), D, state.map.bias.data());
+    kernels::add_scaled<Arch>(-head.factors[K - 1], sum.data(), D * D, state.map.weight.data());
+    kernels::add_scaled<Arch>(-head.factors[K - 1], bias.data(), D, state.map.bias.data());
   }
 
  private:

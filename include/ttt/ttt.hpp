@@ -25,7 +25,6 @@
 #include "ttt/core/state_position.hpp"
 #include "ttt/core/statistics.hpp"
 
-#include "ttt/kernels/add.hpp"
 #include "ttt/kernels/causal_convolution.hpp"
 #include "ttt/kernels/cross_entropy.hpp"
 #include "ttt/kernels/elementary.hpp"
@@ -36,10 +35,12 @@
 #include "ttt/kernels/matmul_pairs.hpp"
 #include "ttt/kernels/rms_norm.hpp"
 #include "ttt/kernels/rotary.hpp"
+#include "ttt/kernels/rows.hpp"
 #include "ttt/kernels/softmax.hpp"
 #include "ttt/kernels/swiglu.hpp"
 
 #include "ttt/rules/attention/reference.hpp"
+#include "ttt/rules/delta/delta.hpp"
 #include "ttt/rules/ttt_linear/ttt_linear.hpp"
 #include "ttt/rules/ttt_mlp/ttt_mlp.hpp"
 

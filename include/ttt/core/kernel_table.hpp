@@ -36,7 +36,7 @@ enum class KernelId : int {
   causal_convolution,
   causal_convolution_backward,
   rotary,
-  add,
+  add_rows,
   cross_entropy_row,
   ttt_linear_forward,
   ttt_linear_backward,

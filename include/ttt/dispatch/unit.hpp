@@ -5,7 +5,6 @@
 #pragma once
 
 #include "ttt/core/kernel_table.hpp"
-#include "ttt/kernels/add.hpp"
 #include "ttt/kernels/causal_convolution.hpp"
 #include "ttt/kernels/cross_entropy.hpp"
 #include "ttt/kernels/gelu_gate.hpp"
@@ -15,6 +14,7 @@
 #include "ttt/kernels/matmul_pairs.hpp"
 #include "ttt/kernels/rms_norm.hpp"
 #include "ttt/kernels/rotary.hpp"
+#include "ttt/kernels/rows.hpp"
 #include "ttt/kernels/swiglu.hpp"
 #include "ttt/rules/attention/backward.hpp"
 #include "ttt/rules/attention/forward.hpp"
@@ -53,7 +53,7 @@ class KernelTableBuilder {
     add<Scalar, KernelId::causal_convolution, &kernels::causal_convolution<Arch, Scalar>>();
     add<Scalar, KernelId::causal_convolution_backward, &kernels::causal_convolution_backward<Arch, Scalar>>();
     add<Scalar, KernelId::rotary, &kernels::rotate_heads<Arch, Scalar>>();
-    add<Scalar, KernelId::add, &kernels::add<Arch, Scalar>>();
+    add<Scalar, KernelId::add_rows, &kernels::add_rows<Arch, Scalar>>();
     add<Scalar, KernelId::cross_entropy_row, &kernels::cross_entropy_row<Arch, Scalar>>();
     add_rule<rules::TttLinear<Scalar>>();
     add_rule<rules::TttMlp<Scalar>>();

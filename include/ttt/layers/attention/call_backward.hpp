@@ -4,7 +4,7 @@
 /// and States.
 #pragma once
 
-#include "ttt/kernels/add.hpp"
+#include "ttt/kernels/rows.hpp"
 #include "ttt/layers/attention/call.hpp"
 #include "ttt/rules/attention/backward.hpp"
 
@@ -34,18 +34,18 @@ template <class Scalar>
 void scatter(const AttentionHeads& layout, const AttentionPiece<Scalar>& piece, Index head,
              const rules::KeyValueGradients<Scalar>& from, const AttentionRows<Scalar>& d_rows,
              BufferState<Scalar>* d_state) {
-  kernels::add<simd::Native, Scalar>(from.d_keys.rows(piece.prior, piece.rows),
-                                     layout.narrow(d_rows.keys.rows(piece.row, piece.rows), head));
-  kernels::add<simd::Native, Scalar>(from.d_values.rows(piece.prior, piece.rows),
-                                     layout.narrow(d_rows.values.rows(piece.row, piece.rows), head));
+  kernels::add_rows<simd::Native, Scalar>(from.d_keys.rows(piece.prior, piece.rows),
+                                          layout.narrow(d_rows.keys.rows(piece.row, piece.rows), head));
+  kernels::add_rows<simd::Native, Scalar>(from.d_values.rows(piece.prior, piece.rows),
+                                          layout.narrow(d_rows.values.rows(piece.row, piece.rows), head));
   if (!d_state) return;
   const auto cache = layout.cache(*d_state);
   cache.for_each_stretch(from.first, piece.position, [&](Index row, Index position, Index count) {
     for (Index i = 0; i < count; ++i)
       for (Index d = 0; d < layout.shape.head_width; ++d)
         cache.key(head, row + i)[d * rules::key_panel] += from.d_keys(position + i - from.first, d);
-    kernels::add<simd::Native, Scalar>(from.d_values.rows(position - from.first, count),
-                                       cache.values(head).rows(row, count));
+    kernels::add_rows<simd::Native, Scalar>(from.d_values.rows(position - from.first, count),
+                                            cache.values(head).rows(row, count));
   });
 }
 

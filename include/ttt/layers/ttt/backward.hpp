@@ -111,7 +111,7 @@ void TttLayer<Rule>::backward_run(const Parameters& parameters, const Record& re
         checkpoints(record.checkpoints[i * heads + static_cast<std::size_t>(h)]), d_state.data(),
         d.gradient_rows(segment, h, width), d_head, arena);
     if (!segment.reset) continue;  // else the sequence began here, from the learned W₀
-    rules::add_scaled<simd::Native>(Scalar(1), d_state.data(), weight_size, sums);
+    kernels::add_scaled<simd::Native>(Scalar(1), d_state.data(), weight_size, sums);
     fill(d_state, Scalar(0));
   }
   if (Scalar* target = wanted(run.first)) std::copy_n(d_state.data(), state_size, target);
@@ -124,7 +124,7 @@ void TttLayer<Rule>::sum_inner_gradients(const Activations& a, MatrixView<const 
                                          Context& context) const {
   const Index heads = config_.heads, width = rule_.head_width();
   const auto add = [](const Scalar* from, Index count, Scalar* to) {
-    rules::add_scaled<simd::Native>(Scalar(1), from, count, to);
+    kernels::add_scaled<simd::Native>(Scalar(1), from, count, to);
   };
   context.parallel(heads, sums.rows() * sums.columns(), [&](Index h, Arena&) {
     for (Index task = h; task < sums.rows(); task += heads) {
@@ -178,7 +178,7 @@ void TttLayer<Rule>::backward_projections(const Parameters& parameters, const Re
                         config_.gate ? Output::accumulate : Output::assign);
     });
     if (!gradients.rate_bias.empty())
-      rules::add_column_sums<simd::Native, Scalar>(d_logits, {gradients.rate_bias.data(), 1, config_.heads});
+      kernels::add_column_sums<simd::Native, Scalar>(d_logits, {gradients.rate_bias.data(), 1, config_.heads});
     projections.weights(a_round.x, d_round, d_logits, context);
   });
   if (!shared) return;

@@ -9,7 +9,7 @@
 #pragma once
 
 #include "ttt/kernels/block_product.hpp"
-#include "ttt/rules/ttt/rows.hpp"
+#include "ttt/kernels/rows.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -104,7 +104,7 @@ void fast_fold(const FastLinear<Scalar>& map, const InnerRates<Scalar>& rates, I
   const Arena::Frame frame(scratch);
   const Scalar factor = rates.factor[count - 1];
   const auto scaled = scratch.matrix<Scalar>(count, map.gradients.columns());
-  copy_rows<Arch, Scalar>(map.bias, folded.bias);
+  kernels::copy_rows<Arch, Scalar>(map.bias, folded.bias);
   for (Index s = 0; s < count; ++s)
     simd::for_each_pack<Scalar, Arch>(scaled.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
       const P step = P(-factor * rates.token[s]) * P::load(map.gradients.row(s) + c);
@@ -154,7 +154,7 @@ struct FastOuter {
 template <class Arch, class Scalar>
 void fast_weight_backward(const FastOuter<Scalar>& outer, Index biased, const FastLinear<Scalar>& d_map) {
   kernels::block_product<Arch>(kernels::transposed(outer.left), outer.right, d_map.weight, kernels::Output::accumulate);
-  add_column_sums<Arch, Scalar>(outer.right.rows(0, biased), d_map.bias);
+  kernels::add_column_sums<Arch, Scalar>(outer.right.rows(0, biased), d_map.bias);
 }
 
 /// Backward of `fast_apply` but for W and b, which x and d_z reach by `fast_weight_backward`: adds to the gradients of
@@ -184,7 +184,7 @@ void fast_apply_start_backward(const FastLinear<Scalar>& map, MatrixView<const S
   const Arena::Frame frame(scratch);
   const auto product = scratch.matrix<Scalar>(d_x.rows(), d_x.columns());
   kernels::block_product_transposed<Arch, Scalar>(d_z, map.weight, product, scratch);
-  add_rows<Arch, Scalar>(product, d_x);
+  kernels::add_rows<Arch, Scalar>(product, d_x);
 }
 
 /// Backward of `fast_fold` over all K rows: `d_map.weight` and `d_map.bias` are the gradients of the folded weights
@@ -199,18 +199,18 @@ void fast_fold_backward(const FastLinear<Scalar>& map, const InnerRates<Scalar>&
   kernels::block_product_from_row<Arch, Scalar>(d_map.bias.data(), map.keys, d_map.weight, d_gradients);
   kernels::block_product_transposed<Arch, Scalar>(map.gradients, d_map.weight, d_keys, scratch);
   for (Index s = 0; s < count; ++s) {
-    const Scalar product = dot<Arch>(d_gradients.row(s), map.gradients.row(s), outputs);
+    const Scalar product = kernels::dot<Arch>(d_gradients.row(s), map.gradients.row(s), outputs);
     d_rates.token[s] -= factor * product;
     d_rates.factor[count - 1] -= rates.token[s] * product;
-    add_scaled<Arch>(-factor * rates.token[s], d_gradients.row(s), outputs, d_map.gradients.row(s));
-    add_scaled<Arch>(-factor * rates.token[s], d_keys.row(s), inputs, d_map.keys.row(s));
+    kernels::add_scaled<Arch>(-factor * rates.token[s], d_gradients.row(s), outputs, d_map.gradients.row(s));
+    kernels::add_scaled<Arch>(-factor * rates.token[s], d_keys.row(s), inputs, d_map.keys.row(s));
   }
 }
 
 /// Moves rows of the open mini-batch's gradient to the gradient of the inputs they came from, leaving zeros.
 template <class Arch, class Scalar>
 void take_rows(MiniBatchPart part, MatrixView<Scalar> from, MatrixView<Scalar> to) {
-  copy_rows<Arch, Scalar>(from.rows(part.first, part.count), to);
+  kernels::copy_rows<Arch, Scalar>(from.rows(part.first, part.count), to);
   fill(from.rows(part.first, part.count), Scalar(0));
 }
 template <class Scalar>

@@ -27,16 +27,16 @@ struct FastPrimal {
   void add_gradient(Index s, Scalar rate) {
     const Scalar* gradient = map.gradients.row(s);
     for (Index i = 0; i < sum.weight.rows(); ++i)
-      add_scaled<Arch>(rate * map.keys(s, i), gradient, sum.weight.columns(), sum.weight.row(i));
-    add_scaled<Arch>(rate, gradient, sum.bias.columns(), sum.bias.data());
+      kernels::add_scaled<Arch>(rate * map.keys(s, i), gradient, sum.weight.columns(), sum.weight.row(i));
+    kernels::add_scaled<Arch>(rate, gradient, sum.bias.columns(), sum.bias.data());
   }
   /// now = start − τ · sum.
   template <class Arch>
   void update(Scalar factor) {
     copy(map.weight, now.weight);
     copy(map.bias, now.bias);
-    add_scaled<Arch>(-factor, sum.weight.data(), sum.weight.rows() * sum.weight.columns(), now.weight.data());
-    add_scaled<Arch>(-factor, sum.bias.data(), sum.bias.columns(), now.bias.data());
+    kernels::add_scaled<Arch>(-factor, sum.weight.data(), sum.weight.rows() * sum.weight.columns(), now.weight.data());
+    kernels::add_scaled<Arch>(-factor, sum.bias.data(), sum.bias.columns(), now.bias.data());
   }
   /// The state's weights become those of the last update.
   void keep() {

@@ -23,8 +23,8 @@ void ttt_linear_backward(const TttHead<Scalar>& head, const TttLinearState<Scala
   const InnerRatesGradient<Scalar> d_rates{d_state.rates, d_head.factors};
   const auto z = scratch.matrix<Scalar>(count, width);
   const FastOuter<Scalar> outer(2 * count, width, width, scratch);  // of the queries, then of the keys
-  copy_rows<Arch, Scalar>(rows.queries, outer.left.rows(0, count));
-  copy_rows<Arch, Scalar>(rows.keys, outer.left.rows(count, count));
+  kernels::copy_rows<Arch, Scalar>(rows.queries, outer.left.rows(0, count));
+  kernels::copy_rows<Arch, Scalar>(rows.keys, outer.left.rows(count, count));
 
   // W(last) of the mini-batch
   if (part.end() == state.map.keys.rows()) fast_fold_backward<Arch>(state.map, rates, d_state.map, d_rates, scratch);
@@ -36,7 +36,7 @@ void ttt_linear_backward(const TttHead<Scalar>& head, const TttLinearState<Scala
   kernels::residual_norm_rows_backward<Arch, Scalar>(head.norm, z, d_out, d_applied, d_head.norm);
   fast_apply_backward<Arch, Scalar>(state.map, rates, part, mixing, rows.queries, d_applied, d_rows.queries,
                                     d_state.map, d_rates, scratch);
-  add_rows<Arch, Scalar>(d_out, d_rows.queries);
+  kernels::add_rows<Arch, Scalar>(d_out, d_rows.queries);
 
   // g = ∂/∂z ½‖LN(z) − (v − k)‖², z = k W + b
   const auto d_keys = d_state.map.keys.rows(part.first, count);

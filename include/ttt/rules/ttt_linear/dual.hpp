@@ -14,7 +14,7 @@ namespace rules {
 template <class Arch, class Scalar>
 void ttt_linear_learn(const TttHead<Scalar>& head, const TttLinearState<Scalar>& state, MiniBatchPart part,
                       const TttRows<const Scalar>& rows, MatrixView<Scalar> z) {
-  copy_rows<Arch, Scalar>(rows.keys, state.map.keys.rows(part.first, part.count));
+  kernels::copy_rows<Arch, Scalar>(rows.keys, state.map.keys.rows(part.first, part.count));
   std::copy(rows.rates.begin(), rows.rates.end(), state.rates.data() + part.first);
   fast_apply_start<Arch>(state.map, rows.keys, z);
   kernels::reconstruction_gradient_rows<Arch, Scalar>(head.norm, z, rows.keys, rows.values,

@@ -35,7 +35,7 @@ void ttt_mlp_apply_backward(const TttMlpBackward<Scalar>& b, MatrixView<const Sc
   const Arena::Frame frame(b.scratch);
   const auto z1 = b.scratch.template matrix<Scalar>(b.part.count, b.state.first.weight.columns()), slope = z1;
   const auto x2 = b.of(0, b.second.left), d_z2 = b.of(0, b.second.right), d_z1 = b.of(0, b.first.right);
-  copy_rows<Arch, Scalar>(queries, b.of(0, b.first.left));
+  kernels::copy_rows<Arch, Scalar>(queries, b.of(0, b.first.left));
   const auto first = fast_mixing<Arch>(b.state.first, b.rates(), b.part, queries, b.scratch);
   fast_apply<Arch, Scalar>(b.state.first, first, b.part, queries, z1);
   gelu_rows_with_slope<Arch, Scalar>(z1, x2, slope, {});
@@ -44,10 +44,10 @@ void ttt_mlp_apply_backward(const TttMlpBackward<Scalar>& b, MatrixView<const Sc
   kernels::residual_norm_rows_backward<Arch, Scalar>(b.head.norm, z2, d_out, d_z2, b.d_head.norm);
   fast_apply_backward<Arch, Scalar>(b.state.second, b.rates(), b.part, second, x2, d_z2, d_z1, b.d_state.second,
                                     b.d_rates(), b.scratch);
-  multiply_rows<Arch, Scalar>(d_z1, slope, d_z1);
+  kernels::multiply_rows<Arch, Scalar>(d_z1, slope, d_z1);
   fast_apply_backward<Arch, Scalar>(b.state.first, b.rates(), b.part, first, queries, d_z1, d_queries, b.d_state.first,
                                     b.d_rates(), b.scratch);
-  add_rows<Arch, Scalar>(d_out, d_queries);
+  kernels::add_rows<Arch, Scalar>(d_out, d_queries);
 }
 
 /// d_e = d_g1 ∘ gelu′(z1), d_z1 = d_g1 ∘ e ∘ gelu″(z1), in one pass.
@@ -70,7 +70,7 @@ void ttt_mlp_first_gradient_backward(const TttMlpBackward<Scalar>& b) {
   const auto d_g2 = b.d_state.second.gradients.rows(b.part.first, b.part.count);
   const auto d_e = b.of(2, b.second.left), d_z1 = b.of(1, b.first.right);
   ttt_mlp_slope_backward<Arch, Scalar>(b.kept, d_g1, d_e, d_z1);
-  copy_rows<Arch, Scalar>(b.state.second.gradients.rows(b.part.first, b.part.count), b.of(2, b.second.right));
+  kernels::copy_rows<Arch, Scalar>(b.state.second.gradients.rows(b.part.first, b.part.count), b.of(2, b.second.right));
   kernels::block_product<Arch>(kernels::Left<Scalar>(d_e), b.state.second.weight, d_g2, kernels::Output::accumulate);
 }
 
@@ -83,14 +83,14 @@ void ttt_mlp_learn_backward(const TttMlpBackward<Scalar>& b, const TttRows<const
   const auto d_x2 = b.d_state.second.keys.rows(b.part.first, count);
   const auto d_g2 = b.d_state.second.gradients.rows(b.part.first, count);
   const auto d_z1 = b.of(1, b.first.right), d_z2 = b.of(1, b.second.right);
-  copy_rows<Arch, Scalar>(rows.keys, b.of(1, b.first.left));
-  copy_rows<Arch, Scalar>(b.state.second.keys.rows(b.part.first, count), b.of(1, b.second.left));
+  kernels::copy_rows<Arch, Scalar>(rows.keys, b.of(1, b.first.left));
+  kernels::copy_rows<Arch, Scalar>(b.state.second.keys.rows(b.part.first, count), b.of(1, b.second.left));
 
   ttt_mlp_first_gradient_backward<Arch, Scalar>(b);
   kernels::reconstruction_gradient_rows_backward<Arch, Scalar>(b.head.norm, z2, rows.keys, rows.values, d_g2, d_z2,
                                                                d_keys, d_values, b.d_head.norm);
   fast_apply_start_backward<Arch, Scalar>(b.state.second, d_z2, d_x2, b.scratch);
-  multiply_add_rows<Arch, Scalar>(d_x2, b.kept.slope, d_z1);
+  kernels::multiply_add_rows<Arch, Scalar>(d_x2, b.kept.slope, d_z1);
   fast_apply_start_backward<Arch, Scalar>(b.state.first, d_z1, d_keys, b.scratch);
 }
 

@@ -40,7 +40,7 @@ void gelu_rows_with_slope(MatrixView<const Scalar> z, MatrixView<Scalar> x, Matr
 template <class Arch, class Scalar>
 void ttt_mlp_take_keys(const TttMlpState<Scalar>& state, MiniBatchPart part, const TttRows<const Scalar>& rows,
                        const TttMlpKept<Scalar>& kept) {
-  copy_rows<Arch, Scalar>(rows.keys, state.first.keys.rows(part.first, part.count));
+  kernels::copy_rows<Arch, Scalar>(rows.keys, state.first.keys.rows(part.first, part.count));
   std::copy(rows.rates.begin(), rows.rates.end(), state.rates.data() + part.first);
   const auto z1 = kept.slope;
   fast_apply_start<Arch>(state.first, rows.keys, z1);
@@ -56,7 +56,7 @@ void ttt_mlp_take_gradients(const TttHead<Scalar>& head, const TttMlpState<Scala
   const auto g2 = state.second.gradients.rows(part.first, part.count);
   kernels::reconstruction_gradient_rows<Arch, Scalar>(head.norm, z2, rows.keys, rows.values, g2);
   kernels::block_product_transposed<Arch, Scalar>(g2, state.second.weight, kept.errors, scratch);
-  multiply_rows<Arch, Scalar>(kept.errors, kept.slope, state.first.gradients.rows(part.first, part.count));
+  kernels::multiply_rows<Arch, Scalar>(kept.errors, kept.slope, state.first.gradients.rows(part.first, part.count));
 }
 
 }  // namespace detail
