@@ -142,9 +142,14 @@ enum class RotaryTurn { forward, back };
 template <class Arch = simd::Native, class Scalar>
 void rotate_heads(const Scalar* cosines, const Scalar* sines, RotaryPairs pairs, RotaryTurn turn, Index head_width,
                   VectorView<Scalar> row) {
-  const Scalar direction(turn == RotaryTurn::forward ? 1 : -1);
-  for (Scalar* head = row.data(); head < row.data() + row.size(); head += head_width)
-    detail::rotate<Arch, Scalar>(cosines, sines, direction, pairs, head_width, head, head);
+  const auto each = [&](auto turn_head) TTT_INLINE_LAMBDA {
+    for (Scalar* head = row.data(); head < row.data() + row.size(); head += head_width)
+      turn_head(cosines, sines, pairs, head_width, head, head);
+  };
+  if (turn == RotaryTurn::forward)
+    each(rotate<Arch, Scalar>);
+  else
+    each(rotate_back<Arch, Scalar>);
 }
 
 }  // namespace kernels

@@ -27,8 +27,8 @@ void rotate_rows(const RotaryAngles<Scalar>& angles, kernels::RotaryTurn turn, S
   constexpr Index rows_per_task = 64;
   const auto& table = angles.table;
   context.parallel_ranges(parts.begin()->rows(), rows_per_task, [&](Index first, Index count, Arena& arena) {
-    Scalar* const far_cosines = arena.allocate<Scalar>(table.pairs());
-    Scalar* const far_sines = arena.allocate<Scalar>(table.pairs());
+    Scalar* const far_cosines = arena.allocate<Scalar>(2 * table.pairs());
+    Scalar* const far_sines = far_cosines + table.pairs();
     for_each_position(plan, start + first, count, [&](Index row, std::int64_t position) {
       if (angles.period > 0) position %= angles.period;
       const bool near = position < table.positions();
