@@ -41,6 +41,7 @@
 
 #include "ttt/rules/attention/reference.hpp"
 #include "ttt/rules/delta/delta.hpp"
+#include "ttt/rules/selective_scan/selective_scan.hpp"
 #include "ttt/rules/ttt_linear/ttt_linear.hpp"
 #include "ttt/rules/ttt_mlp/ttt_mlp.hpp"
 
