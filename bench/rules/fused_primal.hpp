@@ -39,8 +39,8 @@ class FusedPrimal : public rules::TttLinear<Scalar, D, K> {
     }
     ttt::kernels::residual_norm_rows<Arch, Scalar>(head.norm, rows.queries, z, out);
     if (part.end() != K) return;
-    kernels::add_scaled<Arch>(-head.factors[K - 1], sum.data(), D * D, state.map.weight.data());
-    kernels::add_scaled<Arch>(-head.factors[K - 1], bias.data(), D, state.map.bias.data());
+    ttt::kernels::add_scaled<Arch>(-head.factors[K - 1], sum.data(), D * D, state.map.weight.data());
+    ttt::kernels::add_scaled<Arch>(-head.factors[K - 1], bias.data(), D, state.map.bias.data());
   }
 
  private:
