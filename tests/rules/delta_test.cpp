@@ -4,6 +4,8 @@
 #include "rules/delta_sequence.hpp"
 #include "support/allocation_hook.hpp"
 #include "support/central_difference.hpp"
+#include "support/compare.hpp"
+#include "support/denormals.hpp"
 
 using namespace ttt;
 using namespace ttt::delta_tests;
@@ -150,6 +152,17 @@ TEMPLATE_TEST_CASE("decays of any strength leave finite numbers, the recurrence'
           for (Index r = 0; r < part->rows(); ++r)
             for (Index c = 0; c < part->columns(); ++c) CHECK(std::isfinite((*part)(r, c)));
       }
+}
+
+TEST_CASE("a state that decays to nothing is zero, never denormal", "[rules][delta]") {
+  for (const Index decay : {1, 8}) {
+    auto s = random_sequence<float>(20, 8, 10, decay, false);
+    s.decay = Matrix<float>(20, decay, -86.0F);
+    s.write = Matrix<float>(20, 8);
+    for (const auto& result : {forward(s), recurrent(s)})
+      for (const auto* part : {&result.out, &result.state})
+        CHECK(testing::denormals(testing::parts_of(part->view(), "")[0].values) == 0);
+  }
 }
 
 TEST_CASE("what comes later changes no bit of what came before, not even a NaN", "[rules][delta]") {

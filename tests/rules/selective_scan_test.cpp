@@ -9,6 +9,8 @@
 #include "support/allocation_hook.hpp"
 #include "support/catch.hpp"
 #include "support/central_difference.hpp"
+#include "support/compare.hpp"
+#include "support/denormals.hpp"
 #include "support/random_matrix.hpp"
 #include "ttt/rules/delta/delta.hpp"
 
@@ -206,6 +208,16 @@ TEMPLATE_TEST_CASE("rates of any strength leave finite numbers", "[rules][select
       for (Index r = 0; r < part->rows(); ++r)
         for (Index c = 0; c < part->columns(); ++c) CHECK(std::isfinite((*part)(r, c)));
   }
+}
+
+TEST_CASE("numbers that decay to nothing are zero, never denormal", "[rules][selective_scan]") {
+  auto s = random_sequence<float>(1, 9, 16);
+  s.input = Matrix<float>(1, 16);
+  s.steps = Matrix<float>(1, 9, 1.0F);
+  s.rates = Matrix<float>(16, 9, -86.0F);
+  const auto result = forward(s);
+  for (const auto* part : {&result.out, &result.state})
+    CHECK(testing::denormals(testing::parts_of(part->view(), "")[0].values) == 0);
 }
 
 TEST_CASE("decoding with a selective scan allocates nothing", "[rules][selective_scan]") {
