@@ -133,6 +133,8 @@ TEST_CASE("gated linear attention has the golden values and gradients", "[rules]
 
 TEST_CASE("the core of Mamba-2 has the golden values and gradients", "[rules][delta][golden]") {
   // q = C, c = B, v = Δ x, g = Δ A with A = −e^(A_log); the skip D x is the layer's.
+  std::vector<double> of_rates(2), of_skips(2);
+  Matrix<double> of_input[2], of_output[2];  // of each sequence, which its heads share
   for_each_head("mamba2_ssd", true, [&](const Head& head) {
     const auto steps = head.rows("dt"), x = head.rows("x");
     const auto h = static_cast<std::size_t>(head.head);
@@ -148,7 +150,22 @@ TEST_CASE("the core of Mamba-2 has the golden values and gradients", "[rules][de
           gradient_tolerance);
     CHECK(difference(sum(scaled(d.decay, rate), dots(d.values, x)), head.rows("grad.dt")) <= gradient_tolerance);
     CHECK(difference(d.state, head.state("grad.initial_state")) <= gradient_tolerance);
+    for (Index t = 0; t < x.rows(); ++t) {
+      of_rates[h] += d.decay(t, 0) * s.decay(t, 0);
+      of_skips[h] += dots(head.rows("d_o"), x)(t, 0);
+    }
+    auto &input = of_input[head.batch], &output = of_output[head.batch];
+    input = head.head == 0 ? d.write : sum(input, d.write);
+    output = head.head == 0 ? d.queries : sum(output, d.queries);
+    if (head.head == 0) return;
+    CHECK(difference(input, head.rows("grad.B", 1)) <= gradient_tolerance);
+    CHECK(difference(output, head.rows("grad.C", 1)) <= gradient_tolerance);
   });
+  const auto set = golden::load("ops/mamba2_ssd");
+  for (std::size_t h = 0; h < 2; ++h) {
+    CHECK(std::abs(of_rates[h] - set.at("grad.A_log").values[h]) <= 1e-11 * std::max(1.0, std::abs(of_rates[h])));
+    CHECK(std::abs(of_skips[h] - set.at("grad.D").values[h]) <= 1e-11 * std::max(1.0, std::abs(of_skips[h])));
+  }
 }
 
 TEST_CASE("a rate of one writes orthonormal keys exactly, and rewrites one without touching the others",
