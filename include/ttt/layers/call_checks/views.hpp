@@ -17,11 +17,11 @@ namespace detail {
 /// Whether both views have an element in common. Columns of one matrix beside each other have none.
 template <class Scalar>
 TTT_INLINE bool overlap(MatrixView<const Scalar> a, MatrixView<const Scalar> b) {
+  if (a.rows() < 1 || a.columns() < 1 || b.rows() < 1 || b.columns() < 1) return false;
   const std::less<const Scalar*> before;
   const Scalar* const a_end = a.row(a.rows() - 1) + a.columns();
   const Scalar* const b_end = b.row(b.rows() - 1) + b.columns();
   if (!before(a.data(), b_end) || !before(b.data(), a_end)) return false;
-  if (a.rows() < 1 || a.columns() < 1 || b.rows() < 1 || b.columns() < 1) return false;
   const Index stride = a.rows() > 1 ? a.stride() : b.stride();
   if (stride < 1 || (b.rows() > 1 && b.stride() != stride)) return true;
   const Index offset = ((b.data() - a.data()) % stride + stride) % stride;
