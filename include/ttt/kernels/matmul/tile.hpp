@@ -82,9 +82,7 @@ struct FromOutput {
 };
 
 /// Which k a row of a product sums over: all of them.
-struct WholeInner {
-  WholeInner rows(Index) const { return *this; }
-};
+struct WholeInner {};
 /// Rows [first, end) of a product, which may lie outside of it.
 struct RowRange {
   Index first, end;
@@ -95,14 +93,6 @@ template <class RowsOf>
 struct BandedInner {
   Index begin, end;
   RowsOf rows_of;
-  Index row = 0;  ///< where the tile begins
-
-  BandedInner rows(Index first) const { return {begin, end, rows_of, row + first}; }
-  /// Those of the tile.
-  RowRange tile_rows_of(Index k) const {
-    const RowRange all = rows_of(k);
-    return {all.first - row, all.end - row};
-  }
 };
 
 /// C [Rows × Packs·size] = start + A · B for B and C given as TileColumns: the accumulators never leave their
@@ -118,7 +108,7 @@ TTT_INLINE void register_tile(const Left<Scalar>& a, Right b, const Start& start
   Index k = 0, end = a.columns;
   [[maybe_unused]] const auto add_to_some = [&](Index last, const auto& band) TTT_INLINE_LAMBDA {
     for (; k < last; ++k, left += a.column_stride, b.data += b.row_stride) {
-      const RowRange rows = band.tile_rows_of(k);
+      const RowRange rows = band.rows_of(k);
       TTT_UNROLL for (int r = 0; r < Rows; ++r) {
         if (r < rows.first || r >= rows.end) continue;
         const P factor(left[r * a.row_stride]);
