@@ -228,7 +228,7 @@ class Block {
                 SegmentPlan plan, const Values& values, Context& context) const {
     if (!config_.temporal_conv) return;
     const auto tails = nn::conv_tails<Scalar>(
-        plan.size(), [&](std::size_t i) { return tail_of(*segments[i].state); }, context.scratch());
+        segments, [&](State& state) { return tail_of(state); }, context.scratch());
     parameters.conv->forward(x, config_.norm_epsilon, plan, tails, values.initial_tails, values.normed, values.mixed,
                              context);
   }
@@ -263,9 +263,7 @@ class Block {
     const Values& values = record.values;
     const SegmentPlan plan = record.call.plan();
     const auto d_tails = nn::conv_tails<Scalar>(
-        plan.size(),
-        [&](std::size_t i) { return d_states.empty() || !d_states[i] ? MatrixView<Scalar>() : tail_of(*d_states[i]); },
-        context.scratch());
+        plan, d_states, [&](State& state) { return tail_of(state); }, context.scratch());
     parameters.conv->backward(record.x, config_.norm_epsilon, plan, d_tails, values.initial_tails, d_x, *gradients.conv,
                               context);
   }

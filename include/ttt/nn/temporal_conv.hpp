@@ -46,12 +46,20 @@ struct TemporalConvParameters {
 template <class Scalar>
 using ConvTails = std::span<const MatrixView<Scalar>>;
 
-/// The tails that `tail_of(i)` gives for the segments of a call, in memory of an arena.
-template <class Scalar, class TailOf>
-ConvTails<Scalar> conv_tails(std::size_t segments, TailOf&& tail_of, Arena& memory) {
-  auto* const tails = memory.allocate<MatrixView<Scalar>>(static_cast<Index>(segments));
-  for (std::size_t i = 0; i < segments; ++i) tails[i] = tail_of(i);
-  return {tails, segments};
+/// The tails that `tail_of(state)` gives for the segments of a call, in memory of an arena.
+template <class Scalar, class State, class TailOf>
+ConvTails<Scalar> conv_tails(std::span<const Segment<State>> segments, TailOf&& tail_of, Arena& memory) {
+  auto* const tails = memory.allocate<MatrixView<Scalar>>(static_cast<Index>(segments.size()));
+  for (std::size_t i = 0; i < segments.size(); ++i) tails[i] = tail_of(*segments[i].state);
+  return {tails, segments.size()};
+}
+/// The same for the gradients of the States of a planned call: none for null ones, or where there are none at all.
+template <class Scalar, class State, class TailOf>
+ConvTails<Scalar> conv_tails(SegmentPlan plan, std::span<State* const> d_states, TailOf&& tail_of, Arena& memory) {
+  auto* const tails = memory.allocate<MatrixView<Scalar>>(static_cast<Index>(plan.size()));
+  for (std::size_t i = 0; i < plan.size(); ++i)
+    tails[i] = d_states.empty() || !d_states[i] ? MatrixView<Scalar>() : tail_of(*d_states[i]);
+  return {tails, plan.size()};
 }
 
 namespace detail {

@@ -203,9 +203,7 @@ void TttLayer<Rule>::backward_convolutions(const Parameters& parameters, const R
   convolution(parameters.conv_query, d.queries, gradients.conv_query, kernels::Output::assign);
   convolution(parameters.conv_key, d.keys, gradients.conv_key, kernels::Output::accumulate);
   const auto d_tails = nn::conv_tails<Scalar>(
-      a.plan.size(),
-      [&](std::size_t i) { return d_states.empty() || !d_states[i] ? MatrixView<Scalar>() : tail(*d_states[i]); },
-      scratch);
+      a.plan, d_states, [&](State& state) { return tail(state); }, scratch);
   nn::temporal_conv_tails_backward<Scalar>(a.plan, d_tails, d_initial_tails, d_shared, context);
 }
 

@@ -99,7 +99,7 @@ void TttLayer<Rule>::project(const Parameters& parameters, Segments segments, Ma
   });
   if (!config_.share_query_key) return;
   const auto tails = nn::conv_tails<Scalar>(
-      segments.size(), [&](std::size_t i) { return tail(*segments[i].state); }, context.scratch());
+      segments, [&](State& state) { return tail(state); }, context.scratch());
   nn::temporal_conv_tails<Scalar>(all.shared, all.plan, tails, initial_tails, context);
   nn::temporal_conv_forward<Scalar>(parameters.conv_query, all.shared, all.plan, initial_tails, all.queries, context);
   nn::temporal_conv_forward<Scalar>(parameters.conv_key, all.shared, all.plan, initial_tails, all.keys, context);
