@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "rules/delta_sequence.hpp"
 #include "support/allocation_hook.hpp"
 #include "support/catch.hpp"
 #include "support/central_difference.hpp"
@@ -15,6 +16,7 @@
 #include "ttt/rules/delta/delta.hpp"
 
 using namespace ttt;
+using delta_tests::difference;
 using testing::Matrix;
 using testing::random_matrix;
 
@@ -92,18 +94,6 @@ Sequence<Scalar> backward(Sequence<Scalar> s, const Matrix<Scalar>& d_out, const
   rules::selective_scan_backward<Arch, Scalar>(s.rows(), s.rates.view(), checkpoints, d_out.view(), d.state.view(),
                                                d.rows(), d.rates.view(), scratch);
   return d;
-}
-
-template <class A, class B>
-double difference(const Matrix<A>& a, const Matrix<B>& b) {
-  double largest = 0, scale = 1;
-  for (Index r = 0; r < a.rows(); ++r)
-    for (Index c = 0; c < a.columns(); ++c) {
-      const double apart = std::abs(static_cast<double>(a(r, c)) - static_cast<double>(b(r, c)));
-      largest = std::max(largest, std::isnan(apart) ? std::numeric_limits<double>::infinity() : apart);
-      scale = std::max(scale, std::abs(static_cast<double>(b(r, c))));
-    }
-  return largest / scale;
 }
 
 }  // namespace

@@ -116,7 +116,8 @@ struct QueryTile {
   }
 };
 
-/// Whether x [n × D] holds neither NaN nor infinities.
+/// Whether x [n × D] holds neither NaN nor infinities: in packs, because compilers leave `find_not_finite` scalar,
+/// which took 4 % of attention.
 template <class Arch, class Scalar>
 bool all_finite(MatrixView<const Scalar> x) {
   Scalar sum(0);

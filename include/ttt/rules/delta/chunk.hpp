@@ -42,7 +42,7 @@ class DeltaChunk {
   void read(const Rows& rows, MatrixView<const Scalar> state) {
     rows_ = rows;
     const Index count = rows.tokens();
-    pairs_.read(rows.decay);
+    pairs_.template read<Arch>(rows.decay);
     erase = decayed(pairs_.before(), rows.erase, erase_memory_);
     queries = decayed(pairs_.before(), rows.queries, query_memory_);
     write = decayed(pairs_.after(), rows.write, write_memory_);
@@ -78,6 +78,7 @@ class DeltaChunk {
   Matrix erase_pairs, query_pairs;                 ///< A, B [C × C]; what lies above the diagonals has no meaning
   Matrix learned;                                  ///< U [C × V]
 
+ private:
   /// y −= a · b.
   void subtract(MatrixView<const Scalar> a, MatrixView<const Scalar> b, Matrix y) const {
     const Arena::Frame frame(scratch_);
@@ -85,8 +86,6 @@ class DeltaChunk {
     kernels::block_product<Arch>(kernels::Left<Scalar>(a), b, product);
     for (Index r = 0; r < y.rows(); ++r) kernels::add_scaled<Arch>(Scalar(-1), product.row(r), y.columns(), y.row(r));
   }
-
- private:
   static Matrix room(MatrixView<const Scalar> of, Arena& scratch) {
     return scratch.matrix<Scalar>(of.empty() ? 0 : delta_chunk, of.columns());
   }

@@ -30,6 +30,7 @@ class DeltaPairs {
         after_(scratch.matrix<Scalar>(delta_chunk, width)),
         between_(scratch.matrix<Scalar>(width == 1 ? delta_chunk : 0, delta_chunk)) {}
 
+  template <class Arch>
   void read(MatrixView<const Scalar> decay) {
     count_ = decay.rows();
     if (width_ == 0) return;
@@ -37,12 +38,12 @@ class DeltaPairs {
       for (Index d = 0; d < width_; ++d) sums_(i, d) = decay(i, d) + (i > 0 ? sums_(i - 1, d) : Scalar(0));
     for (Index i = 0; i < count_; ++i)
       for (Index d = 0; d < width_; ++d) after_(i, d) = sums_(count_ - 1, d) - sums_(i, d);
-    kept_of<simd::Native>(sums_.data(), count_ * width_, before_.data());
-    kept_of<simd::Native>(after_.data(), count_ * width_, after_.data());
+    kept_of<Arch>(sums_.data(), count_ * width_, before_.data());
+    kept_of<Arch>(after_.data(), count_ * width_, after_.data());
     if (width_ > 1) return;
     for (Index i = 0; i < count_; ++i) {
       for (Index j = 0; j <= i; ++j) between_(i, j) = sums_(i, 0) - sums_(j, 0);
-      kept_of<simd::Native>(between_.row(i), i + 1, between_.row(i));
+      kept_of<Arch>(between_.row(i), i + 1, between_.row(i));
     }
   }
 
