@@ -25,6 +25,6 @@ int main() {
 
   const float difference = (whole - streamed).cwiseAbs().maxCoeff() / whole.cwiseAbs().maxCoeff();
   std::cout << "one call against " << tokens << " calls: largest difference " << difference << "\n"
-            << "state after " << state.position << " tokens: " << layer.definition().state_bytes() << " bytes\n";
+            << "state after " << state.position << " tokens: " << ttt::state_bytes(layer.definition()) << " bytes\n";
   return difference < 1e-5F ? 0 : 1;
 }

@@ -61,7 +61,7 @@ void sequence(benchmark::State& state) {
   if (tokens <= warm_up_tokens) call();
   const double seconds = bench::fastest(state, call);
   const double flops = bench::layer_flops(kind<Definition>, width, width / 64, tokens);
-  bench::count_tokens(state, seconds, tokens, definition.state_bytes(tokens));
+  bench::count_tokens(state, seconds, tokens, state_bytes(definition, tokens));
   bench::count_floor(state, seconds, flops * (backward ? 3 : 1), peaks);
 }
 template <class Definition>
@@ -107,7 +107,7 @@ class Decoder {
     }
   }
   std::size_t weight_bytes() { return layers_.front().store().arena().bytes(); }
-  std::size_t state_bytes() const { return layers_.front().definition().state_bytes(before_ + mini_batch); }
+  std::size_t state_bytes() const { return ttt::state_bytes(layers_.front().definition(), before_ + mini_batch); }
 
  private:
   Index before_;

@@ -103,7 +103,7 @@ class Reader {
     for (std::size_t first = 0; first + step <= ids_.size(); first += step)
       lm_->model.forward(lm_->weights.views(), std::span(ids_).subspan(first, step), {&segment, 1},
                          ttt::LogitRows::last, {logits_.data(), 1, logits_.size()}, context);
-    ttt::set_position(state_, before_);
+    state_.position = before_;
   }
 
  private:
@@ -123,7 +123,7 @@ void prefill(benchmark::State& state, const std::string& layer, bool bfloat16) {
   Reader reader(lm, tokens, before);
   if (tokens <= 512) reader.read(tokens, workers.context());
   const double seconds = bench::fastest(state, [&] { reader.read(tokens, workers.context()); });
-  bench::count_tokens(state, seconds, tokens, lm.model.state_bytes(before + tokens));
+  bench::count_tokens(state, seconds, tokens, state_bytes(lm.model, before + tokens));
   bench::count_floor(state, seconds, lm.product_flops(tokens, before), peaks);
 }
 
@@ -146,7 +146,7 @@ void decode(benchmark::State& state, const std::string& layer, bool bfloat16) {
         read, bench::seconds_of([&] {
           benchmark::DoNotOptimize(bench::plain_read(weights.data() + embedding, weights.size() - embedding, context));
         }));
-  const std::size_t state_bytes = lm.model.state_bytes(before + mini_batch);
+  const std::size_t state_bytes = ttt::state_bytes(lm.model, before + mini_batch);
   bench::count_tokens(state, seconds, 1, state_bytes);
   bench::count_reads(state, seconds,
                      static_cast<double>(weights.size() - embedding) * sizeof(float) + static_cast<double>(state_bytes),
@@ -173,7 +173,7 @@ void training_step(benchmark::State& state, const ttt::ModelConfig& config, Inde
   ttt::training::Trainer<Model> trainer(ttt::make_model<float>(config), text, training);
   trainer.train_step(workers.context());
   const double seconds = bench::fastest(state, [&] { trainer.train_step(workers.context()); });
-  bench::count_tokens(state, seconds, training.batch * text.context(), trainer.model().state_bytes(text.context()));
+  bench::count_tokens(state, seconds, training.batch * text.context(), state_bytes(trainer.model(), text.context()));
 }
 
 /// 4 blocks of width 128, bytes. Arguments: batch, threads.

@@ -28,12 +28,12 @@ struct Rows {
   }
 };
 
-void attend(const AttentionHeads& layout, const Segment<BufferState<float>>& segment, const Rows& rows, bool backward,
+void attend(const AttentionHeads& layout, const Segment<State<float>>& segment, const Rows& rows, bool backward,
             Context& context) {
   const Arena::Frame frame(context.scratch());
   AttentionPiece<float> piece;
-  const auto pieces = plan_pieces<float>(
-      {&segment, 1}, plan_segments<BufferState<float>>({&segment, 1}, context.scratch()), layout.shape, {&piece, 1});
+  const auto pieces = plan_pieces<float>({&segment, 1}, plan_segments<State<float>>({&segment, 1}, context.scratch()),
+                                         layout.shape, {&piece, 1});
   const std::span<const AttentionPiece<float>> plan(pieces);
   detail::store_rows(layout, pieces, rows.values, context);
   detail::attend(layout, plan, rows.values, context);
@@ -46,14 +46,22 @@ double visible_pairs(Index tokens, Index window) {
   return static_cast<double>(growing * (growing + 1) / 2 + (tokens - growing) * window);
 }
 
+/// A State with room for `capacity` tokens of so many heads.
+State<float> cached(Index position, Index capacity, Index heads) {
+  State<float> state;
+  state.position = position;
+  state.values = Buffer<float>(rules::KeyValueCache<float>::size(capacity, heads, width));
+  return state;
+}
+
 /// Arguments: tokens T, window (0 for none), 1 for a backward too. FLOPs count what the mask leaves, the backward
 /// twice.
 void sequence(benchmark::State& bench) {
   const Index tokens = bench.range(0), window = bench.range(1) == 0 ? rules::unlimited_window : bench.range(1);
   const AttentionHeads layout{{width, 1, window}, 1};
   const Rows rows(tokens, 1);
-  BufferState<float> state{0, Buffer<float>(rules::KeyValueCache<float>::size(tokens, 1, width))};
-  const Segment<BufferState<float>> segment{tokens, &state, true};
+  State<float> state = cached(0, tokens, 1);
+  const Segment<State<float>> segment{tokens, &state, true};
   Context context;
   for (auto _ : bench) attend(layout, segment, rows, bench.range(2) != 0, context);
   const double flops = 4.0 * width * visible_pairs(tokens, window) * (bench.range(2) != 0 ? 3 : 1);
@@ -69,9 +77,9 @@ void decode(benchmark::State& bench) {
   const Index tokens = bench.range(0), heads = 12;
   const AttentionHeads layout{{width, 1}, heads};
   const Rows rows(1, heads);
-  BufferState<float> state{tokens, Buffer<float>(rules::KeyValueCache<float>::size(tokens + 1, heads, width))};
+  State<float> state = cached(tokens, tokens + 1, heads);
   for (Index i = 0; i < state.values.size(); ++i) state.values[i] = static_cast<float>(i % 97) / 97;
-  const Segment<BufferState<float>> segment{1, &state, false};
+  const Segment<State<float>> segment{1, &state, false};
   Context context;
   for (auto _ : bench) attend(layout, segment, rows, false, context);
   bench.SetBytesProcessed(bench.iterations() * 2 * tokens * heads * width * static_cast<Index>(sizeof(float)));

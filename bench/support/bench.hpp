@@ -76,15 +76,12 @@ inline void count_reads(benchmark::State& bench, double seconds, double bytes, d
 
 /// Puts a state behind `position` tokens without reading them; keys and values get numbers, fast weights keep theirs.
 /// `position` is a multiple of the mini-batch, so that none is open.
-template <class State>
-void move_behind(State& state, Index position, Kind kind) {
-  using Scalar = typename State::Scalar;
+template <class Scalar>
+void move_behind(ttt::State<Scalar>& state, Index position, Kind kind) {
   Uniform next(1);
   if (kind == Kind::attention)
-    state.visit([&](std::string_view, ttt::VectorView<Scalar> values) {
-      for (Scalar& value : values) value = next();
-    });
-  ttt::set_position(state, position);
+    for (Index i = 0; i < state.values.size(); ++i) state.values[i] = next();
+  state.position = position;
 }
 
 }  // namespace bench

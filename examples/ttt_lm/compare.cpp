@@ -109,7 +109,7 @@ class Comparison {
     const auto times = decode_microseconds(run.model(), run.parameters(), decode_positions, machine_.context());
     for (std::size_t i = 0; i < decode_positions.size(); ++i) {
       result.decode_microseconds[i] = times[i];
-      result.state_bytes[i] = static_cast<double>(run.model().state_bytes(decode_positions[i]));
+      result.state_bytes[i] = static_cast<double>(ttt::state_bytes(run.model(), decode_positions[i]));
     }
   }
 

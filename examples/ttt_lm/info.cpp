@@ -80,7 +80,7 @@ Json description(const InfoOptions& options, const LoadedModel& loaded, ttt::Con
                {"parameters_by_block", block_counts(loaded.model.make_parameters())},
                {"dtype", options.dtype},
                {"context", options.context},
-               {"state_bytes", loaded.model.state_bytes(options.context)},
+               {"state_bytes", ttt::state_bytes(loaded.model, options.context)},
                {"record_bytes_per_token", record_bytes_per_token(loaded.model)},
                {"decode_weight_bytes", decode_bytes(loaded.model, loaded.parameters)}});
   json["decode_bytes"] = json["decode_weight_bytes"].get<double>() + json["state_bytes"].get<double>();

@@ -148,7 +148,7 @@ void check_run(const RunSettings& settings, Index context) {
     constexpr double copies = 4;  // weights, their gradients and two moments (what shares of a batch add is tens of MB)
     return copies * sizeof(float) * static_cast<double>(parameter_count(model)) +
            static_cast<double>(settings.trainer.batch) *
-               static_cast<double>(model.record_bytes(context) + model.state_bytes(context));
+               static_cast<double>(model.record_bytes(context) + ttt::state_bytes(model, context));
   };
   const double one = bytes_with(1),
                needed = one + static_cast<double>(settings.model.depth - 1) * (bytes_with(2) - one);

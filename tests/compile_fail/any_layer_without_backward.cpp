@@ -5,7 +5,7 @@
 struct Untrainable {
   using Scalar = float;
   using Config = ttt::Index;
-  using State = ttt::BufferState<float>;
+  using State = ttt::State<float>;
   using Record = int;
   struct Parameters {
     using Scalar = float;
@@ -15,14 +15,13 @@ struct Untrainable {
 
   ttt::Index width() const { return 1; }
   Parameters make_parameters() const { return {}; }
+  std::shared_ptr<const ttt::StateLayout> state_layout(ttt::Index) const { return nullptr; }
   State initial_state(const Parameters&, ttt::Index) const { return {}; }
   void reset(const Parameters&, State&) const {}
   bool accepts(const State&) const { return true; }
   bool accepts(const Parameters&) const { return true; }
   bool accepts(const Record&) const { return true; }
   bool accepts_gradients(const Parameters&) const { return true; }
-  ttt::Index capacity(const State&) const { return 0; }
-  std::size_t state_bytes(ttt::Index) const { return 0; }
   std::size_t record_bytes(ttt::Index) const { return 0; }
   void forward(const Parameters&, ttt::MatrixView<const float>, std::span<const ttt::Segment<State>>,
                ttt::MatrixView<float>, ttt::Context&, Record* = nullptr) const {}

@@ -68,16 +68,15 @@ def index(text, first, second):
 
 def state_blob(model, position, parts):
     """As include/ttt/serving/state_blob.hpp writes the State of tests/support/nested_state.hpp."""
-    names = [f"blocks.{i}.layer.values" for i in range(len(parts))]
     pieces = [model.encode(), struct.pack("<q", position)]
     header, begin = {}, 0
-    for name, part in zip(names, parts):
+    for name, part in parts:
         pieces += [name.encode(), part]
-        header[name] = tensor("F32", [len(part) // 4], begin, begin + len(part))
+        header[name] = tensor("F32", [2, len(part) // 8], begin, begin + len(part))
         begin += len(part)
     checksum = xxh64(b"".join(struct.pack("<Q", len(piece)) + piece for piece in pieces))
-    header["__metadata__"] = {"state": "1", "model": model, "position": str(position), "checksum": str(checksum)}
-    return safetensors(header, b"".join(parts))
+    header["__metadata__"] = {"state": "2", "model": model, "position": str(position), "checksum": str(checksum)}
+    return safetensors(header, b"".join(part for _, part in parts))
 
 
 def seeds():
@@ -101,7 +100,10 @@ def seeds():
     yield "checkpoint/empty.bin", checkpoint([], [])
     yield "resumed_run/unchanged.bin", b""
     yield "resumed_run/two_changes.bin", struct.pack("<IdIq", 5000, 1.5, 80000, -1)
-    yield "state/three_blocks.safetensors", state_blob("tiny", 7, [bytes(range(12)), b"", bytes(range(20, 40))])
+    yield "state/three_blocks.safetensors", state_blob("tiny", 7, [
+        ("blocks.0.layer.values", bytes(range(24))), ("blocks.0.layer.open", bytes(range(8))),
+        ("blocks.1.layer.open", bytes(range(8))), ("blocks.2.layer.values", bytes(range(40))),
+        ("blocks.2.layer.open", bytes(range(8)))])
     for name in ("gpt2", "llama2", "llama3", "metaspace"):
         yield f"tokenizer/{name}.json", (HERE.parent / "io" / "tokenizer" / f"{name}.json").read_bytes()
     for folder in sorted((HERE.parent / "golden" / "model").iterdir()):

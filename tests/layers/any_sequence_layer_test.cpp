@@ -74,7 +74,7 @@ TEST_CASE("AnySequenceLayer has the bits of the layer inside") {
                    testing::parts_of_parameters(expected.gradients.views()));
   suites::require(report);
   CHECK(actual.states[0].position == 9);
-  CHECK(actual.states[0].get<BufferState<double>>() == expected.states[0]);
+  CHECK(actual.states[0] == expected.states[0]);
   CHECK(Any(inside).get<TttLinear<double>>()->config().width == 12);
   CHECK(Any(inside).get<DecayLayer<double>>() == nullptr);
 }
@@ -135,46 +135,4 @@ TEST_CASE("What belongs to another kind of layer is an Error, and nothing change
     CHECK_NOTHROW(linear.backward(record, other_gradients.views(), nullptr));
   }
   unchanged();
-}
-
-TEST_CASE("AnyState is a value") {
-  Setup decay(Any(DecayLayer<double>(12)), 12), linear(Any(ttt_linear()), 12);
-  const Any::State start = decay.state, nothing;
-  decay.forward(decay.store.views());
-
-  SECTION("kinds differ") {
-    Any::State one = decay.state, two = linear.state;
-    one.wipe();
-    two.wipe();
-    CHECK_FALSE(one == two);
-    CHECK_FALSE(one == nothing);
-    CHECK_FALSE(nothing == one);
-    CHECK(nothing == Any::State());
-  }
-  SECTION("the position is part of it and can be written") {
-    Any::State moved = decay.state;
-    moved.position = 7;
-    CHECK_FALSE(moved == decay.state);
-    Any::State same = decay.state;
-    same.position = 7;
-    CHECK(same == moved);
-    moved.position = 3;
-    CHECK(moved == decay.state);
-    moved.position = 5;
-    const std::array segments{Segment<Any::State>{3, &moved}};
-    decay.layer.forward(decay.store.views(), decay.x.view(), segments, decay.y.view(), decay.context);
-    CHECK(moved.position == 8);
-  }
-  SECTION("restoring allocates nothing") {
-    const auto before = testing::allocations();
-    decay.state = start;
-    CHECK(testing::allocations() == before);
-    CHECK(decay.state == start);
-  }
-  SECTION("assigning another kind") {
-    decay.state = linear.state;
-    CHECK(decay.state == linear.state);
-    decay.state = nothing;
-    CHECK(decay.state == nothing);
-  }
 }

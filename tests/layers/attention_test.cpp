@@ -283,7 +283,7 @@ TEST_CASE("the record takes what record_bytes says", "[layers][attention]") {
     const std::vector<Segment<Attention<float>::State>> segments{{tokens, &state, false}};
     layer.definition().forward(layer.parameters(), x.view(), segments, y.view(), context, &record);
     CHECK(record.arena.bytes() == layer.definition().record_bytes(tokens));
-    CHECK(state.values.bytes() == layer.definition().state_bytes(tokens));
+    CHECK(state.values.bytes() == state_bytes(layer.definition(), tokens));
   }
 }
 

@@ -65,7 +65,7 @@ class FaultyModel {
     return inner_.initial_state(parameters, capacity);
   }
   void reset(const Parameters& parameters, State& state) const { inner_.reset(parameters, state); }
-  std::size_t state_bytes(Index capacity = 0) const { return inner_.state_bytes(capacity); }
+  std::shared_ptr<const StateLayout> state_layout(Index capacity = 0) const { return inner_.state_layout(capacity); }
   std::size_t record_bytes(Index tokens) const { return inner_.record_bytes(tokens); }
 
   void forward(const Parameters& parameters, Ids ids, Segments segments, LogitRows rows, MatrixView<double> logits,
@@ -94,7 +94,7 @@ class FaultyModel {
     inner_.backward(parameters, record, d_logits, gradients, d_states, context);
     if (fault_ == Fault::wrong_logit_gradient) gradients.norm[0] += 1e-3;
     if (fault_ == Fault::wrong_state_gradient && !d_states.empty())
-      d_states[0]->visit([](std::string_view, VectorView<double> values) { values[0] += 1e-3; });
+      for (const StatePart& part : d_states[0]->layout->parts()) (*d_states[0])[part](0, 0) += 1e-3;
   }
   Loss loss(const Parameters& parameters, Ids ids, Ids targets, Segments segments, VectorView<double> rows,
             Context& context) const {

@@ -8,25 +8,24 @@
 using namespace ttt;
 using ttt::testing::contains;
 using ttt::testing::error_message;
-using ttt::testing::NestedState;
+using ttt::testing::nested_state;
 
 namespace {
 
-NestedState<float> filled() {
-  NestedState<float> state = NestedState<float>::of_sizes({3, 0, 5});
+State<float> filled() {
+  State<float> state = nested_state<float>({3, 0, 5});
   float value = 0.5F;
-  state.visit([&](std::string_view, VectorView<float> values) {
-    for (float& element : values) element = value *= -1.5F;
-  });
-  state.blocks[0].layer.values[1] = std::numeric_limits<float>::quiet_NaN();
-  set_position(state, 12345);
+  for (const StatePart& part : state.layout->parts())
+    for (Index row = 0; row < part.rows; ++row)
+      for (Index column = 0; column < part.columns; ++column) state[part](row, column) = value *= -1.5F;
+  state.values[1] = std::numeric_limits<float>::quiet_NaN();
+  state.position = 12345;
   return state;
 }
 
-std::string refusal(std::span<const std::byte> bytes,
-                    NestedState<float> state = NestedState<float>::of_sizes({3, 0, 5}),
+std::string refusal(std::span<const std::byte> bytes, State<float> state = nested_state<float>({3, 0, 5}),
                     const std::string& model = "tiny") {
-  const NestedState<float> before = state;
+  const State<float> before = state;
   const std::string message = error_message([&] { restore_state(state, bytes, model, "session 7"); });
   CHECK((message.empty() || state == before));
   return message;
@@ -44,35 +43,34 @@ std::vector<std::byte> changed(std::vector<std::byte> bytes, std::string_view fr
 
 }  // namespace
 
-TEST_CASE("a restored State equals the saved one bit for bit, with all its positions") {
-  NestedState<float> saved = filled();
+TEST_CASE("a restored State equals the saved one bit for bit, with its position") {
+  State<float> saved = filled();
   const auto bytes = save_state(saved, "tiny");
-  NestedState<float> restored = NestedState<float>::of_sizes({3, 0, 5});
+  State<float> restored = nested_state<float>({3, 0, 5});
   CHECK_FALSE(restored == saved);
   restore_state(restored, bytes, "tiny");
   CHECK(restored == saved);
-  CHECK(restored.blocks[2].layer.position == 12345);
+  CHECK(restored.position == 12345);
   CHECK(save_state(restored, "tiny") == bytes);
 }
 
 TEST_CASE("a State of another model, size or scalar is refused and the State untouched") {
-  NestedState<float> saved = filled();
+  State<float> saved = filled();
   const auto bytes = save_state(saved, "tiny");
-  CHECK(contains(refusal(bytes, NestedState<float>::of_sizes({3, 0, 5}), "large"), "session 7", "'model'", "'large'",
-                 "'tiny'"));
-  CHECK(contains(refusal(bytes, NestedState<float>::of_sizes({3, 0, 6})), "blocks.2.layer.values",
-                 "expected 6 numbers, the capacity", "found 5: saved with a smaller capacity"));
-  CHECK(contains(refusal(bytes, NestedState<float>::of_sizes({3, 0, 4})), "expected 4 numbers",
-                 "found 5: saved with a larger capacity"));
-  CHECK(contains(refusal(bytes, NestedState<float>::of_sizes({3, 0})), "session 7", "2 parts", "found 3"));
-  CHECK(contains(refusal(bytes, NestedState<float>::of_sizes({3, 0, 5, 1})), "'blocks.3.layer.values'", "none"));
-  NestedState<double> wide = NestedState<double>::of_sizes({3, 0, 5});
+  CHECK(contains(refusal(bytes, nested_state<float>({3, 0, 5}), "large"), "session 7", "'model'", "'large'", "'tiny'"));
+  CHECK(contains(refusal(bytes, nested_state<float>({3, 0, 6})), "blocks.2.layer.values",
+                 "expected 12 numbers, the capacity", "found 10: saved with a smaller capacity"));
+  CHECK(contains(refusal(bytes, nested_state<float>({3, 0, 4})), "expected 8 numbers",
+                 "found 10: saved with a larger capacity"));
+  CHECK(contains(refusal(bytes, nested_state<float>({3, 0})), "session 7", "3 parts", "found 5"));
+  CHECK(contains(refusal(bytes, nested_state<float>({3, 0, 5, 1})), "'blocks.3.layer.values'", "none"));
+  State<double> wide = nested_state<double>({3, 0, 5});
   CHECK(
       contains(error_message([&] { restore_state(wide, bytes, "tiny"); }), "saved state", "expected F64", "found F32"));
 }
 
 TEST_CASE("damage anywhere is found") {
-  NestedState<float> saved = filled();
+  State<float> saved = filled();
   const auto bytes = save_state(saved, "tiny");
   for (std::size_t position = 0; position < bytes.size(); ++position) {
     CAPTURE(position);
@@ -86,7 +84,7 @@ TEST_CASE("damage anywhere is found") {
 }
 
 TEST_CASE("the position is a whole number in range") {
-  NestedState<float> saved = filled();
+  State<float> saved = filled();
   const auto bytes = save_state(saved, "tiny");
   for (const std::string_view position : {"-2345", "1234x", " 2345", "1e+99", "NaN45", "+2345"}) {
     CAPTURE(position);

@@ -30,7 +30,7 @@ inline constexpr double gradient_tolerance = std::is_same_v<Scalar, float> ? 1e-
 /// What a suite has to know of a layer, or of the layers of a model.
 struct LayerCase {
   Index mini_batch = 4;      ///< K; for a layer without mini-batches any length at which something changes
-  bool state_grows = false;  ///< state_bytes depends on the capacity
+  bool state_grows = false;  ///< its size depends on the capacity
   std::uint64_t seed = 1;    ///< of weights and data
   double spread = 0.2;       ///< standard deviation of what is added to every initial weight
   /// The last word on each weight, by its name, row-major index and drawn value: keeps clamped ones off their clamp.
@@ -70,39 +70,13 @@ inline std::vector<Index> random_pieces(Index length, Index longest, std::uint64
 }
 
 /// Standard normal numbers in every place of a State; the same for the same seed.
-template <class State>
-void randomize(State& state, std::uint64_t seed) {
-  using Scalar = typename State::Scalar;
-  state.visit([&](std::string_view name, VectorView<Scalar> places) {
-    const RandomStream random(seed, name);
-    for (Index i = 0; i < places.size(); ++i)
-      places[i] = static_cast<Scalar>(random.normal(static_cast<std::uint64_t>(i)));
-  });
-}
-
-/// `other`, whatever it has read, becomes `saved` by nothing but its visitor and its position.
-template <class State>
-void rebuild(Report& report, const std::string& where, const State& saved, State& other) {
-  const auto values = testing::parts_of_state(saved);
-  std::size_t part = 0;
-  other.visit([&](std::string_view name, VectorView<typename State::Scalar> places) {
-    const auto& from = values[part++].values;
-    report.expect(places.size() == static_cast<Index>(from.size()),
-                  where + ": the size of " + std::string(name) + " depends on the tokens read");
-    std::copy_n(from.begin(), std::min<std::size_t>(from.size(), static_cast<std::size_t>(places.size())),
-                places.begin());
-  });
-  other.position = saved.position;
-  report.expect(other == saved, where + ": visit and position do not show everything");
-}
-
-/// Nothing is left in a State after wipe(), and no sequence.
-template <class State>
-void wipe(Report& report, const std::string& where, State& state) {
-  state.wipe();
-  for (const auto& part : testing::parts_of_state(state))
-    report.expect(testing::largest_magnitude(part.values) == 0, where + ": wipe leaves values in " + part.name);
-  report.expect(state.position == Position::none, where + ": wipe leaves the position");
+template <class Scalar>
+void randomize(State<Scalar>& state, std::uint64_t seed) {
+  for (const StatePart& part : state.layout->parts()) {
+    const RandomStream random(seed, part.name);
+    for (Index i = 0; i < part.rows * part.columns; ++i)
+      testing::place_of(state, part, i) = static_cast<Scalar>(random.normal(static_cast<std::uint64_t>(i)));
+  }
 }
 
 /// Σ weights ∘ outputs + Σ cotangents ∘ final states: what a backward from `weights` and `cotangents` differentiates.

@@ -87,16 +87,10 @@ class LayerRuns {
   /// A gradient of `final_state`: random where that has a value, zero where it has none, for those places may not
   /// exist.
   State cotangent(const State& final_state, std::uint64_t seed) const {
-    const auto values = testing::parts_of_state(final_state);
-    State cotangent = final_state;
-    cotangent.wipe();
+    State cotangent(final_state.layout);
     randomize(cotangent, options_.seed * 1000 + seed);
-    std::size_t part = 0;
-    cotangent.visit([&](std::string_view, VectorView<Scalar> places) {
-      for (Index i = 0; i < places.size(); ++i)
-        if (values[part].values[static_cast<std::size_t>(i)] == 0) places[i] = 0;
-      ++part;
-    });
+    for (Index i = 0; i < cotangent.values.size(); ++i)
+      if (final_state.values[i] == 0) cotangent.values[i] = 0;
     return cotangent;
   }
 

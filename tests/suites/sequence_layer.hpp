@@ -32,7 +32,7 @@ class SequenceLayerSuite {
   /// Contract 1: any pieces give the outputs, states and gradients of one pass.
   Report split_invariance() const;
 
-  /// A State can be copied at any moment, and the copy is independent; `==` tells bits apart; wipe leaves nothing.
+  /// A State can be copied at any moment, and the copy is independent; so is one that is grown.
   Report state_is_a_value() const;
 
   /// A State that is reset is one that has read nothing, whatever it has read before, wiped or not; nothing is
@@ -143,8 +143,8 @@ class SequenceLayerSuite {
   /// Random pieces, empty ones among them, of a sequence that starts with a reset.
   void many_way_splits(Report& report, Index length, const Matrix& x, const Matrix& d_y) const;
 
-  /// All of a state can be carried to another one by its visitor, wiped, and is told apart by `==`.
-  void visit_shows_everything(Report& report, const std::string& where, const State& saved) const;
+  /// With room for more tokens it reads on as before.
+  void grows(Report& report, const std::string& where, const State& saved) const;
 
   double loss(const typename Runs::Starts& starts, const Matrix& x, const Matrix& d_y,
               const std::vector<State>& cotangents, Context& context) const;

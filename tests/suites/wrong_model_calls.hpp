@@ -164,8 +164,8 @@ class WrongModelCalls {
     const State taken = std::move(moved);
     use("a State that was moved from", moved);
     State part = runs_.after(1, 6);
-    const auto block = std::move(part.blocks.back());
-    use("a State with a block that was moved from", part);
+    const auto values = std::move(part.values);
+    use("a State whose values were moved from", part);
     for (std::size_t i = 0; i < others_.size(); ++i) {
       State other = others_[i]->after(1, 6);
       use("a State of other model " + std::to_string(i), other);

@@ -3,8 +3,6 @@
 /// The least types that model the concepts of layers: what generic code uses beyond them does not compile with these.
 #pragma once
 
-#include <cstdint>
-#include <limits>
 #include <memory>
 #include <vector>
 
@@ -15,33 +13,7 @@ namespace ttt::testing {
 /// A SequenceLayer and nothing more: the running sum y_t = s_t = s_{t−1} + scale · x_t of width 1.
 class Archetype {
  public:
-  class Position {
-   public:
-    operator std::int64_t() const { return value_; }
-    void operator=(std::int64_t value) { value_ = value; }
-    bool operator==(const Position&) const = default;
-
-   private:
-    std::int64_t value_ = 0;
-  };
-
-  class State {
-   public:
-    using Scalar = double;
-    Position position;
-    void visit(StateVisitor<double> visitor) { visitor("sum", {values_.data(), 1}); }
-    void wipe() {
-      position = -1;
-      values_.clear();
-    }
-    bool operator==(const State&) const = default;
-
-   private:
-    friend Archetype;
-    friend class TrainableArchetype;
-    State() : values_(1) {}
-    Buffer<double> values_;
-  };
+  using State = ttt::State<double>;
 
   class Parameters {
    public:
@@ -60,23 +32,29 @@ class Archetype {
   static Archetype make() { return {}; }
   Index width() const { return 1; }
   Parameters make_parameters() const { return {}; }
-  State initial_state(const Parameters&, Index) const { return {}; }
-  std::size_t state_bytes(Index) const { return sizeof(double); }
+  std::shared_ptr<const StateLayout> state_layout(Index) const {
+    StateLayout layout(Fingerprint("archetype", {}));
+    layout.add(1, {{"sum", StateKind::fast_weights, 1}});
+    return std::make_shared<const StateLayout>(layout);
+  }
+  State initial_state(const Parameters& parameters, Index) const {
+    State state(state_layout(0));
+    reset(parameters, state);
+    return state;
+  }
   void reset(const Parameters&, State& state) const {
     state.wipe();
     state.position = 0;
   }
-  bool accepts(const State&) const { return true; }
+  bool accepts(const State& state) const { return state.made_by(Fingerprint("archetype", {})); }
   bool accepts(const Parameters&) const { return true; }
-  Index capacity(const State&) const { return std::numeric_limits<Index>::max(); }
   void forward(const Parameters& parameters, MatrixView<const double> x, std::span<const Segment<State>> segments,
                MatrixView<double> y, Context&) const {
     Index row = 0;
     for (const auto& segment : segments) {
       State& state = *segment.state;
       if (segment.reset) reset(parameters, state);
-      for (Index t = 0; t < segment.length; ++t, ++row)
-        y(row, 0) = state.values_[0] += parameters.scale_[0] * x(row, 0);
+      for (Index t = 0; t < segment.length; ++t, ++row) y(row, 0) = state.values[0] += parameters.scale_[0] * x(row, 0);
       state.position = state.position + segment.length;
     }
   }
@@ -120,7 +98,7 @@ class TrainableArchetype : public Archetype {
       State* const d_state = d_states.empty() ? nullptr : d_states[i];
       const bool continued =
           i + 1 < record.segments_.size() && record.segments_[i + 1].state == record.segments_[i].state;
-      if (!continued) d_sum = d_state ? d_state->values_[0] : 0;
+      if (!continued) d_sum = d_state ? d_state->values[0] : 0;
       for (Index t = 0; t < record.segments_[i].length; ++t) {
         --row;
         d_sum += d_y(row, 0);
@@ -128,7 +106,7 @@ class TrainableArchetype : public Archetype {
         if (!gradients.scale_.empty()) gradients.scale_[0] += record.x_(row, 0) * d_sum;
       }
       if (record.segments_[i].reset) d_sum = 0;
-      if (d_state) d_state->values_[0] = d_sum;
+      if (d_state) d_state->values[0] = d_sum;
     }
   }
 

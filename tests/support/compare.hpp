@@ -33,15 +33,18 @@ Parts<Scalar> parts_of(MatrixView<const Scalar> matrix, const std::string& name)
   return {part};
 }
 
-/// Every value that `visit` of a state shows.
-template <class State>
-Parts<typename State::Scalar> parts_of_state(State state) {
-  using Scalar = typename State::Scalar;
+/// Every part of a state; nobody's has none.
+template <class Scalar>
+Parts<Scalar> parts_of_state(const State<Scalar>& state) {
   Parts<Scalar> parts;
-  state.visit([&](std::string_view name, VectorView<Scalar> values) {
-    parts.push_back({std::string(name), std::vector<Scalar>(values.begin(), values.end())});
-  });
+  if (!state.layout) return parts;
+  for (const StatePart& part : state.layout->parts()) parts.push_back(parts_of(state[part], part.name)[0]);
   return parts;
+}
+/// Place i of a part of a state, in row-major order.
+template <class Scalar>
+Scalar& place_of(State<Scalar>& state, const StatePart& part, Index i) {
+  return state[part](i / part.columns, i % part.columns);
 }
 
 /// Every bound tensor that `visit` of a struct of parameters shows.

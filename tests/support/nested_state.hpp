@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -9,35 +9,19 @@
 
 namespace ttt::testing {
 
-/// A State of the shape that a model's has, blocks with a layer's State each, without the model.
-template <class Element>
-struct NestedState {
-  using Scalar = Element;
-
-  struct Block {
-    Position position = 0;
-    BufferState<Scalar> layer;
-    friend bool operator==(const Block&, const Block&) = default;
-  };
-
-  Position position = 0;
-  std::vector<Block> blocks;
-
-  static NestedState of_sizes(const std::vector<Index>& sizes) {
-    NestedState state;
-    for (const Index size : sizes) state.blocks.push_back({0, {0, Buffer<Scalar>(size)}});
-    return state;
+/// A State of the shape that a model's has, one row of so many values beside one of two for each block, without the
+/// model.
+template <class Scalar>
+State<Scalar> nested_state(const std::vector<Index>& sizes) {
+  StateLayout model(Fingerprint("blocks", {}));
+  for (std::size_t b = 0; b < sizes.size(); ++b) {
+    StateLayout layer(Fingerprint("layer", {}));
+    layer.add(2, {{"values", StateKind::fast_weights, sizes[b]}, {"open", StateKind::open_mini_batch, 1}});
+    model.add("blocks." + std::to_string(b) + ".layer.", std::make_shared<const StateLayout>(layer));
   }
-  void visit(StateVisitor<Scalar> visitor) {
-    for (std::size_t b = 0; b < blocks.size(); ++b)
-      visitor("blocks." + std::to_string(b) + ".layer.values",
-              {blocks[b].layer.values.data(), blocks[b].layer.values.size()});
-  }
-  void wipe() {
-    for (auto& block : blocks) block = {Position::none, {Position::none, Buffer<Scalar>(block.layer.values.size())}};
-    position = Position::none;
-  }
-  friend bool operator==(const NestedState&, const NestedState&) = default;
-};
+  State<Scalar> state(std::make_shared<const StateLayout>(model));
+  state.position = 0;
+  return state;
+}
 
 }  // namespace ttt::testing

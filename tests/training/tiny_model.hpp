@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,7 +20,7 @@ namespace ttt::testing {
 template <class Element>
 struct TinyModel {
   using Scalar = Element;
-  using State = ttt::BufferState<Scalar>;
+  using State = ttt::State<Scalar>;
 
   struct Parameters {
     using Scalar = Element;
@@ -50,12 +51,20 @@ struct TinyModel {
     return {ttt::Tensor<Scalar>(ttt::Shape{size, width}), ttt::Tensor<Scalar>(ttt::Shape{width}),
             ttt::nn::make_weight<Scalar>(size, width)};
   }
-  State initial_state(const Parameters&, ttt::Index = 0) const { return {0, ttt::Buffer<Scalar>(width)}; }
+  std::shared_ptr<const ttt::StateLayout> state_layout(ttt::Index = 0) const {
+    ttt::StateLayout layout(ttt::Fingerprint("tiny model", {size, width}));
+    layout.add(1, {{"hidden", ttt::StateKind::fast_weights, width}});
+    return std::make_shared<const ttt::StateLayout>(layout);
+  }
+  State initial_state(const Parameters& parameters, ttt::Index = 0) const {
+    State state(state_layout());
+    reset(parameters, state);
+    return state;
+  }
   void reset(const Parameters&, State& state) const {
     state.wipe();
     state.position = 0;
   }
-  std::size_t state_bytes(ttt::Index = 0) const { return static_cast<std::size_t>(width) * sizeof(Scalar); }
   std::size_t record_bytes(ttt::Index tokens) const {
     return static_cast<std::size_t>(2 * tokens * width) * sizeof(Scalar);
   }

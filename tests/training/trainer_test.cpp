@@ -54,56 +54,6 @@ std::vector<double> train(Trainer& trainer, int steps, Context& context) {
   return losses;
 }
 
-/// A State that holds its position twice, as states made of states do, and can or cannot be told it.
-template <bool Settable>
-struct NestedState {
-  using Scalar = float;
-  Position position = 0;
-  BufferState<float> inner;
-  void visit(StateVisitor<float> visitor) { inner.visit(visitor); }
-  void wipe() {
-    position = Position::none;
-    inner.wipe();
-  }
-  void set_position(std::int64_t value) requires Settable { position = inner.position = value; }
-  friend bool operator==(const NestedState&, const NestedState&) = default;
-};
-
-template <bool Settable>
-struct NestedModel : Model {
-  using State = NestedState<Settable>;
-
-  State initial_state(const Parameters& parameters, Index = 0) const { return {0, Model::initial_state(parameters)}; }
-  void reset(const Parameters& parameters, State& state) const { state = initial_state(parameters); }
-  void forward(const Parameters&, std::span<const std::int64_t>, std::span<const Segment<State>>, LogitRows,
-               MatrixView<float>, Context&, Record* = nullptr) const {
-    FAIL("a trainer does not ask for logits");
-  }
-  void backward(const Parameters&, const Record&, MatrixView<const float>, Parameters&, std::span<State* const>,
-                Context&) const {
-    FAIL("a trainer does not ask for logits");
-  }
-  Loss loss(const Parameters& parameters, std::span<const std::int64_t> ids, std::span<const std::int64_t> targets,
-            std::span<const Segment<State>> segments, VectorView<double> row_losses, Context& context) const {
-    return Model::loss(parameters, ids, targets, inner(segments), row_losses, context);
-  }
-  Loss loss_and_backward(const Parameters& parameters, std::span<const std::int64_t> ids,
-                         std::span<const std::int64_t> targets, std::span<const Segment<State>> segments, double scale,
-                         Parameters& gradients, std::span<State* const>, Record& record, Context& context) const {
-    const auto list = inner(segments);
-    const Loss result = Model::loss_and_backward(parameters, ids, targets, list, scale, gradients, {}, record, context);
-    for (const auto& segment : segments) segment.state->position = segment.state->inner.position;
-    return result;
-  }
-
- private:
-  static std::vector<Segment<Model::State>> inner(std::span<const Segment<State>> segments) {
-    std::vector<Segment<Model::State>> list;
-    for (const auto& segment : segments) list.push_back({segment.length, &segment.state->inner, segment.reset});
-    return list;
-  }
-};
-
 }  // namespace
 
 TEST_CASE("The loss falls, and the report says what happened") {
@@ -176,24 +126,6 @@ TEST_CASE("A resumed run gives the bits of the run that was never stopped") {
   const auto rest = train(after, 3, context);
   CHECK(rest == std::vector<double>(losses.begin() + 3, losses.end()));
   check_same_bits(after, whole);
-}
-
-TEST_CASE("A State made of states is restored with all its positions, or refused when the file is written") {
-  const Corpus corpus = make_corpus();
-  TrainerConfig config = small_config();
-  config.carry_windows = 5;
-  const TemporaryFolder folder;
-  Context context;
-  Trainer<NestedModel<true>> before({}, corpus, config), after({}, corpus, config);
-  train(before, 3, context);
-  before.save(folder / "run", "{}");
-  after.load(folder / "run", "{}");
-  CHECK(after.states()[0].inner.position > 0);
-  check_same_bits(after, before);
-  Trainer<NestedModel<false>> other({}, corpus, config);
-  train(other, 3, context);
-  CHECK(error_lacks([&] { other.save(folder / "other", "{}"); }, {"State", "set_position"}) == "");
-  CHECK_FALSE(std::filesystem::exists(folder / "other"));
 }
 
 TEST_CASE("A checkpoint of another run is an error that changes nothing") {

@@ -21,6 +21,13 @@ class Fingerprint {
     for (const Index size : sizes) add(static_cast<std::uint64_t>(size));
     value_ |= 1;
   }
+  /// The same kind and sizes around something that another fingerprint tells.
+  constexpr Fingerprint around(Fingerprint inner) const {
+    Fingerprint whole = *this;
+    whole.add(inner.value_);
+    whole.value_ |= 1;
+    return whole;
+  }
 
   constexpr Fingerprint(const Fingerprint&) = default;
   constexpr Fingerprint(Fingerprint&& other) noexcept : value_(std::exchange(other.value_, 0)) {}

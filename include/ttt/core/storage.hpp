@@ -45,9 +45,19 @@ class Buffer {
     return *this;
   }
   Buffer& operator=(Buffer&& other) noexcept {
+    if (data_ && !data_.get_deleter().allocated && size_ == other.size_) return *this = std::as_const(other);
     data_ = std::move(other.data_);
     size_ = std::exchange(other.size_, 0);
     return *this;
+  }
+
+  /// Memory of someone else as a buffer, valid as long as that is: assigning one of the same size writes into it, a
+  /// copy has memory of its own.
+  static Buffer lent(Scalar* data, Index size) {
+    Buffer buffer;
+    buffer.data_ = Pointer(data, Free{});
+    buffer.size_ = size;
+    return buffer;
   }
 
   Scalar* data() { return data_.get(); }

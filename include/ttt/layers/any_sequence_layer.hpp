@@ -12,14 +12,14 @@ TTT_NAMESPACE_BEGIN
 
 /// A layer chosen at run time: any TrainableSequenceLayer over Scalar behind one type, for configurations and hybrids.
 ///
-/// Its State, Parameters and Record hold those of the layer inside. They must come from this layer or from another of
-/// the same C++ type; with those of another type every call throws Error before anything changes. Calls forward to the
-/// layer inside, cost one virtual call each, and allocate nothing that the layer inside does not.
+/// Its State is that of the layer inside, its Parameters and Record hold those of the layer inside. They must come from
+/// this layer or from another of the same C++ type; with those of another type every call throws Error before anything
+/// changes. Calls forward to the layer inside, cost one virtual call each, and allocate nothing that it does not.
 template <class Element>
 class AnySequenceLayer {
  public:
   using Scalar = Element;
-  using State = AnyState<Scalar>;
+  using State = ttt::State<Scalar>;
   using Parameters = AnyParameters<Scalar>;
   using Record = AnyRecord;
 
@@ -42,6 +42,7 @@ class AnySequenceLayer {
 
   Index width() const { return layer_->width(); }
   Parameters make_parameters() const { return layer_->make_parameters(); }
+  std::shared_ptr<const StateLayout> state_layout(Index capacity = 0) const { return layer_->state_layout(capacity); }
   State initial_state(const Parameters& parameters, Index capacity = 0) const {
     return layer_->initial_state(parameters, capacity);
   }
@@ -53,8 +54,6 @@ class AnySequenceLayer {
   bool accepts_gradients(const Parameters& gradients) const { return layer_->accepts_gradients(gradients); }
   bool accepts(const State& state) const { return layer_->accepts(state); }
   bool accepts(const Record& record) const { return layer_->accepts(record); }
-  Index capacity(const State& state) const { return layer_->capacity(state); }
-  std::size_t state_bytes(Index capacity = 0) const { return layer_->state_bytes(capacity); }
   std::size_t record_bytes(Index tokens) const { return layer_->record_bytes(tokens); }
 
   void forward(const Parameters& parameters, MatrixView<const Scalar> x, std::span<const Segment<State>> segments,
@@ -76,14 +75,13 @@ class AnySequenceLayer {
     virtual ~Interface() = default;
     virtual Index width() const = 0;
     virtual Parameters make_parameters() const = 0;
+    virtual std::shared_ptr<const StateLayout> state_layout(Index capacity) const = 0;
     virtual State initial_state(const Parameters& parameters, Index capacity) const = 0;
     virtual void reset(const Parameters& parameters, State& state) const = 0;
     virtual bool accepts(const Parameters& parameters) const = 0;
     virtual bool accepts_gradients(const Parameters& gradients) const = 0;
     virtual bool accepts(const State& state) const = 0;
     virtual bool accepts(const Record& record) const = 0;
-    virtual Index capacity(const State& state) const = 0;
-    virtual std::size_t state_bytes(Index capacity) const = 0;
     virtual std::size_t record_bytes(Index tokens) const = 0;
     virtual void forward(const Parameters& parameters, MatrixView<const Scalar> x,
                          std::span<const Segment<State>> segments, MatrixView<Scalar> y, Context& context,
@@ -102,19 +100,20 @@ class AnySequenceLayer {
 template <class Element>
 template <class Layer>
 struct AnySequenceLayer<Element>::Model final : Interface {
-  using Inner = typename Layer::State;
   using Weights = typename Layer::Parameters;
 
   explicit Model(Layer inner) : layer(std::move(inner)) {}
 
   Index width() const override { return layer.width(); }
   Parameters make_parameters() const override { return Parameters(layer.make_parameters()); }
+  std::shared_ptr<const StateLayout> state_layout(Index capacity) const override {
+    return layer.state_layout(capacity);
+  }
   State initial_state(const Parameters& parameters, Index capacity) const override {
-    return State(layer.initial_state(parameters.template get<Weights>(), capacity));
+    return layer.initial_state(parameters.template get<Weights>(), capacity);
   }
   void reset(const Parameters& parameters, State& state) const override {
-    layer.reset(parameters.template get<Weights>(), state.template get<Inner>());
-    state.read_position();
+    layer.reset(parameters.template get<Weights>(), state);
   }
   bool accepts(const Parameters& parameters) const override {
     const auto* weights = parameters.template find<Weights>();
@@ -124,46 +123,26 @@ struct AnySequenceLayer<Element>::Model final : Interface {
     const auto* weights = gradients.template find<Weights>();
     return weights && layer.accepts_gradients(*weights);
   }
-  bool accepts(const State& state) const override {
-    const auto* inner = state.template find<Inner>();
-    return inner && layer.accepts(*inner);
-  }
+  bool accepts(const State& state) const override { return layer.accepts(state); }
   bool accepts(const Record& record) const override {
     const auto* inner = record.template find<typename Layer::Record>();
     return inner && layer.accepts(*inner);
   }
-  Index capacity(const State& state) const override { return layer.capacity(state.template get<Inner>()); }
-  std::size_t state_bytes(Index capacity) const override { return layer.state_bytes(capacity); }
   std::size_t record_bytes(Index tokens) const override { return layer.record_bytes(tokens); }
 
   void forward(const Parameters& parameters, MatrixView<const Scalar> x, std::span<const Segment<State>> segments,
                MatrixView<Scalar> y, Context& context, Record* record) const override {
     const Weights& weights = parameters.template get<Weights>();
-    const Arena::Frame frame(context.scratch());
-    auto* const inner = context.scratch().template allocate<Segment<Inner>>(static_cast<Index>(segments.size()));
-    for (std::size_t i = 0; i < segments.size(); ++i)
-      std::construct_at(
-          inner + i, Segment<Inner>{segments[i].length, &segments[i].state->template get<Inner>(), segments[i].reset});
-    for (const auto& segment : segments) segment.state->write_position();
-    const std::span<const Segment<Inner>> list(inner, segments.size());
     if (record)
-      layer.forward(weights, x, list, y, context, &record->template get_or_make<typename Layer::Record>());
+      layer.forward(weights, x, segments, y, context, &record->template get_or_make<typename Layer::Record>());
     else
-      layer.forward(weights, x, list, y, context);
-    for (const auto& segment : segments) segment.state->read_position();
+      layer.forward(weights, x, segments, y, context);
   }
 
   void backward(const Parameters& parameters, Record& record, MatrixView<const Scalar> d_y, MatrixView<Scalar> d_x,
                 Parameters& gradients, std::span<State* const> d_states, Context& context) const override {
-    const Weights& weights = parameters.template get<Weights>();
-    Weights& d_weights = gradients.template get<Weights>();
-    auto& inner_record = record.template get<typename Layer::Record>();
-    const Arena::Frame frame(context.scratch());
-    auto* const inner = context.scratch().template allocate<Inner*>(static_cast<Index>(d_states.size()));
-    for (std::size_t i = 0; i < d_states.size(); ++i)
-      inner[i] = d_states[i] ? &d_states[i]->template get<Inner>() : nullptr;
-    layer.backward(weights, inner_record, d_y, d_x, d_weights, std::span<Inner* const>(inner, d_states.size()),
-                   context);
+    layer.backward(parameters.template get<Weights>(), record.template get<typename Layer::Record>(), d_y, d_x,
+                   gradients.template get<Weights>(), d_states, context);
   }
 
   Layer layer;

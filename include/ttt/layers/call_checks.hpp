@@ -89,7 +89,7 @@ void check_segments(const char* name, const Layer& layer, std::span<const Segmen
     if (segment.reset) end = 0;
     if (end < 0) refuse_segment(name, "State", i, "one with a sequence, from initial_state or reset", "a wiped one");
     end += segment.length;
-    if (const Index room = layer.capacity(std::as_const(*segment.state)); end > room) refuse_tokens(name, i, room, end);
+    if (const Index room = segment.state->capacity(); end > room) refuse_tokens(name, i, room, end);
   }
   if (segments.size() < 3) return;
   check_adjacent<State>(

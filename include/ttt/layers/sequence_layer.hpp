@@ -7,15 +7,14 @@
 /// (layer.hpp) is the thin owner that keeps the weights for those who do not want to.
 ///
 /// - `make_parameters()` returns the unbound struct: names, shapes and layouts, no memory.
-/// - `initial_state(parameters, capacity)` gives the State of a sequence that has read nothing; layers whose state
-/// grows
-///   take `capacity` tokens, the others ignore it.
+/// - `state_layout(capacity)` says what a State of `capacity` tokens holds and where; layers whose state does not grow
+///   ignore the number. `initial_state(parameters, capacity)` gives one, of a sequence that has read nothing.
 /// - `reset(parameters, state)` makes a State what `initial_state` gave, of the same capacity, without allocating: the
 ///   sequence starts again. `state.wipe()` is the other thing: nothing is left, not even the start, and calls refuse
 ///   the State until it is reset (or a segment says `reset`).
 /// - `accepts(state)`, `accepts(parameters)`, `accepts_gradients(gradients)` and `accepts(record)` tell whether such a
 ///   layer made them, of the same sizes; only gradients may be unbound, and the record is one that a forward has
-///   filled. `capacity(state)` is the number of tokens the State has room for.
+///   filled.
 /// - `forward(parameters, x, segments, y, context, record)` maps the rows x [N × C] of all segments to y [N × C],
 /// advances
 ///   every State, and fills `record` unless it is null. y must not overlap x. Cost per token does not depend on the
@@ -28,8 +27,6 @@
 ///
 /// Wrong calls (shapes, segments, States, parameters, a record without a forward) are Errors in every build, thrown
 /// before anything changed: see call_checks.hpp.
-///
-/// `visit` of a State shows all its values; with `position` they are the whole of it.
 ///
 /// Invariants no compiler sees, and which tests/suites/sequence_layer.hpp checks: split invariance, exact gradients,
 /// strict causality, the same bits for any number of threads and whatever else is in the call (architecture contracts
@@ -50,6 +47,7 @@
 #pragma once
 
 #include <concepts>
+#include <memory>
 #include <span>
 #include <utility>
 
@@ -60,16 +58,9 @@
 
 TTT_NAMESPACE_BEGIN
 
-/// The state of a sequence: a value with a position, whose parts can be visited and wiped. Position and visited values
-/// are all there is: written into another state of the layer, they make it equal.
-template <class State>
-concept SequenceState = std::copyable<State> && std::equality_comparable<State> &&
-    requires(State& state, std::int64_t position, StateVisitor<typename State::Scalar> visitor) {
-  { state.position } -> std::convertible_to<std::int64_t>;
-  state.position = position;
-  state.visit(visitor);
-  state.wipe();
-};
+/// What a layer or model remembers of a sequence: for all of them the one State, of any scalar.
+template <class Value>
+concept SequenceState = std::same_as<Value, State<typename Value::Scalar>>;
 
 /// A struct of named tensor views over one scalar.
 template <class Parameters>
@@ -87,12 +78,11 @@ concept SequenceLayer = std::copyable<Layer> && SequenceState<typename Layer::St
              MatrixView<typename Layer::Scalar> y, typename Layer::State& state, Index capacity, Context& context) {
   { layer.width() } -> std::same_as<Index>;
   { layer.make_parameters() } -> std::same_as<typename Layer::Parameters>;
+  { layer.state_layout(capacity) } -> std::same_as<std::shared_ptr<const StateLayout>>;
   { layer.initial_state(parameters, capacity) } -> std::same_as<typename Layer::State>;
-  { layer.state_bytes(capacity) } -> std::convertible_to<std::size_t>;
   layer.reset(parameters, state);
   { layer.accepts(std::as_const(state)) } -> std::same_as<bool>;
   { layer.accepts(parameters) } -> std::same_as<bool>;
-  { layer.capacity(std::as_const(state)) } -> std::same_as<Index>;
   layer.forward(parameters, x, segments, y, context);
 };
 
@@ -110,5 +100,11 @@ concept TrainableSequenceLayer = SequenceLayer<Layer> && std::movable<typename L
   { layer.accepts(std::as_const(record)) } -> std::same_as<bool>;
   { layer.record_bytes(tokens) } -> std::convertible_to<std::size_t>;
 };
+
+/// Bytes of the values of a State of `capacity` tokens, of a layer or a model.
+template <class Maker>
+std::size_t state_bytes(const Maker& maker, Index capacity = 0) {
+  return static_cast<std::size_t>(maker.state_layout(capacity)->size()) * sizeof(typename Maker::State::Scalar);
+}
 
 TTT_NAMESPACE_END

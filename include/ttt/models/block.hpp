@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,10 +10,10 @@
 
 #include "ttt/core/domain.hpp"
 #include "ttt/core/fingerprint.hpp"
+#include "ttt/core/lent_states.hpp"
 #include "ttt/layers/call_checks.hpp"
 #include "ttt/layers/sequence_layer.hpp"
 #include "ttt/models/block/convolution.hpp"
-#include "ttt/models/block/part.hpp"
 #include "ttt/nn/residual.hpp"
 #include "ttt/nn/rms_norm.hpp"
 #include "ttt/nn/row_pieces.hpp"
@@ -61,28 +62,9 @@ class Block {
     }
   };
 
-  struct State {
-    using Scalar = typename Layer::State::Scalar;
-    static_assert(std::is_same_v<Scalar, typename Layer::Scalar>, "a block keeps its tail in the layer's state scalar");
-
-    Position position;  ///< tokens read since the sequence began
-    typename Layer::State layer;
-    Fingerprint block;    ///< that made it
-    Buffer<Scalar> tail;  ///< inputs of the convolution before the next token [(taps − 1) × C]; empty without one
-
-    void visit(StateVisitor<Scalar> visitor) {
-      visit_part<Scalar>(visitor, "layer.", layer);
-      if (tail.size() > 0) visitor("conv", {tail.data(), tail.size()});
-    }
-    void wipe() {
-      position = Position::none;
-      layer.wipe();
-      tail.clear();
-    }
-    friend bool operator==(const State& a, const State& b) {
-      return a.position == b.position && a.block == b.block && a.tail == b.tail && equal_parts(a.layer, b.layer);
-    }
-  };
+  /// The layer's behind "layer.", then "conv", the inputs of the convolution before the next token [(taps − 1) × C].
+  using State = typename Layer::State;
+  static_assert(std::is_same_v<typename State::Scalar, Scalar>, "a block keeps its tail in the layer's state scalar");
 
  private:
   /// Values of one forward over N rows, in an arena of the caller.
@@ -105,7 +87,8 @@ class Block {
   /// Throws Error, naming `name`, when a size is not positive or the layer's width is not the block's.
   Block(const Config& config, Layer layer, const std::string& name = "block")
       : config_(config),
-        fingerprint_("block", {config.width, config.hidden, config.temporal_conv ? config.conv_taps : 0}),
+        fingerprint_(Fingerprint("block", {config.width, config.hidden, config.temporal_conv ? config.conv_taps : 0})
+                         .around(layer.state_layout(0)->maker())),
         layer_(std::move(layer)) {
     domain::size(name + ": width", config.width);
     domain::size(name + ": hidden width of the MLP", config.hidden);
@@ -125,13 +108,22 @@ class Block {
     if (config_.temporal_conv) parameters.conv = {norm, {width(), config_.conv_taps}};
     return parameters;
   }
+  std::shared_ptr<const StateLayout> state_layout(Index capacity = 0) const {
+    StateLayout layout(fingerprint_);
+    layout.add("layer.", layer_.state_layout(capacity));
+    layout.add(tail_rows(), {{"conv", StateKind::tail, width()}});
+    return std::make_shared<const StateLayout>(std::move(layout));
+  }
   State initial_state(const Parameters& parameters, Index capacity = 0) const {
-    return {0, layer_.initial_state(parameters.layer, capacity), fingerprint_, Buffer<Scalar>(tail_rows() * width())};
+    State state(state_layout(capacity));
+    reset(parameters, state);
+    return state;
   }
   void reset(const Parameters& parameters, State& state) const {
     detail::check_reset(kind, *this, parameters, state);
-    layer_.reset(parameters.layer, state.layer);
-    state.tail.clear();
+    State part = state.lend(0);
+    layer_.reset(parameters.layer, part);
+    fill(tail_of(state), Scalar(0));
     state.position = 0;
   }
   bool accepts(const Parameters& parameters) const {
@@ -140,15 +132,9 @@ class Block {
   bool accepts_gradients(const Parameters& gradients) const {
     return gradients.block == fingerprint_ && layer_.accepts_gradients(gradients.layer);
   }
-  bool accepts(const State& state) const {
-    return state.block == fingerprint_ && state.tail.size() == tail_rows() * width() && layer_.accepts(state.layer);
-  }
+  bool accepts(const State& state) const { return state.made_by(fingerprint_); }
   bool accepts(const Record& record) const {
     return record.call.layer() == fingerprint_ && layer_.accepts(record.layer);
-  }
-  Index capacity(const State& state) const { return layer_.capacity(state.layer); }
-  std::size_t state_bytes(Index capacity = 0) const {
-    return layer_.state_bytes(capacity) + static_cast<std::size_t>(tail_rows() * width()) * sizeof(Scalar);
   }
   /// Bytes of a Record of one segment of so many tokens.
   std::size_t record_bytes(Index tokens) const {
@@ -168,8 +154,8 @@ class Block {
     convolve(parameters, x, segments, plan, values, context);
     const MatrixView<const Scalar> h = mixed(x, values);
     nn::rms_norm_forward(parameters.seq_norm, h, config_.norm_epsilon, values.normed, context);
-    layer_.forward(parameters.layer, values.normed, segments_of_part(segments, scratch, &State::layer), values.middle,
-                   context, record ? &record->layer : nullptr);
+    layer_.forward(parameters.layer, values.normed, lend(segments, 0, scratch), values.middle, context,
+                   record ? &record->layer : nullptr);
     nn::in_pieces(x.rows(), context, [&](Index first, Index rows, Context& own) {
       const auto middle = values.middle.rows(first, rows), out = y.rows(first, rows);
       auto mlp = record ? values.mlp.rows(first, rows) : values.mlp;
@@ -194,8 +180,8 @@ class Block {
     const auto d_branch = scratch.matrix<Scalar>(d_y.rows(), width());
     if (d_x.empty()) d_x = scratch.matrix<Scalar>(d_y.rows(), width());
     backward_mlp(parameters, values, d_y, d_x, gradients, context);
-    layer_.backward(parameters.layer, record.layer, d_x, d_branch, gradients.layer,
-                    states_of_part(d_states, scratch, &State::layer), context);
+    layer_.backward(parameters.layer, record.layer, d_x, d_branch, gradients.layer, lend(d_states, 0, scratch),
+                    context);
     nn::rms_norm_backward(parameters.seq_norm, mixed(record.x, values), config_.norm_epsilon, d_branch, d_x,
                           gradients.seq_norm, context, kernels::Output::accumulate);
     convolve_backward(parameters, record, d_x, gradients, d_states, context);
@@ -205,7 +191,10 @@ class Block {
   static constexpr const char* kind = "block";
 
   Index tail_rows() const { return config_.temporal_conv ? config_.conv_taps - 1 : 0; }
-  MatrixView<Scalar> tail_of(State& state) const { return {state.tail.data(), tail_rows(), width()}; }
+  MatrixView<Scalar> tail_of(State& state) const {
+    const Index size = tail_rows() * width();
+    return {state.values.data() + state.values.size() - size, tail_rows(), width()};
+  }
   MatrixView<const Scalar> mixed(MatrixView<const Scalar> x, const Values& values) const {
     return config_.temporal_conv ? MatrixView<const Scalar>(values.mixed) : x;
   }

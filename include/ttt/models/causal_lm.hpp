@@ -2,12 +2,13 @@
 #pragma once
 
 #include <algorithm>
-#include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "ttt/core/lent_states.hpp"
 #include "ttt/models/block.hpp"
 #include "ttt/models/causal_lm/logit_rows.hpp"
 #include "ttt/models/next_token_loss.hpp"
@@ -57,26 +58,8 @@ class CausalLm {
     const Tensor<Scalar>& output() const { return head ? *head : embedding; }
   };
 
-  struct State {
-    using Scalar = typename ResidualBlock::State::Scalar;
-    Position position;  ///< tokens read since the sequence began
-    std::vector<typename ResidualBlock::State> blocks;
-    Fingerprint model;  ///< that made it
-
-    void visit(StateVisitor<Scalar> visitor) {
-      for (std::size_t b = 0; b < blocks.size(); ++b)
-        visit_part<Scalar>(visitor, "layers." + std::to_string(b) + ".", blocks[b]);
-    }
-    void wipe() {
-      position = Position::none;
-      for (auto& block : blocks) block.wipe();
-    }
-    friend bool operator==(const State& a, const State& b) {
-      return a.position == b.position && a.model == b.model &&
-             std::equal(a.blocks.begin(), a.blocks.end(), b.blocks.begin(), b.blocks.end(),
-                        equal_parts<typename ResidualBlock::State>);
-    }
-  };
+  /// Those of the blocks, behind "layers.0." and so on.
+  using State = typename ResidualBlock::State;
 
   /// What a call holds until its end, and for a backward.
   struct Held {
@@ -103,6 +86,7 @@ class CausalLm {
     if (layers.empty()) throw_unexpected("layers of the model", "at least one", "none");
     const BlockConfig block{config.width, config.hidden, config.temporal_conv, config.conv_taps, config.norm_epsilon};
     for (auto& layer : layers) blocks_.emplace_back(block, std::move(layer), "block " + std::to_string(blocks_.size()));
+    for (const auto& part : blocks_) fingerprint_ = fingerprint_.around(part.state_layout(0)->maker());
   }
 
   const Config& config() const { return config_; }
@@ -119,17 +103,23 @@ class CausalLm {
     parameters.model = fingerprint_;
     return parameters;
   }
-  State initial_state(const Parameters& parameters, Index capacity = 0) const {
-    State state;
+  std::shared_ptr<const StateLayout> state_layout(Index capacity = 0) const {
+    StateLayout layout(fingerprint_);
     for (std::size_t b = 0; b < blocks_.size(); ++b)
-      state.blocks.push_back(blocks_[b].initial_state(parameters.blocks[b], capacity));
-    state.position = 0;
-    state.model = fingerprint_;
+      layout.add("layers." + std::to_string(b) + ".", blocks_[b].state_layout(capacity));
+    return std::make_shared<const StateLayout>(std::move(layout));
+  }
+  State initial_state(const Parameters& parameters, Index capacity = 0) const {
+    State state(state_layout(capacity));
+    reset(parameters, state);
     return state;
   }
   void reset(const Parameters& parameters, State& state) const {
     detail::check_reset(kind, *this, parameters, state);
-    for (std::size_t b = 0; b < blocks_.size(); ++b) blocks_[b].reset(parameters.blocks[b], state.blocks[b]);
+    for (std::size_t b = 0; b < blocks_.size(); ++b) {
+      State part = state.lend(b);
+      blocks_[b].reset(parameters.blocks[b], part);
+    }
     state.position = 0;
   }
   bool accepts(const Parameters& parameters) const {
@@ -141,23 +131,10 @@ class CausalLm {
              return block.accepts_gradients(part);
            });
   }
-  bool accepts(const State& state) const {
-    return state.model == fingerprint_ &&
-           every_block(state.blocks, [](const auto& block, const auto& part) { return block.accepts(part); });
-  }
+  bool accepts(const State& state) const { return state.made_by(fingerprint_); }
   bool accepts(const Record& record) const {
     return record.call.layer() == fingerprint_ &&
            every_block(record.blocks, [](const auto& block, const auto& part) { return block.accepts(part); });
-  }
-  Index capacity(const State& state) const {
-    Index least = std::numeric_limits<Index>::max();
-    for (std::size_t b = 0; b < blocks_.size(); ++b) least = std::min(least, blocks_[b].capacity(state.blocks[b]));
-    return least;
-  }
-  std::size_t state_bytes(Index capacity = 0) const {
-    std::size_t sum = 0;
-    for (const auto& block : blocks_) sum += block.state_bytes(capacity);
-    return sum;
   }
   std::size_t record_bytes(Index tokens) const {
     auto sum = static_cast<std::size_t>(Arena::count([&](Arena& memory) { lay_out(tokens, 1, depth() + 1, memory); }));
@@ -247,9 +224,6 @@ class CausalLm {
     return record.held.hidden.rows(depth() * rows, rows);
   }
 
-  static auto block_of(std::size_t b) {
-    return [b](State& state) -> typename ResidualBlock::State& { return state.blocks[b]; };
-  }
   static void stop_if_cancelled(const Context& context) {
     if (context.cancellation && context.cancellation->load()) throw Cancelled();
   }
@@ -269,7 +243,7 @@ class CausalLm {
       stop_if_cancelled(context);
       const Arena::Frame frame(context.scratch());
       context.block = static_cast<Index>(b);
-      const auto pieces = segments_of_part(segments, context.scratch(), block_of(b));
+      const auto pieces = lend(segments, b, context.scratch());
       blocks_[b].forward(parameters.blocks[b], slot(context.block), pieces, slot(context.block + 1), context,
                          record ? &record->blocks[b] : nullptr);
     }
@@ -292,7 +266,7 @@ class CausalLm {
       stop_if_cancelled(context);
       const Arena::Frame frame(context.scratch());
       context.block = static_cast<Index>(b);
-      const auto d_pieces = states_of_part(d_states, context.scratch(), block_of(b));
+      const auto d_pieces = lend(d_states, b, context.scratch());
       blocks_[b].backward(parameters.blocks[b], record.blocks[b], d_hidden, d_hidden, gradients.blocks[b], d_pieces,
                           context);
     }

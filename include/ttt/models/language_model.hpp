@@ -8,9 +8,9 @@
 ///
 /// - `vocabulary()` is V: ids are in [0, V), logits have V columns.
 /// - `make_parameters()` returns the unbound struct; its names are those of the published checkpoints.
-/// - `initial_state(parameters, capacity)` gives the State of a sequence that has read nothing; `capacity` tokens for
-///   layers whose state grows. `state_bytes(capacity)` tells its size. `reset(parameters, state)` starts the sequence
-///   of a State again, without allocating.
+/// - `state_layout(capacity)` says what a State holds and where, of `capacity` tokens for layers whose state grows;
+///   `initial_state(parameters, capacity)` gives one, of a sequence that has read nothing. `reset(parameters, state)`
+///   starts the sequence of a State again, without allocating.
 /// - `forward(parameters, ids, segments, rows, logits, context, record)` reads ids [N], the tokens of all segments one
 ///   after another, advances every State, assigns the logits of the chosen rows ([N × V], or [segments × V]) and fills
 ///   `record` unless it is null. Zero rows are allowed. Nothing is allocated for a single token.
@@ -119,8 +119,8 @@ concept LanguageModel = std::copyable<Model> && SequenceState<typename Model::St
              typename Model::State& state, Index capacity, Context& context) {
   { model.vocabulary() } -> std::same_as<Index>;
   { model.make_parameters() } -> std::same_as<typename Model::Parameters>;
+  { model.state_layout(capacity) } -> std::same_as<std::shared_ptr<const StateLayout>>;
   { model.initial_state(parameters, capacity) } -> std::same_as<typename Model::State>;
-  { model.state_bytes(capacity) } -> std::convertible_to<std::size_t>;
   model.reset(parameters, state);
   model.forward(parameters, ids, segments, LogitRows::last, logits, context);
 };

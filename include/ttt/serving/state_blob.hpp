@@ -14,27 +14,26 @@
 #include <utility>
 #include <vector>
 
-#include "ttt/core/state_position.hpp"
+#include "ttt/core/state.hpp"
 #include "ttt/io/checksum.hpp"
 #include "ttt/io/safetensors.hpp"
 #include "ttt/io/safetensors_writer.hpp"
-#include "ttt/layers/sequence_layer.hpp"
 
 TTT_NAMESPACE_BEGIN
 
 namespace detail {
 
-inline constexpr const char* blob_version = "1";
+inline constexpr const char* blob_version = "2";
 
-/// The parts of a State in the order of its visitor.
-template <class State>
-auto parts_of(State& state) {
-  using Scalar = typename State::Scalar;
-  std::vector<std::pair<std::string, std::span<Scalar>>> parts;
-  state.visit([&](std::string_view name, VectorView<Scalar> values) {
-    parts.push_back({std::string(name), {values.data(), static_cast<std::size_t>(values.size())}});
-  });
-  return parts;
+/// The values of a part, row after row: where they are, or gathered in `memory`.
+template <class Scalar>
+std::span<const Scalar> rows_of(const State<Scalar>& state, const StatePart& part, std::vector<Scalar>& memory) {
+  const auto rows = state[part];
+  const auto size = static_cast<std::size_t>(part.rows * part.columns);
+  if (part.stride == part.columns) return {rows.data(), size};
+  memory.resize(size);
+  copy(rows, MatrixView<Scalar>(memory.data(), part.rows, part.columns));
+  return memory;
 }
 
 /// What the metadata of a blob says.
@@ -93,57 +92,63 @@ std::string blob_checksum(const Parts& parts, std::string_view model, std::int64
 /// The bytes of `state`, which has a sequence: one that is default-constructed, moved from or wiped is an Error.
 /// `model` is the caller's word for the model it belongs to, in UTF-8, which must be the same when the State is
 /// restored: a name, better a checksum of the weights.
-template <SequenceState State>
-std::vector<std::byte> save_state(const State& state, const std::string& model) {
-  using Scalar = typename State::Scalar;
+template <class Scalar>
+std::vector<std::byte> save_state(const State<Scalar>& state, const std::string& model) {
   if (state.position < 0)
     throw_unexpected("state of '" + io::printable(model) + "' to save", "one with a sequence",
                      "a default-constructed, moved-from or wiped one");
-  const auto parts = detail::parts_of(const_cast<State&>(state));  // visit() gives places to write to; here none is
+  const auto& parts = state.layout->parts();
+  std::vector<std::vector<Scalar>> gathered(parts.size());
+  std::vector<std::pair<std::string, std::span<const Scalar>>> values;
   std::vector<io::TensorSource> tensors;
-  for (const auto& [name, values] : parts)
-    tensors.push_back(
-        io::tensor_source(name, {static_cast<std::int64_t>(values.size())}, std::span<const Scalar>(values)));
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    values.push_back({parts[i].name, detail::rows_of(state, parts[i], gathered[i])});
+    tensors.push_back(io::tensor_source(parts[i].name, {parts[i].rows, parts[i].columns}, values[i].second));
+  }
   return io::safetensors_bytes(tensors,
                                {{"state", detail::blob_version},
                                 {"model", model},
                                 {"position", std::to_string(state.position)},
-                                {"checksum", detail::blob_checksum(parts, model, state.position)}},
+                                {"checksum", detail::blob_checksum(values, model, state.position)}},
                                "state of '" + io::printable(model) + "'");
 }
 
 /// Makes `state`, one that the same model made with the same capacity, equal to the saved one. Throws Error naming
 /// `name` and the part, with `state` untouched, for bytes of another model, another capacity or another kind, and for
 /// damaged ones; the checksum finds damage and proves no origin.
-template <SequenceState State>
-void restore_state(State& state, std::span<const std::byte> bytes, const std::string& model,
+template <class Scalar>
+void restore_state(State<Scalar>& state, std::span<const std::byte> bytes, const std::string& model,
                    const std::string& name = "saved state") {
-  using Scalar = typename State::Scalar;
   const auto file = io::SafetensorsFile::parse(bytes, name);
   const detail::BlobMetadata metadata(file.metadata(), name);
   metadata.require("state", detail::blob_version);
   metadata.require("model", model);
   const std::int64_t position = metadata.position();
-  const auto parts = detail::parts_of(state);
+  if (!state.layout) throw_unexpected(name + ", State to restore into", "one that the model made", "nobody's");
+  const auto& parts = state.layout->parts();
   std::vector<std::pair<std::string, std::span<const std::byte>>> found;
-  for (const auto& [part, values] : parts) {
-    const io::TensorInfo& info = file.at(part);
-    const std::string subject = name + ", part '" + io::printable(part) + "'";
+  for (const StatePart& part : parts) {
+    const io::TensorInfo& info = file.at(part.name);
+    const std::string subject = name + ", part '" + io::printable(part.name) + "'";
+    const auto size = static_cast<std::size_t>(part.rows * part.columns);
     if (info.dtype != *io::dtype_of<Scalar>)
       throw_unexpected(subject, std::string(io::dtype_name(*io::dtype_of<Scalar>)), info.type());
     // The model is the same, so that only its caches can differ in size.
-    if (info.count() != values.size())
-      throw_unexpected(subject, std::to_string(values.size()) + " numbers, the capacity of the State to restore into",
-                       std::to_string(info.count()) + ": saved with a " +
-                           (info.count() < values.size() ? "smaller" : "larger") + " capacity, or by another model");
-    found.push_back({part, file.bytes(info)});
+    if (info.count() != size)
+      throw_unexpected(subject, std::to_string(size) + " numbers, the capacity of the State to restore into",
+                       std::to_string(info.count()) + ": saved with a " + (info.count() < size ? "smaller" : "larger") +
+                           " capacity, or by another model");
+    found.push_back({part.name, file.bytes(info)});
   }
   if (file.tensors().size() != parts.size())
     throw_unexpected(name, std::to_string(parts.size()) + " parts", std::to_string(file.tensors().size()));
   metadata.require("checksum", detail::blob_checksum(found, model, position));
-  for (std::size_t i = 0; i < parts.size(); ++i)
-    if (!found[i].second.empty()) std::memcpy(parts[i].second.data(), found[i].second.data(), found[i].second.size());
-  set_position(state, position);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const std::size_t row = static_cast<std::size_t>(parts[i].columns) * sizeof(Scalar);
+    for (Index r = 0; r < parts[i].rows; ++r)
+      std::memcpy(state[parts[i]].row(r), found[i].second.data() + static_cast<std::size_t>(r) * row, row);
+  }
+  state.position = position;
 }
 
 TTT_NAMESPACE_END

@@ -18,7 +18,6 @@
 #include "ttt/training/clip.hpp"
 #include "ttt/training/data.hpp"
 #include "ttt/training/trainer/config.hpp"
-#include "ttt/training/trainer/restore.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -79,7 +78,6 @@ class Trainer {
   /// Writes everything the next update depends on; a kill at any moment leaves the old file or the new one.
   /// `configuration` is the caller's own description of the model, kept with it and compared by `load`.
   void save(const std::filesystem::path& path, const std::string& configuration) {
-    for (State& state : states_) detail::check_can_be_restored(state);
     save_checkpoint(path, checkpoint_settings(config_, *corpus_, configuration), arrays());
     last_checkpoint_ = path.string();
   }
@@ -88,7 +86,7 @@ class Trainer {
   /// another configuration, other settings or other data.
   void load(const std::filesystem::path& path, const std::string& configuration) {
     load_checkpoint(path, checkpoint_settings(config_, *corpus_, configuration), arrays());
-    for (std::size_t s = 0; s < states_.size(); ++s) set_position(states_[s], positions_[s]);
+    for (std::size_t s = 0; s < states_.size(); ++s) states_[s].position = positions_[s];
     last_checkpoint_ = path.string();
   }
 
@@ -202,9 +200,8 @@ class Trainer {
     for (std::size_t s = 0; s < states_.size(); ++s) {
       const std::string prefix = "state " + std::to_string(s) + " ";
       add_count(prefix + "position", positions_[s], state_capacity());
-      states_[s].visit([&](std::string_view name, VectorView<typename State::Scalar> values) {
-        list.push_back(array_of(prefix + std::string(name), values.data(), Shape{values.size()}, values.size()));
-      });
+      Buffer<typename State::Scalar>& values = states_[s].values;
+      list.push_back(array_of(prefix + "values", values.data(), Shape{values.size()}, values.size()));
     }
     return list;
   }

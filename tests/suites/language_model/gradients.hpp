@@ -124,12 +124,12 @@ template <TrainableLanguageModel Model>
 void LanguageModelSuite<Model>::state_gradients(Report& report, const std::string& where, State& initial,
                                                 const State& d_initial, FunctionRef<double()> loss) {
   const auto analytic = testing::parts_of_state(d_initial);
-  std::size_t part = 0;
-  initial.visit([&](std::string_view name, VectorView<double> places) {
+  const auto& parts = initial.layout->parts();
+  for (std::size_t part = 0; part < parts.size(); ++part)
     compare_with_differences(
-        report, where + " " + std::string(name), analytic[part++].values,
-        testing::sample_indices(places.size(), 8, 6, 23), [&](Index i) -> double& { return places[i]; }, loss);
-  });
+        report, where + " " + parts[part].name, analytic[part].values,
+        testing::sample_indices(parts[part].rows * parts[part].columns, 8, 6, 23),
+        [&](Index i) -> double& { return testing::place_of(initial, parts[part], i); }, loss);
 }
 
 }  // namespace ttt::suites

@@ -28,13 +28,11 @@ Report SequenceLayerSuite<Layer>::gradients() {
       [&](Index i) -> double& { return x.view().data()[i]; }, loss);
   const auto used = testing::parts_of_state(starts[1].state);
   const auto d_state = testing::parts_of_state(analytic.d_states[1]);
-  std::size_t part = 0;
-  moved[1].state.visit([&](std::string_view name, VectorView<double> places) {
+  const auto& parts = moved[1].state.layout->parts();
+  for (std::size_t part = 0; part < parts.size(); ++part)
     compare_gradient(
-        report, "initial state " + std::string(name), d_state[part].values, used[part].values,
-        [&](Index i) -> double& { return places[i]; }, loss);
-    ++part;
-  });
+        report, "initial state " + parts[part].name, d_state[part].values, used[part].values,
+        [&](Index i) -> double& { return testing::place_of(moved[1].state, parts[part], i); }, loss);
   return report;
 }
 

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT
 /// @file
-/// State, Parameters and Record of a layer that is chosen at run time.
+/// Parameters and Record of a layer that is chosen at run time.
 #pragma once
 
 #include <concepts>
-#include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "ttt/core/error.hpp"
 #include "ttt/core/parameters.hpp"
-#include "ttt/core/state.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -26,99 +25,6 @@ Value& require_kind(Value* value, const char* what) {
 }
 
 }  // namespace detail
-
-/// The State of any layer over Scalar: a value like the one inside. Equal states hold the same type.
-template <class Element>
-class AnyState {
- public:
-  using Scalar = Element;
-
-  /// Holds nothing; only to be assigned to.
-  AnyState() = default;
-  template <class State>
-  requires(!std::same_as<State, AnyState>) explicit AnyState(State state)
-      : position(state.position), value_(std::make_unique<Model<State>>(std::move(state))) {}
-  AnyState(const AnyState& other) : position(other.position), value_(other.value_ ? other.value_->clone() : nullptr) {}
-  AnyState(AnyState&& other) noexcept = default;
-  /// Allocates nothing when both hold the same type and size, so that a state can be restored while decoding.
-  AnyState& operator=(const AnyState& other) {
-    if (!value_ || !other.value_ || !value_->assign(*other.value_)) value_ = AnyState(other).value_;
-    position = other.position;
-    return *this;
-  }
-  AnyState& operator=(AnyState&& other) noexcept = default;
-
-  Position position;  ///< tokens read since the sequence began
-
-  void visit(StateVisitor<Scalar> visitor) {
-    if (value_) value_->visit(visitor);
-  }
-  void wipe() {
-    position = Position::none;
-    if (value_) value_->wipe();
-  }
-  /// The state inside; throws Error when it has another type. Its own position may be behind: call `write_position`.
-  template <class State>
-  State& get() {
-    return detail::require_kind(dynamic_cast<Model<State>*>(value_.get()), "State").state;
-  }
-  template <class State>
-  const State& get() const {
-    return detail::require_kind(find<State>(), "State");
-  }
-  /// Null when it has another type.
-  template <class State>
-  const State* find() const {
-    const auto* model = dynamic_cast<const Model<State>*>(value_.get());
-    return model ? &model->state : nullptr;
-  }
-  void write_position() { value_->set_position(position); }
-  void read_position() { position = value_->position(); }
-
-  friend bool operator==(const AnyState& a, const AnyState& b) {
-    if (a.position != b.position || !a.value_ || !b.value_) return a.position == b.position && a.value_ == b.value_;
-    if (a.value_->position() == b.value_->position()) return a.value_->equals(*b.value_);
-    AnyState x(a), y(b);
-    x.write_position();
-    y.write_position();
-    return x.value_->equals(*y.value_);
-  }
-
- private:
-  struct Interface {
-    virtual ~Interface() = default;
-    virtual std::unique_ptr<Interface> clone() const = 0;
-    virtual bool assign(const Interface& other) = 0;
-    virtual bool equals(const Interface& other) const = 0;
-    virtual void visit(StateVisitor<Scalar> visitor) = 0;
-    virtual void wipe() = 0;
-    virtual std::int64_t position() const = 0;
-    virtual void set_position(std::int64_t position) = 0;
-  };
-
-  template <class State>
-  struct Model final : Interface {
-    explicit Model(State inner) : state(std::move(inner)) {}
-    std::unique_ptr<Interface> clone() const override { return std::make_unique<Model>(state); }
-    bool assign(const Interface& other) override {
-      const auto* same = dynamic_cast<const Model*>(&other);
-      if (same) state = same->state;
-      return same != nullptr;
-    }
-    bool equals(const Interface& other) const override {
-      const auto* same = dynamic_cast<const Model*>(&other);
-      return same && state == same->state;
-    }
-    void visit(StateVisitor<Scalar> visitor) override { state.visit(visitor); }
-    void wipe() override { state.wipe(); }
-    std::int64_t position() const override { return state.position; }
-    void set_position(std::int64_t position) override { state.position = position; }
-
-    State state;
-  };
-
-  std::unique_ptr<Interface> value_;
-};
 
 /// The parameters of any layer over Scalar: views, or gradients, of the struct inside.
 template <class Element>

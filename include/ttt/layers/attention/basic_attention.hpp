@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <limits>
 #include <memory>
 #include <span>
 
@@ -26,7 +25,7 @@ class BasicAttention {
   using Scalar = Element;
   using Config = AttentionConfig;
   using Parameters = AttentionParameters<Scalar>;
-  using State = BufferState<Scalar>;
+  using State = ttt::State<Scalar>;
   using Record = AttentionRecord<Scalar>;
   using Segments = std::span<const Segment<State>>;
 
@@ -53,29 +52,22 @@ class BasicAttention {
   }
   bool accepts_gradients(const Parameters& gradients) const { return gradients.layer == fingerprint_; }
 
-  /// An empty cache: for `capacity` tokens, more are refused with an Error; a ring has `window` rows, in
-  /// whole panels, whatever `capacity`.
+  /// "keys" and "values" of `capacity` tokens, a row for each head; a ring has those of `window`, in whole panels,
+  /// whatever `capacity`, and never fills.
+  std::shared_ptr<const StateLayout> state_layout(Index capacity) const;
+  /// An empty cache: for `capacity` tokens, more are refused with an Error.
   State initial_state(const Parameters&, Index capacity) const {
-    if (memory == AttentionMemory::growing && capacity != 0) domain::size("attention: capacity of a State", capacity);
-    return {0, Buffer<Scalar>(state_size(capacity)), fingerprint_};
+    State state(state_layout(capacity));
+    state.position = 0;
+    return state;
   }
   void reset(const Parameters& parameters, State& state) const {
     detail::check_reset(kind, *this, parameters, state);
     state.wipe();
     state.position = 0;
   }
-  bool accepts(const State& state) const {
-    return state.layer == fingerprint_ && (memory == AttentionMemory::growing || state.values.size() == state_size(0));
-  }
+  bool accepts(const State& state) const { return state.made_by(fingerprint_); }
   bool accepts(const Record& record) const { return record.call.layer() == fingerprint_; }
-  /// Tokens that `state` has room for; a ring never fills.
-  Index capacity(const State& state) const {
-    return memory == AttentionMemory::ring ? std::numeric_limits<Index>::max() : layout_.cache(state).rows();
-  }
-  /// Bytes of the keys and values of a State.
-  std::size_t state_bytes(Index capacity) const {
-    return static_cast<std::size_t>(state_size(capacity)) * sizeof(Scalar);
-  }
   /// Bytes a Record takes for one sequence of `tokens` from its beginning; one that continues also keeps the keys and
   /// values it still sees of the time before.
   std::size_t record_bytes(Index tokens) const {
@@ -98,10 +90,6 @@ class BasicAttention {
   static constexpr const char* kind = memory == AttentionMemory::ring ? "sliding-window attention" : "attention";
 
   static void check(const Config& config);
-  Index state_size(Index capacity) const {
-    const Index rows = memory == AttentionMemory::ring ? rules::panel_end(config_.window) : capacity;
-    return rules::KeyValueCache<Scalar>::size(rows, config_.key_value_count(), config_.head_width());
-  }
   Rows allocate_rows(Index rows, bool recorded, Arena& arena) const;
   AttentionCall<Scalar> lay_out(Index rows, std::size_t segments, bool recorded, Arena& arena) const;
   /// Queries and keys by the angles of their positions, or their gradients back.

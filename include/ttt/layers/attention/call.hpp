@@ -153,7 +153,7 @@ void keep_prior(const AttentionHeads& layout, std::span<AttentionPiece<Scalar>> 
     if (piece.prior == 0) continue;
     piece.prior_keys = arena.matrix<Scalar>(piece.prior, layout.key_value_width());
     piece.prior_values = arena.matrix<Scalar>(piece.prior, layout.key_value_width());
-    const BufferState<Scalar>& state = *piece.state;
+    const State<Scalar>& state = *piece.state;
     rules::read_cache(layout.cache(state), piece.position - piece.prior, piece.prior_keys, piece.prior_values);
   }
 }

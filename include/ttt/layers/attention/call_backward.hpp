@@ -33,7 +33,7 @@ rules::KeyValueGradients<Scalar> gather(const AttentionHeads& layout, const Atte
 template <class Scalar>
 void scatter(const AttentionHeads& layout, const AttentionPiece<Scalar>& piece, Index head,
              const rules::KeyValueGradients<Scalar>& from, const AttentionRows<Scalar>& d_rows,
-             BufferState<Scalar>* d_state) {
+             State<Scalar>* d_state) {
   kernels::add_rows<simd::Native, Scalar>(from.d_keys.rows(piece.prior, piece.rows),
                                           layout.narrow(d_rows.keys.rows(piece.row, piece.rows), head));
   kernels::add_rows<simd::Native, Scalar>(from.d_values.rows(piece.prior, piece.rows),
@@ -50,16 +50,15 @@ void scatter(const AttentionHeads& layout, const AttentionPiece<Scalar>& piece, 
 }
 
 template <class Scalar>
-BufferState<Scalar>* entry(std::span<BufferState<Scalar>* const> states, Index i) {
+State<Scalar>* entry(std::span<State<Scalar>* const> states, Index i) {
   return states.empty() ? nullptr : states[static_cast<std::size_t>(i)];
 }
 
 /// Moves the gradient of what the last piece of a State left in the cache to the rows it came from, and leaves in the
 /// gradient of the run's first segment what belongs to the State before the run.
 template <class Scalar>
-void adopt_state_gradient(const AttentionHeads& layout, const AttentionPiece<Scalar>& piece,
-                          const BufferState<Scalar>* given, BufferState<Scalar>* wanted,
-                          const AttentionRows<Scalar>& d_rows) {
+void adopt_state_gradient(const AttentionHeads& layout, const AttentionPiece<Scalar>& piece, const State<Scalar>* given,
+                          State<Scalar>* wanted, const AttentionRows<Scalar>& d_rows) {
   if (given)
     rules::read_cache(layout.cache(*given), piece.position, d_rows.keys.rows(piece.row, piece.rows),
                       d_rows.values.rows(piece.row, piece.rows));
@@ -77,7 +76,7 @@ template <class Scalar>
 void attend_backward(const AttentionHeads& layout, std::span<const AttentionPiece<Scalar>> pieces,
                      const AttentionRows<std::type_identity_t<Scalar>>& rows,
                      const AttentionRows<std::type_identity_t<Scalar>>& d_rows,
-                     std::span<BufferState<std::type_identity_t<Scalar>>* const> d_states, Context& context) {
+                     std::span<State<std::type_identity_t<Scalar>>* const> d_states, Context& context) {
   fill(d_rows.keys, Scalar(0));
   fill(d_rows.values, Scalar(0));
   for (const auto& piece : pieces)

@@ -30,6 +30,18 @@ void BasicAttention<Element, memory>::check(const Config& config) {
 }
 
 template <class Element, AttentionMemory memory>
+std::shared_ptr<const StateLayout> BasicAttention<Element, memory>::state_layout(Index capacity) const {
+  constexpr bool ring = memory == AttentionMemory::ring;
+  if (!ring && capacity != 0) domain::size("attention: capacity of a State", capacity);
+  const Index rows = ring ? rules::panel_end(config_.window) : capacity;
+  const Index heads = config_.key_value_count(), width = config_.head_width();
+  StateLayout layout(fingerprint_, ring ? StateLayout::unlimited : capacity);
+  layout.add(heads, {{"keys", StateKind::cache, rules::panel_end(rows) * width}});
+  layout.add(heads, {{"values", StateKind::cache, rows * width}});
+  return std::make_shared<const StateLayout>(std::move(layout));
+}
+
+template <class Element, AttentionMemory memory>
 auto BasicAttention<Element, memory>::allocate_rows(Index rows, bool recorded, Arena& arena) const -> Rows {
   Rows all;
   all.queries = arena.matrix<Scalar>(rows, width());

@@ -13,7 +13,7 @@ TTT_NAMESPACE_BEGIN
 /// are contiguous and the cache is written only when all queries are done, pieces need not wait for one another.
 template <class Scalar>
 struct AttentionPiece {
-  BufferState<Scalar>* state = nullptr;
+  State<Scalar>* state = nullptr;
   Index first_of_state = 0, end_segment = 0;  ///< first segment of the State in this call; one past the piece's last
   Index row = 0, rows = 0;                    ///< of the call
   Index position = 0;                         ///< of the first row
@@ -30,7 +30,7 @@ struct AttentionPiece {
 
 /// The pieces of a planned call, in `pieces`, which are as many as there are segments.
 template <class Scalar>
-std::span<AttentionPiece<Scalar>> plan_pieces(std::span<const Segment<BufferState<Scalar>>> segments, SegmentPlan plan,
+std::span<AttentionPiece<Scalar>> plan_pieces(std::span<const Segment<State<Scalar>>> segments, SegmentPlan plan,
                                               const rules::AttentionShape& shape,
                                               std::span<AttentionPiece<Scalar>> pieces) {
   const Index tile = shape.tokens_of(rules::forward_tiling);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <limits>
+#include <memory>
 #include <optional>
 #include <span>
 
@@ -24,15 +24,15 @@ TTT_NAMESPACE_BEGIN
 ///   z       = rule(q, k, v; η, τ)                τ_r = max(0, 1 / r + learned_r), r = 1 … K
 ///   y       = (LN(z) ∘ gelu(x W_gᵀ)) W_oᵀ        without a gate: LN(z) W_oᵀ
 ///
-/// Models TrainableSequenceLayer. State: per head the rule's (fast weights and the open mini-batch), then the tail of
-/// the convolutions [(taps − 1) × C].
+/// Models TrainableSequenceLayer. State: for each head the rule's, "fast_weights" and "open_mini_batch" beside each
+/// other, then the tail of the convolutions, "conv" [(taps − 1) × C].
 template <class Rule>
 class TttLayer {
  public:
   using Scalar = typename Rule::Scalar;
   using Config = TttConfig;
   using Parameters = TttParameters<Scalar>;
-  using State = BufferState<Scalar>;
+  using State = ttt::State<Scalar>;
   using Record = TttRecord<Scalar>;
   using Segments = std::span<const Segment<State>>;
 
@@ -42,6 +42,7 @@ class TttLayer {
         fingerprint_(Rule::name, {config.width, config.heads, config.mini_batch, config.gate, config.share_query_key,
                                   config.share_query_key ? config.conv_taps : 0}),
         rule_(config.width / config.heads, config.mini_batch),
+        state_layout_(lay_out_state()),
         rotary_(rule_.head_width(), config.mini_batch, config.rope_theta) {}
 
   const Config& config() const { return config_; }
@@ -57,9 +58,11 @@ class TttLayer {
   }
   bool accepts_gradients(const Parameters& gradients) const { return gradients.layer == fingerprint_; }
 
-  /// The learned W₀ in every head, nothing read; `capacity` is ignored, the state does not grow.
+  /// `capacity` is ignored: the state does not grow, a sequence has no end.
+  std::shared_ptr<const StateLayout> state_layout([[maybe_unused]] Index capacity = 0) const { return state_layout_; }
+  /// The learned W₀ in every head, nothing read.
   State initial_state(const Parameters& parameters, [[maybe_unused]] Index capacity = 0) const {
-    State state{0, Buffer<Scalar>(state_size()), fingerprint_};
+    State state(state_layout_);
     reset(parameters, state);
     return state;
   }
@@ -70,13 +73,8 @@ class TttLayer {
       load_initial(parameters, head, state.values.data() + head * rule_.state_size());
     state.position = 0;
   }
-  bool accepts(const State& state) const { return state.layer == fingerprint_ && state.values.size() == state_size(); }
+  bool accepts(const State& state) const { return state.made_by(fingerprint_); }
   bool accepts(const Record& record) const { return record.call.layer() == fingerprint_; }
-  /// A sequence has no end.
-  Index capacity(const State&) const { return std::numeric_limits<Index>::max(); }
-  std::size_t state_bytes([[maybe_unused]] Index capacity = 0) const {
-    return static_cast<std::size_t>(state_size()) * sizeof(Scalar);
-  }
   /// Bytes a Record holds for one sequence of `tokens`, read from its start.
   std::size_t record_bytes(Index tokens) const {
     const PlannedSegment whole{0, tokens};
@@ -95,7 +93,14 @@ class TttLayer {
   static constexpr Index steps_per_rate = 16;  // what a learning rate costs in multiply-adds, on one lane
 
   Index tail_rows() const { return config_.share_query_key ? config_.conv_taps - 1 : 0; }
-  Index state_size() const { return config_.heads * rule_.state_size() + tail_rows() * config_.width; }
+  std::shared_ptr<const StateLayout> lay_out_state() const {
+    StateLayout layout(fingerprint_);
+    const Index weights = rule_.weight_size(), rows = rule_.state_size() - weights;
+    layout.add(config_.heads, {{"fast_weights", StateKind::fast_weights, weights},
+                               {"open_mini_batch", StateKind::open_mini_batch, rows}});
+    layout.add(tail_rows(), {{"conv", StateKind::tail, config_.width}});
+    return std::make_shared<const StateLayout>(std::move(layout));
+  }
   MatrixView<Scalar> tail(State& state) const {
     return {state.values.data() + config_.heads * rule_.state_size(), tail_rows(), config_.width};
   }
@@ -155,6 +160,7 @@ class TttLayer {
   Config config_;
   Fingerprint fingerprint_;
   Rule rule_;
+  std::shared_ptr<const StateLayout> state_layout_;
   kernels::RotaryTable<Scalar> rotary_;
 };
 

@@ -7,7 +7,7 @@
 #include <span>
 
 #include "ttt/core/segment.hpp"
-#include "ttt/models/block/part.hpp"
+#include "ttt/core/storage.hpp"
 
 TTT_NAMESPACE_BEGIN
 
