@@ -23,14 +23,14 @@
 
 namespace {
 
-using Model = ttt::CausalLm<ttt::TttLinear<float>>;
+using Model = ttt::CausalLm<float>;
 constexpr int width = 128, depth = 4, trained_tokens = 256;
 
 /// Bytes in, bytes out, the published block with a convolution in front.
 Model make_model() {
   const ttt::TttLinear<float> layer({.width = width, .heads = 4, .gate = true, .share_query_key = true});
   return Model({.vocabulary = 256, .width = width, .hidden = 336, .tied = true, .temporal_conv = true},
-               std::vector<ttt::TttLinear<float>>(depth, layer));
+               std::vector<ttt::AnySequenceLayer<float>>(depth, ttt::AnySequenceLayer<float>(layer)));
 }
 
 ttt::training::Trainer<Model> train(const ttt::training::Corpus& corpus, int updates, ttt::Context& context) {

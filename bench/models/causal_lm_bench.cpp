@@ -15,7 +15,7 @@ namespace {
 using bench::Kind;
 using ttt::Index;
 using Layer = ttt::AnySequenceLayer<float>;
-using Model = ttt::CausalLm<Layer>;
+using Model = ttt::CausalLm<float>;
 
 constexpr std::array<const char*, 3> layers{"ttt-linear", "ttt-mlp", "attention"};
 constexpr Index small_width = 64, standard_width = 768;

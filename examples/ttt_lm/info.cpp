@@ -41,10 +41,11 @@ Json parameter_counts(Model::Parameters parameters) {
 
 /// Number of parameters of each block.
 std::vector<std::int64_t> block_counts(Model::Parameters parameters) {
-  std::vector<std::int64_t> counts(parameters.blocks.size());
-  for (std::size_t block = 0; block < counts.size(); ++block)
-    parameters.blocks[block].visit([&](std::string_view, ttt::Tensor<float>& tensor, const ttt::ParameterInfo&) {
-      counts[block] += tensor.size();
+  auto& [layers, blocks] = parameters.stack;
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(blocks.back()) + 1);
+  for (std::size_t i = 0; i < layers.size(); ++i)
+    layers[i].visit([&](std::string_view, ttt::Tensor<float>& tensor, const ttt::ParameterInfo&) {
+      counts[static_cast<std::size_t>(blocks[i])] += tensor.size();
     });
   return counts;
 }

@@ -8,7 +8,7 @@
 #include "folder.hpp"
 #include "interrupt.hpp"
 
-template class ttt::CausalLm<ttt_lm::Layer>;
+template class ttt::CausalLm<float>;
 
 namespace ttt_lm {
 

@@ -16,7 +16,7 @@ namespace ttt_lm {
 
 using ttt::Index;
 using Layer = ttt::AnySequenceLayer<float>;
-using Model = ttt::CausalLm<Layer>;
+using Model = ttt::CausalLm<float>;
 using Parameters = ttt::ParameterStore<Model::Parameters>;
 
 /// A model with what it is and its weights.
@@ -94,4 +94,4 @@ std::vector<double> decode_microseconds(const Model& model, const Parameters& pa
 
 }  // namespace ttt_lm
 
-extern template class ttt::CausalLm<ttt_lm::Layer>;
+extern template class ttt::CausalLm<float>;

@@ -59,6 +59,8 @@
 #include "ttt/layers/attention.hpp"
 #include "ttt/layers/layer.hpp"
 #include "ttt/layers/sequence_layer.hpp"
+#include "ttt/layers/swiglu.hpp"
+#include "ttt/layers/temporal_conv.hpp"
 #include "ttt/layers/ttt_linear.hpp"
 #include "ttt/layers/ttt_mlp.hpp"
 
@@ -66,6 +68,8 @@
 #include "ttt/models/causal_lm.hpp"
 #include "ttt/models/language_model.hpp"
 #include "ttt/models/model_config.hpp"
+#include "ttt/models/residual.hpp"
+#include "ttt/models/stack.hpp"
 
 #include "ttt/training/adamw.hpp"
 #include "ttt/training/batch_gradient.hpp"

@@ -32,7 +32,7 @@ constexpr Index vocabulary = 50, tokens = 13;
 /// A model in which every kind of layer and both backbones' parts occur, with heads of 12 and 6 columns, which leave
 /// tails of every pack, or of 64 and 32, which fill the widest.
 template <class Scalar, Index width>
-CausalLm<AnySequenceLayer<Scalar>> model() {
+CausalLm<Scalar> model() {
   TttConfig gated{.width = width, .heads = 2, .mini_batch = 5};
   gated.gate = gated.share_query_key = true;
   std::vector<AnySequenceLayer<Scalar>> layers{
@@ -47,7 +47,7 @@ CausalLm<AnySequenceLayer<Scalar>> model() {
 /// Gradients of every parameter, and the loss as the last value.
 template <class Scalar, Index width>
 std::vector<Scalar> train_once(const KernelTable* table) {
-  using Model = CausalLm<AnySequenceLayer<Scalar>>;
+  using Model = CausalLm<Scalar>;
   const Model lm = model<Scalar, width>();
   ParameterStore<typename Model::Parameters> weights(lm.make_parameters()), gradients(lm.make_parameters());
   initialize(weights.views(), 7);

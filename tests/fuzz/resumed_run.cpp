@@ -11,7 +11,7 @@
 namespace {
 
 using Layer = ttt::AnySequenceLayer<float>;
-using Model = ttt::CausalLm<Layer>;
+using Model = ttt::CausalLm<float>;
 using namespace ttt::training;
 
 Model make_model() {

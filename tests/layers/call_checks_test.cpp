@@ -6,7 +6,9 @@
 #include "suites/wrong_calls.hpp"
 #include "support/catch.hpp"
 #include "support/compiled_layers.hpp"
-#include "ttt/models/block.hpp"
+#include "ttt/layers/swiglu.hpp"
+#include "ttt/layers/temporal_conv.hpp"
+#include "ttt/models/residual.hpp"
 
 using namespace ttt;
 
@@ -51,24 +53,32 @@ Index check_ttt() {
 }
 
 template <class Scalar>
-Index check_block(bool temporal_conv) {
-  using Model = Block<TttLinear<Scalar>>;
-  const auto make = [&](Index width, Index hidden, bool conv) {
-    return Model({width, hidden, conv}, TttLinear<Scalar>(ttt_sizes(width, 3)));
+Index check_residual() {
+  const auto make = [](Index width, const ResidualConfig& config) {
+    return Residual(config, TttLinear<Scalar>(ttt_sizes(width, 3)));
   };
-  return suites::check_wrong_calls(
-      make(12, 10, temporal_conv), fixed,
-      {make(24, 10, temporal_conv), make(12, 10, !temporal_conv), make(12, 11, temporal_conv)}, true);
+  const ResidualConfig plain, sandwich{"layer", "norm", "post_norm"}, bare{"layer", ""};
+  Index cells = 0;
+  for (const ResidualConfig& config : {plain, sandwich, bare})
+    cells += suites::check_wrong_calls(make(12, config), fixed, {make(24, config)}, true);
+  return cells;
 }
 
-/// A block's layer is out of room: the block has not moved its convolution either.
+/// The layer is out of room: nothing has been written either.
 template <class Scalar>
-Index check_block_of_attention() {
+Index check_residual_of_attention() {
   using Layer = AnySequenceLayer<Scalar>;
-  const auto make = [](Index width) {
-    return Block<Layer>({width, 10, true}, Layer(Attention<Scalar>(attention_sizes(width, 3))));
-  };
+  const auto make = [](Index width) { return Residual({}, Layer(Attention<Scalar>(attention_sizes(width, 3)))); };
   return suites::check_wrong_calls(make(12), growing, {make(24)}, true);
+}
+
+/// A convolution and an MLP.
+template <class Scalar>
+Index check_parts() {
+  return suites::check_wrong_calls(TemporalConv<Scalar>({12, 3}), fixed,
+                                   {TemporalConv<Scalar>({24, 3}), TemporalConv<Scalar>({12, 4})}) +
+         suites::check_wrong_calls(Swiglu<Scalar>({12, 10}), fixed,
+                                   {Swiglu<Scalar>({24, 10}), Swiglu<Scalar>({12, 11})});
 }
 
 template <class Scalar>
@@ -110,10 +120,12 @@ TEST_CASE("Every wrong call of an AnySequenceLayer is an Error that changes noth
   CHECK(check_any<double>() > 200);
 }
 
-TEST_CASE("Every wrong call of a block is an Error that changes nothing") {
-  CHECK(check_block<float>(false) > 100);
-  CHECK(check_block<double>(true) > 100);
-  CHECK(check_block_of_attention<float>() > 90);
+TEST_CASE("Every wrong call of what models are made of is an Error that changes nothing") {
+  CHECK(check_residual<float>() > 300);
+  CHECK(check_residual<double>() > 300);
+  CHECK(check_residual_of_attention<float>() > 90);
+  CHECK(check_parts<float>() > 200);
+  CHECK(check_parts<double>() > 200);
 }
 
 TEST_CASE("Views overlap where they have an element in common") {

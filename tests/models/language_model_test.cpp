@@ -47,7 +47,7 @@ TttLinear<double> layer() {
 
 /// A causal language model with one fault.
 class FaultyModel {
-  using Inner = CausalLm<TttLinear<double>>;
+  using Inner = CausalLm<double>;
 
  public:
   using Scalar = double;
@@ -57,7 +57,7 @@ class FaultyModel {
   using Ids = std::span<const std::int64_t>;
   using Segments = std::span<const Segment<State>>;
 
-  explicit FaultyModel(Fault fault) : inner_({7, 8, 6}, {layer(), layer()}), fault_(fault) {}
+  explicit FaultyModel(Fault fault) : inner_({7, 8, 6}, std::vector(2, AnySequenceLayer(layer()))), fault_(fault) {}
 
   Index vocabulary() const { return inner_.vocabulary(); }
   Parameters make_parameters() const { return inner_.make_parameters(); }

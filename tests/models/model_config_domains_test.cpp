@@ -70,13 +70,13 @@ void use_layer(const typename Definition::Config& config) {
 
 void use_model(const ModelConfig& config) {
   const auto model = make_model<float>(config);
-  ParameterStore<CausalLm<AnySequenceLayer<float>>::Parameters> store(model.make_parameters());
+  ParameterStore<CausalLm<float>::Parameters> store(model.make_parameters());
   initialize(store.views(), 1);
   auto state = model.initial_state(store.views(), 9);
   const std::vector<std::int64_t> ids{1, 0, 3, 4, 2, 1, 0, 0, 1};
   testing::Matrix<float> logits(9, model.vocabulary());
   Context context;
-  const Segment<CausalLm<AnySequenceLayer<float>>::State> segment{9, &state};
+  const Segment<CausalLm<float>::State> segment{9, &state};
   model.forward(store.views(), ids, {&segment, 1}, LogitRows::all, logits.view(), context);
   CHECK(all_finite(logits));
 }

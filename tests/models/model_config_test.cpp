@@ -23,6 +23,13 @@ ModelConfig tiny(std::string_view layer) {
   return config;
 }
 
+/// Residual i of a model, around the layer that its configuration names.
+const Residual<AnySequenceLayer<float>>& mixer(const CausalLm<float>& model, std::size_t i) {
+  const auto* residual = model.stack().layers()[i].layer.get<Residual<AnySequenceLayer<float>>>();
+  REQUIRE(residual);
+  return *residual;
+}
+
 std::string refusal(const ModelConfig& config) {
   return testing::error_message([&] { make_model<float>(config); });
 }
@@ -40,9 +47,9 @@ TEST_CASE("a model has the layer that its configuration names, in every block") 
   for (const auto name : layer_names) {
     CAPTURE(name);
     const auto model = make_model<float>(tiny(name));
-    CHECK(model.blocks().size() == 3);
+    CHECK(model.stack().layers().size() == 6);
     CHECK(model.vocabulary() == 11);
-    for (const auto& block : model.blocks()) CHECK(holds(block.layer(), name));
+    for (const std::size_t i : {0, 2, 4}) CHECK(holds(mixer(model, i).layer(), name));
   }
 }
 
@@ -57,8 +64,11 @@ TEST_CASE("what a configuration says reaches the layers and the blocks") {
   config.norm_epsilon = 1e-3;
   const auto model = make_model<float>(config);
   CHECK_FALSE(model.config().tied);
-  CHECK(model.blocks()[2].config() == BlockConfig{12, 10, true, 3, 1e-3});
-  const TttConfig& layer = model.blocks()[2].layer().get<TttMlp<float>>()->config();
+  CHECK(model.stack().layers().size() == 9);
+  CHECK(model.stack().layers()[6].layer.get<Residual<TemporalConv<float>>>()->layer().config().taps == 3);
+  CHECK(model.stack().layers()[8].layer.get<Residual<Swiglu<float>>>()->layer().config().hidden == 10);
+  CHECK(mixer(model, 7).config() == ResidualConfig{"seq_modeling_block", "seq_norm", "", 1e-3});
+  const TttConfig& layer = mixer(model, 7).layer().get<TttMlp<float>>()->config();
   CHECK(layer.heads == 3);
   CHECK(layer.mini_batch == 5);
   CHECK(layer.gate);

@@ -24,9 +24,9 @@ TTT_TEST_COMPILED template class BasicAttention<double, AttentionMemory::ring>;
 TTT_TEST_COMPILED template AnySequenceLayer<float> make_layer(const ModelConfig&);
 TTT_TEST_COMPILED template AnySequenceLayer<double> make_layer(const ModelConfig&);
 
-TTT_TEST_COMPILED template class CausalLm<AnySequenceLayer<float>>;
-TTT_TEST_COMPILED template class CausalLm<AnySequenceLayer<double>>;
-TTT_TEST_COMPILED template CausalLm<AnySequenceLayer<float>> make_model(const ModelConfig&);
-TTT_TEST_COMPILED template CausalLm<AnySequenceLayer<double>> make_model(const ModelConfig&);
+TTT_TEST_COMPILED template class CausalLm<float>;
+TTT_TEST_COMPILED template class CausalLm<double>;
+TTT_TEST_COMPILED template CausalLm<float> make_model(const ModelConfig&);
+TTT_TEST_COMPILED template CausalLm<double> make_model(const ModelConfig&);
 
 TTT_NAMESPACE_END

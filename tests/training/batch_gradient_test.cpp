@@ -72,7 +72,7 @@ struct Batch {
 };
 
 template <class Scalar>
-CausalLm<TttLinear<Scalar>> small_lm() {
+CausalLm<Scalar> small_lm() {
   CausalLmConfig config;
   config.vocabulary = 40;
   config.width = 16;
@@ -80,11 +80,11 @@ CausalLm<TttLinear<Scalar>> small_lm() {
   TttConfig layer;
   layer.width = 16;
   layer.heads = 2;
-  return {config, {TttLinear<Scalar>(layer), TttLinear<Scalar>(layer)}};
+  return {config, std::vector(2, AnySequenceLayer(TttLinear<Scalar>(layer)))};
 }
 
 /// A layer of each kind, and a convolution in front of each block.
-CausalLm<AnySequenceLayer<float>> mixed_lm() {
+CausalLm<float> mixed_lm() {
   CausalLmConfig config;
   config.vocabulary = 40;
   config.width = 16;

@@ -19,7 +19,7 @@ using ttt::testing::TemporaryFolder;
 
 namespace {
 
-using Model = CausalLm<TttLinear<float>>;
+using Model = CausalLm<float>;
 
 Model make_model() {
   CausalLmConfig config;
@@ -33,7 +33,7 @@ Model make_model() {
   layer.heads = 2;
   layer.mini_batch = 5;
   layer.gate = layer.share_query_key = true;
-  return Model(config, {TttLinear<float>(layer), TttLinear<float>(layer)});
+  return Model(config, std::vector(2, AnySequenceLayer(TttLinear<float>(layer))));
 }
 
 Corpus make_corpus(Index context = 17) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <vector>
 
 #include "ttt/core/executor.hpp"
@@ -88,6 +89,9 @@ class Context {
   LargeProducts* large_products = nullptr;
   /// When it becomes true, models and trainers stop between layers or steps by throwing `Cancelled`.
   const std::atomic<bool>* cancellation = nullptr;
+  /// Called by a Stack with the index of a layer whose gradients a backward has added the last to, from the last layer
+  /// to the first: they can be sent to others meanwhile. Null (the default): nobody asks.
+  const std::function<void(std::size_t layer)>* gradients_final = nullptr;
   /// Index of the block that is running, set by models, for statistics.
   Index block = 0;
 

@@ -97,6 +97,9 @@ class AnySequenceLayer {
   std::shared_ptr<const Interface> layer_;  // shared by copies: layers are const
 };
 
+template <class Layer>
+AnySequenceLayer(Layer) -> AnySequenceLayer<typename Layer::Scalar>;
+
 template <class Element>
 template <class Layer>
 struct AnySequenceLayer<Element>::Model final : Interface {

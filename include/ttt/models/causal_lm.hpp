@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "ttt/core/lent_states.hpp"
 #include "ttt/models/block.hpp"
 #include "ttt/models/causal_lm/logit_rows.hpp"
 #include "ttt/models/next_token_loss.hpp"
@@ -28,29 +27,29 @@ struct CausalLmConfig {
   friend bool operator==(const CausalLmConfig&, const CausalLmConfig&) = default;
 };
 
-/// A causal language model: embedding, residual blocks, a norm, and a head (`lm_head`, or the embedding again if tied).
+/// A causal language model: embedding, a stack of residual blocks, a norm, and a head (`lm_head`, or the embedding
+/// again if tied).
 ///
-/// The calls are those of TrainableLanguageModel. Layers may differ per block when `Layer` is AnySequenceLayer. Names
-/// of parameters are those of the published checkpoints ("model.layers.0.seq_modeling_block.W1").
-template <TrainableSequenceLayer Layer>
+/// The calls are those of TrainableLanguageModel. Layers may differ per block. Names of parameters are those of the
+/// published checkpoints ("model.layers.0.seq_modeling_block.W1").
+template <class Element>
 class CausalLm {
  public:
-  using Scalar = typename Layer::Scalar;
+  using Scalar = Element;
   using Config = CausalLmConfig;
-  using ResidualBlock = Block<Layer>;
+  using Layer = AnySequenceLayer<Scalar>;
 
   struct Parameters {
-    using Scalar = typename Layer::Scalar;
+    using Scalar = Element;
     Tensor<Scalar> embedding;  ///< [V × C]
-    std::vector<typename ResidualBlock::Parameters> blocks;
+    typename Stack<Scalar>::Parameters stack;
     Tensor<Scalar> norm;                 ///< [C]
     std::optional<Tensor<Scalar>> head;  ///< [V × C], unless tied
     Fingerprint model;                   ///< that they are of
 
     void visit(ParameterVisitor<Scalar> visitor) {
       visitor("model.embed_tokens.weight", embedding, parameter::projection);
-      for (std::size_t b = 0; b < blocks.size(); ++b)
-        visit_nested(visitor, "model.layers." + std::to_string(b) + ".", blocks[b]);
+      visit_nested(visitor, "model.", stack);
       visitor("model.norm.weight", norm, parameter::one);
       if (head) visitor("lm_head.weight", *head, parameter::projection);
     }
@@ -58,46 +57,41 @@ class CausalLm {
     const Tensor<Scalar>& output() const { return head ? *head : embedding; }
   };
 
-  /// Those of the blocks, behind "layers.0." and so on.
-  using State = typename ResidualBlock::State;
-
-  /// What a call holds until its end, and for a backward.
-  struct Held {
-    MatrixView<Scalar> hidden;  ///< the input of each block, one below the other, and the last output [(L + 1) N × C]
-    VectorView<Index> last;     ///< room for the last row of each segment
-  };
+  /// Those of the layers, "layers.0.seq_modeling_block." and so on.
+  using State = ttt::State<Scalar>;
 
   /// What a forward leaves for its backward; its memory is reused by the next call.
   struct Record {
     RecordedCall call;
     std::span<const std::int64_t> ids;
+    typename Stack<Scalar>::Record stack;
+    MatrixView<const Scalar> output;  ///< of the stack [N × C]
     Arena memory;
-    Held held;
     VectorView<const Index> rows;  ///< those that got logits; empty: all
-    std::vector<typename ResidualBlock::Record> blocks;
   };
 
   /// One layer per block. Throws Error when a size is not positive or a layer's width is not the model's.
-  CausalLm(const Config& config, std::vector<Layer> layers)
+  CausalLm(const Config& config, std::vector<Layer> layers) : CausalLm(config, blocks_of(config, std::move(layers))) {}
+  /// Of any layers; throws Error when a size is not positive.
+  CausalLm(const Config& config, Stack<Scalar> stack)
       : config_(config),
-        fingerprint_("causal language model",
-                     {config.vocabulary, config.width, config.tied, static_cast<Index>(layers.size())}) {
+        fingerprint_(Fingerprint("causal language model", {config.vocabulary, config.width, config.tied})
+                         .around(stack.fingerprint())),
+        stack_(std::move(stack)) {
     domain::size("vocabulary", config.vocabulary);
-    if (layers.empty()) throw_unexpected("layers of the model", "at least one", "none");
-    const BlockConfig block{config.width, config.hidden, config.temporal_conv, config.conv_taps, config.norm_epsilon};
-    for (auto& layer : layers) blocks_.emplace_back(block, std::move(layer), "block " + std::to_string(blocks_.size()));
-    for (const auto& part : blocks_) fingerprint_ = fingerprint_.around(part.state_layout(0)->maker());
+    if (stack_.width() != config.width)
+      throw_unexpected("width of the layers", std::to_string(config.width), std::to_string(stack_.width()));
   }
 
   const Config& config() const { return config_; }
   Index vocabulary() const { return config_.vocabulary; }
   Index width() const { return config_.width; }
-  const std::vector<ResidualBlock>& blocks() const { return blocks_; }
+  const Stack<Scalar>& stack() const { return stack_; }
 
   Parameters make_parameters() const {
     Parameters parameters;
     parameters.embedding = nn::make_weight<Scalar>(vocabulary(), width());
-    for (const auto& block : blocks_) parameters.blocks.push_back(block.make_parameters());
+    parameters.stack = stack_.make_parameters();
     parameters.norm = Tensor<Scalar>(Shape{width()});
     if (!config_.tied) parameters.head = parameters.embedding;
     parameters.model = fingerprint_;
@@ -105,8 +99,7 @@ class CausalLm {
   }
   std::shared_ptr<const StateLayout> state_layout(Index capacity = 0) const {
     StateLayout layout(fingerprint_);
-    for (std::size_t b = 0; b < blocks_.size(); ++b)
-      layout.add("layers." + std::to_string(b) + ".", blocks_[b].state_layout(capacity));
+    stack_.lay_out_states(layout, capacity);
     return std::make_shared<const StateLayout>(std::move(layout));
   }
   State initial_state(const Parameters& parameters, Index capacity = 0) const {
@@ -116,30 +109,22 @@ class CausalLm {
   }
   void reset(const Parameters& parameters, State& state) const {
     detail::check_reset(kind, *this, parameters, state);
-    for (std::size_t b = 0; b < blocks_.size(); ++b) {
-      State part = state.lend(b);
-      blocks_[b].reset(parameters.blocks[b], part);
-    }
+    stack_.reset(parameters.stack, state);
     state.position = 0;
   }
   bool accepts(const Parameters& parameters) const {
-    return parameters.model == fingerprint_ && !parameters.embedding.empty() &&
-           every_block(parameters.blocks, [](const auto& block, const auto& part) { return block.accepts(part); });
+    return parameters.model == fingerprint_ && !parameters.embedding.empty() && stack_.accepts(parameters.stack);
   }
   bool accepts_gradients(const Parameters& gradients) const {
-    return gradients.model == fingerprint_ && every_block(gradients.blocks, [](const auto& block, const auto& part) {
-             return block.accepts_gradients(part);
-           });
+    return gradients.model == fingerprint_ && stack_.accepts_gradients(gradients.stack);
   }
   bool accepts(const State& state) const { return state.made_by(fingerprint_); }
   bool accepts(const Record& record) const {
-    return record.call.layer() == fingerprint_ &&
-           every_block(record.blocks, [](const auto& block, const auto& part) { return block.accepts(part); });
+    return record.call.layer() == fingerprint_ && stack_.accepts(record.stack);
   }
   std::size_t record_bytes(Index tokens) const {
-    auto sum = static_cast<std::size_t>(Arena::count([&](Arena& memory) { lay_out(tokens, 1, depth() + 1, memory); }));
-    for (const auto& block : blocks_) sum += block.record_bytes(tokens);
-    return sum;
+    const auto last = [](Arena& memory) { memory.vector<Index>(1); };
+    return stack_.record_bytes(tokens) + static_cast<std::size_t>(Arena::count(last));
   }
 
   /// Assigns logits [N × V] or [segments × V]. The meaning of this and the other calls is in language_model.hpp.
@@ -150,10 +135,12 @@ class CausalLm {
     const auto count = static_cast<Index>(rows == LogitRows::all ? ids.size() : segments.size());
     detail::check_written(kind, "logits", logits, count, vocabulary());
     const Arena::Frame frame(context.scratch());
-    const auto output = run_blocks(parameters, ids, segments, context, record);
+    const auto output = run_stack(parameters, ids, segments, context, record);
     VectorView<const Index> last;
-    if (rows == LogitRows::last)
-      last = detail::last_rows(segments, record ? record->held.last : context.scratch().template vector<Index>(count));
+    if (rows == LogitRows::last) {
+      const auto room = [&](Arena& memory) { return memory.template vector<Index>(count); };
+      last = detail::last_rows(segments, record ? record->memory.lay_out_anew(room) : room(context.scratch()));
+    }
     const auto features = normalize(parameters, detail::gather<Scalar>(output, last, context.scratch()), context);
     nn::linear_forward(parameters.output(), features, logits, context);
     if (!record) return;
@@ -169,13 +156,13 @@ class CausalLm {
     const Index count = record.rows.empty() ? record.call.rows() : record.rows.size();
     detail::check_matrix(kind, "d_logits", d_logits, count, vocabulary());
     const Arena::Frame frame(context.scratch());
-    const auto output = detail::gather<Scalar>(output_of(record), record.rows, context.scratch());
+    const auto output = detail::gather<Scalar>(record.output, record.rows, context.scratch());
     const auto features = normalize(parameters, output, context);
     const auto d_output = context.scratch().template matrix<Scalar>(output.rows(), width());
     nn::linear_backward(parameters.output(), features, d_logits, d_output, gradients.output(), context);
     nn::rms_norm_backward(parameters.norm, output, config_.norm_epsilon, d_output, d_output, gradients.norm, context);
-    const auto d_hidden = detail::scatter(d_output, record.rows, output_of(record).rows(), context.scratch());
-    backward_blocks(parameters, record, d_hidden, gradients, d_states, context);
+    const auto d_hidden = detail::scatter(d_output, record.rows, record.output.rows(), context.scratch());
+    backward_stack(parameters, record, d_hidden, gradients, d_states, context);
   }
 
   Loss loss(const Parameters& parameters, std::span<const std::int64_t> ids, std::span<const std::int64_t> targets,
@@ -184,7 +171,7 @@ class CausalLm {
     detail::check_targets(targets, static_cast<Index>(ids.size()), vocabulary());
     detail::check_row_losses(row_losses, static_cast<Index>(ids.size()));
     const Arena::Frame frame(context.scratch());
-    const auto features = normalize(parameters, run_blocks(parameters, ids, segments, context, nullptr), context);
+    const auto features = normalize(parameters, run_stack(parameters, ids, segments, context, nullptr), context);
     return head_loss<Scalar>(parameters.output(), features, targets, 0, row_losses, {}, nullptr, context);
   }
 
@@ -197,58 +184,39 @@ class CausalLm {
     detail::check_gradients(kind, *this, parameters, gradients, d_states);
     const Arena::Frame frame(context.scratch());
     detail::check_shared_gradients(kind, plan_segments(segments, context.scratch()), d_states, context.scratch());
-    const auto output = run_blocks(parameters, ids, segments, context, &record);
+    const auto output = run_stack(parameters, ids, segments, context, &record);
     const auto features = normalize(parameters, output, context);
     const auto d_output = context.scratch().template matrix<Scalar>(output.rows(), width());
     const Loss loss =
         head_loss<Scalar>(parameters.output(), features, targets, scale, {}, d_output, &gradients.output(), context);
     nn::rms_norm_backward(parameters.norm, output, config_.norm_epsilon, d_output, d_output, gradients.norm, context);
-    backward_blocks(parameters, record, d_output, gradients, d_states, context);
+    backward_stack(parameters, record, d_output, gradients, d_states, context);
     return loss;
   }
 
  private:
   static constexpr const char* kind = "language model";
 
-  template <class Parts, class Accepts>
-  bool every_block(const Parts& parts, Accepts&& accepts) const {
-    return std::equal(blocks_.begin(), blocks_.end(), parts.begin(), parts.end(), accepts);
-  }
-  Index depth() const { return static_cast<Index>(blocks_.size()); }
-  /// `slots` times so many rows of hidden values.
-  Held lay_out(Index rows, Index segments, Index slots, Arena& memory) const {
-    return {memory.matrix<Scalar>(slots * rows, width()), memory.vector<Index>(segments)};
-  }
-  MatrixView<const Scalar> output_of(const Record& record) const {
-    const auto rows = static_cast<Index>(record.ids.size());
-    return record.held.hidden.rows(depth() * rows, rows);
+  static Stack<Scalar> blocks_of(const Config& config, std::vector<Layer> layers) {
+    domain::size("hidden width of the MLP", config.hidden);
+    const BlockConfig block{config.width, config.hidden, config.temporal_conv, config.conv_taps, config.norm_epsilon};
+    std::vector<StackLayer<Scalar>> list;
+    for (Layer& layer : layers) append_block(list, block, std::move(layer));
+    return Stack<Scalar>(std::move(list));
   }
 
-  static void stop_if_cancelled(const Context& context) {
-    if (context.cancellation && context.cancellation->load()) throw Cancelled();
-  }
-
-  /// The output of the last block [N × C], in the record or in scratch.
-  MatrixView<const Scalar> run_blocks(const Parameters& parameters, std::span<const std::int64_t> ids,
-                                      std::span<const Segment<State>> segments, Context& context,
-                                      Record* record) const {
-    const auto rows = static_cast<Index>(ids.size()), slots = record ? depth() + 1 : Index{2};
-    const auto hold = [&](Arena& memory) { return lay_out(rows, static_cast<Index>(segments.size()), slots, memory); };
-    const Held held = record ? record->memory.lay_out_anew(hold) : hold(context.scratch());
-    const auto slot = [&](Index i) { return held.hidden.rows(i % slots * rows, rows); };
-    if (record)
-      record->call.begin(segments), record->ids = ids, record->held = held, record->blocks.resize(blocks_.size());
-    nn::embedding_forward(parameters.embedding, ids, slot(0), context);
-    for (std::size_t b = 0; b < blocks_.size(); ++b) {
-      stop_if_cancelled(context);
-      const Arena::Frame frame(context.scratch());
-      context.block = static_cast<Index>(b);
-      const auto pieces = lend(segments, b, context.scratch());
-      blocks_[b].forward(parameters.blocks[b], slot(context.block), pieces, slot(context.block + 1), context,
-                         record ? &record->blocks[b] : nullptr);
-    }
+  /// The output of the last layer [N × C], in the record or in scratch.
+  MatrixView<const Scalar> run_stack(const Parameters& parameters, std::span<const std::int64_t> ids,
+                                     std::span<const Segment<State>> segments, Context& context, Record* record) const {
+    const auto rows = static_cast<Index>(ids.size());
+    if (record) record->call.begin(segments), record->ids = ids;
+    const auto slots = stack_.make_slots(rows, context, record ? &record->stack : nullptr);
+    nn::embedding_forward(parameters.embedding, ids, stack_.slot(slots, rows, 0), context);
+    const auto output =
+        stack_.forward(parameters.stack, segments, stack_.all(), slots, context, record ? &record->stack : nullptr);
     advance_positions(segments);
-    return slot(depth());
+    if (record) record->output = output;
+    return output;
   }
 
   /// The head's input.
@@ -259,23 +227,16 @@ class CausalLm {
     return features;
   }
 
-  /// From d_hidden, the gradient of the last block's output, which is overwritten.
-  void backward_blocks(const Parameters& parameters, Record& record, MatrixView<Scalar> d_hidden, Parameters& gradients,
-                       std::span<State* const> d_states, Context& context) const {
-    for (std::size_t b = blocks_.size(); b-- > 0;) {
-      stop_if_cancelled(context);
-      const Arena::Frame frame(context.scratch());
-      context.block = static_cast<Index>(b);
-      const auto d_pieces = lend(d_states, b, context.scratch());
-      blocks_[b].backward(parameters.blocks[b], record.blocks[b], d_hidden, d_hidden, gradients.blocks[b], d_pieces,
-                          context);
-    }
+  /// From d_hidden, the gradient of the last layer's output, which is overwritten.
+  void backward_stack(const Parameters& parameters, Record& record, MatrixView<Scalar> d_hidden, Parameters& gradients,
+                      std::span<State* const> d_states, Context& context) const {
+    stack_.backward(parameters.stack, record.stack, stack_.all(), d_hidden, gradients.stack, d_states, context);
     nn::embedding_backward(record.ids, d_hidden, gradients.embedding, context);
   }
 
   Config config_;
   Fingerprint fingerprint_;
-  std::vector<ResidualBlock> blocks_;
+  Stack<Scalar> stack_;
 };
 
 TTT_NAMESPACE_END

@@ -125,7 +125,7 @@ AnySequenceLayer<Scalar> make_layer(const ModelConfig& config) {
 
 /// The model of `config`: the same layer in every block.
 template <class Scalar>
-CausalLm<AnySequenceLayer<Scalar>> make_model(const ModelConfig& config) {
+CausalLm<Scalar> make_model(const ModelConfig& config) {
   domain::size("depth", config.depth);
   CausalLmConfig model;
   model.vocabulary = config.vocabulary;
@@ -136,8 +136,7 @@ CausalLm<AnySequenceLayer<Scalar>> make_model(const ModelConfig& config) {
   model.conv_taps = config.conv_taps;
   model.norm_epsilon = config.norm_epsilon;
   const AnySequenceLayer<Scalar> layer = make_layer<Scalar>(config);
-  return CausalLm<AnySequenceLayer<Scalar>>(
-      model, std::vector<AnySequenceLayer<Scalar>>(static_cast<std::size_t>(config.depth), layer));
+  return CausalLm<Scalar>(model, std::vector<AnySequenceLayer<Scalar>>(static_cast<std::size_t>(config.depth), layer));
 }
 
 TTT_NAMESPACE_END

@@ -69,7 +69,9 @@ void every_layer_comes_back() {
     layer_comes_back(TttLinear<Scalar>(config));
     layer_comes_back(TttMlp<Scalar>(config));
     layer_comes_back(AnySequenceLayer<Scalar>(TttLinear<Scalar>(config)));
-    comes_back(ParameterStore(Block(BlockConfig{36, 50, mamba}, TttLinear<Scalar>(config)).make_parameters()));
+    std::vector<StackLayer<Scalar>> block;
+    append_block(block, {36, 50, mamba}, AnySequenceLayer(TttLinear<Scalar>(config)));
+    comes_back(ParameterStore(Stack(block).make_parameters()));
   }
   layer_comes_back(Attention<Scalar>({.width = 36, .heads = 6, .key_value_heads = 2}));
   layer_comes_back(SlidingWindowAttention<Scalar>({.width = 36, .heads = 6, .window = 4}));
@@ -152,7 +154,8 @@ TEST_CASE("Weights of a model come back bit for bit, and those of one of its lay
   save_weights(folder / "model.safetensors", model.views());
   Layer layer(make_layer<float>(config));
   load_weights(folder.path(), layer.parameters(), "model.layers.1.seq_modeling_block.");
-  const auto expected = testing::parts_of_parameters(model.views().blocks[1].layer);
+  using Mixer = Residual<AnySequenceLayer<float>>::Parameters;  // the second of three residuals in the second block
+  const auto expected = testing::parts_of_parameters(model.views().stack.layers[4].get<Mixer>().layer);
   const auto actual = testing::parts_of_parameters(layer.parameters());
   REQUIRE(actual.size() == expected.size());
   for (std::size_t i = 0; i < actual.size(); ++i) {

@@ -32,7 +32,7 @@ struct FolderNotes {
 /// A model read from a folder.
 template <class Scalar>
 struct LoadedModel {
-  using Model = CausalLm<AnySequenceLayer<Scalar>>;
+  using Model = CausalLm<Scalar>;
 
   ModelConfig config;
   Model model;
@@ -44,7 +44,7 @@ namespace loaders::detail {
 
 /// make_model with the name of the file in its Errors.
 template <class Scalar>
-CausalLm<AnySequenceLayer<Scalar>> make_model_of(const ModelConfig& config, const std::string& file) {
+CausalLm<Scalar> make_model_of(const ModelConfig& config, const std::string& file) {
   try {
     return make_model<Scalar>(config);
   } catch (const Error& error) {
