@@ -73,8 +73,7 @@ Report SequenceLayerSuite<Layer>::state_is_a_value() const {
     same(report, where + ", forked", runs_.read(x.view(), fork), y);
     runs_.read(other.view(), third);
     report.expect(fork == state, where + ": the same tokens lead to another state");
-    if (state.values.size() > 0)
-      report.expect(!(third == state), where + ": other tokens lead to the same state");
+    if (state.values.size() > 0) report.expect(!(third == state), where + ": other tokens lead to the same state");
     state = saved;
     same(report, where + ", restored", runs_.read(x.view(), state), y);
     report.expect(fork == state, where + ": the restored state leads to another state");
