@@ -93,16 +93,18 @@ TEMPLATE_TEST_CASE("a scaled table has one set of numbers, looked up and beyond"
 }
 
 TEST_CASE("numbers that make no frequencies are refused by name") {
-  const auto with = [](RotaryScaling scaling, double RotaryScaling::*option, double value) {
+  const auto with = [](RotaryScaling scaling, auto RotaryScaling::*option, auto value) {
     scaling.*option = value;
     return refusal(scaling);
   };
   const std::string scaling = "rotary embedding: rotary_scaling, ";
-  CHECK(with(llama3(), &RotaryScaling::factor, 0).starts_with(scaling + "factor: expected"));
-  CHECK(with({}, &RotaryScaling::magnitude, -1).starts_with(scaling + "magnitude: expected"));
+  CHECK(with(llama3(), &RotaryScaling::factor, 0.0).starts_with(scaling + "factor: expected"));
+  CHECK(with({}, &RotaryScaling::magnitude, -1.0).starts_with(scaling + "magnitude: expected"));
+  CHECK(with(llama3(), &RotaryScaling::magnitude, 1.5) ==
+        scaling + "magnitude: expected 1 unless the kind is yarn, found 1.5");
   CHECK(with(yarn(), &RotaryScaling::original_positions, 0).starts_with(scaling + "original_positions: expected"));
-  CHECK(with(yarn(), &RotaryScaling::slow_turns, 0).starts_with(scaling + "slow_turns: expected"));
-  CHECK(with(llama3(), &RotaryScaling::fast_turns, 1) ==
+  CHECK(with(yarn(), &RotaryScaling::slow_turns, 0.0).starts_with(scaling + "slow_turns: expected"));
+  CHECK(with(llama3(), &RotaryScaling::fast_turns, 1.0) ==
         scaling + "fast_turns: expected a finite number above slow_turns = 1, found 1");
   CHECK(refusal(yarn(), 1) ==
         "rotary embedding: rope_theta: expected a number above 1, as yarn divides by its logarithm, found 1");

@@ -29,12 +29,12 @@ namespace kernels {
 struct RotaryScaling {
   enum class Kind { none, linear, llama3, yarn };
   Kind kind = Kind::none;
-  double factor = 1;              ///< s
-  double original_positions = 0;  ///< L; llama3 and yarn
-  double slow_turns = 1;          ///< llama3 and yarn: pairs of fewer turns in L are divided by s,
-  double fast_turns = 4;          ///< those of more are not
-  double magnitude = 1;           ///< of cosines and sines
-  bool whole_pairs = true;        ///< yarn: a and b are rounded to whole pairs
+  double factor = 1;             ///< s
+  Index original_positions = 0;  ///< L; llama3 and yarn
+  double slow_turns = 1;         ///< llama3 and yarn: pairs of fewer turns in L are divided by s,
+  double fast_turns = 4;         ///< those of more are not
+  double magnitude = 1;          ///< yarn: of cosines and sines
+  bool whole_pairs = true;       ///< yarn: a and b are rounded to whole pairs
 
   /// "magnitude" that yarn recommends for a factor.
   static double yarn_magnitude(double factor, double weight = 1) {
@@ -50,13 +50,15 @@ inline void check(const RotaryScaling& scaling, double theta, const std::string&
   domain::positive_float(subject + "rope_theta", theta);
   const std::string option = subject + "rotary_scaling, ";
   domain::positive_float(option + "factor", scaling.factor);
+  const bool yarn = scaling.kind == RotaryScaling::Kind::yarn;
   domain::positive_float(option + "magnitude", scaling.magnitude);
+  domain::require(yarn || scaling.magnitude == 1, option + "magnitude", "1 unless the kind is yarn", scaling.magnitude);
   if (!scaling.has_turns()) return;
-  domain::positive_float(option + "original_positions", scaling.original_positions);
+  domain::size(option + "original_positions", scaling.original_positions);
   domain::positive_float(option + "slow_turns", scaling.slow_turns);
   domain::require(scaling.fast_turns > scaling.slow_turns && is_finite(scaling.fast_turns), option + "fast_turns",
                   "a finite number above slow_turns = " + domain::text(scaling.slow_turns), scaling.fast_turns);
-  if (scaling.kind == RotaryScaling::Kind::yarn)
+  if (yarn)
     domain::require(theta > 1, subject + "rope_theta", "a number above 1, as yarn divides by its logarithm", theta);
 }
 
@@ -71,7 +73,8 @@ namespace detail {
 /// κ_j of yarn.
 inline double yarn_share(const RotaryScaling& scaling, Index head_width, double theta, Index pair) {
   const auto turning = [&](double turns) {
-    return static_cast<double>(head_width) * std::log(scaling.original_positions / (2 * std::numbers::pi * turns)) /
+    const double positions = static_cast<double>(scaling.original_positions);
+    return static_cast<double>(head_width) * std::log(positions / (2 * std::numbers::pi * turns)) /
            (2 * std::log(theta));
   };
   double begin = turning(scaling.fast_turns), end = turning(scaling.slow_turns);
@@ -84,7 +87,7 @@ inline double yarn_share(const RotaryScaling& scaling, Index head_width, double 
 
 /// κ_j of llama3, by the turns of the pair.
 inline double llama3_share(const RotaryScaling& scaling, double frequency) {
-  const double turns = scaling.original_positions * frequency / (2 * std::numbers::pi);
+  const double turns = static_cast<double>(scaling.original_positions) * frequency / (2 * std::numbers::pi);
   return std::clamp((turns - scaling.slow_turns) / (scaling.fast_turns - scaling.slow_turns), 0.0, 1.0);
 }
 

@@ -69,15 +69,24 @@ inline std::vector<std::byte> converted_bytes(const StoredTensor& tensor, io::DT
   return result;
 }
 
+/// "attention with the transformer backbone, biases of queries, keys and values, …"
+inline std::string described(const ModelConfig& config) {
+  const AttentionOptions& options = config.attention;
+  std::string text =
+      config.layer + " with the " + (config.backbone == Backbone::mamba ? "mamba" : "transformer") + " backbone";
+  if (options.bias) text += ", biases of queries, keys and values";
+  if (options.query_key_norm) text += ", norms of queries and keys";
+  if (!options.rotary.empty()) text += ", blocks without rotary embedding";
+  return text;
+}
+
 inline const Family& target_family(const std::string& model_type, const ModelConfig& config, const Family& source,
                                    const std::string& folder) {
   if (model_type.empty()) return source;
   const Family* family = find_family(model_type);
   if (!family) throw_unexpected("kind of model folder", "one of " + known_families(), "'" + model_type + "'");
   if (!family->holds(config))
-    throw_unexpected(
-        folder, "a model that a folder of kind " + model_type + " can hold",
-        config.layer + " with the " + (config.backbone == Backbone::mamba ? "mamba" : "transformer") + " backbone");
+    throw_unexpected(folder, "a model that a folder of kind " + model_type + " can hold", described(config));
   return *family;
 }
 

@@ -93,9 +93,10 @@ inline bool is_bounded(const io::SafetensorsSet& set, const ModelConfig& config)
   for (const io::TensorInfo& tensor : set.tensors())
     if (tensor.dtype != io::DType::other) elements += tensor.count();
   const auto fits = [&](Index a, Index b) {
-    return static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b) <= elements;
+    return static_cast<std::uint64_t>(a) <= elements / static_cast<std::uint64_t>(b);
   };
-  return fits(config.depth, config.width) && fits(config.mini_batch, config.width) && fits(config.width, config.width);
+  return fits(config.depth, config.width) && fits(config.mini_batch, config.width) &&
+         fits(config.heads * config.head_width(), config.width);
 }
 
 }  // namespace loaders::detail

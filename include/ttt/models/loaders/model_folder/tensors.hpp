@@ -23,7 +23,7 @@ inline void check_sizes(const io::SafetensorsSet& set, const ModelConfig& config
                      std::to_string(set.tensors().size()) + " tensors");
   check_tensor(set, {std::string(embedding_name), {config.vocabulary, config.width}});
   const std::string layer = "model.layers.0.seq_modeling_block.";
-  check_tensor(set, {family.tensor_name(layer + "q_proj.weight"), {config.width, config.width}});
+  check_tensor(set, {family.tensor_name(layer + "q_proj.weight"), {config.heads * config.head_width(), config.width}});
   if (is_ttt(config)) check_tensor(set, {family.tensor_name(layer + "learnable_token_idx"), {config.mini_batch}});
 }
 
