@@ -20,7 +20,7 @@ namespace loaders {
 inline constexpr std::array<const Family*, 7> families{&ttt_family,   &llama_family,   &mistral_family, &qwen2_family,
                                                        &qwen3_family, &smollm3_family, &ttt_cpp_family};
 
-/// Kinds whose name is known and which this version does not have.
+/// Kinds whose name is known and whose layers this version does not have.
 inline constexpr auto unsupported_model_types = std::to_array<std::string_view>({"bamba",
                                                                                  "bloom",
                                                                                  "cohere",
@@ -102,7 +102,7 @@ inline const Family& family_of(const ConfigJson& json) {
   if (const Family* family = find_family(type)) return *family;
   for (const std::string_view name : unsupported_model_types)
     if (name == type)
-      json.fail("model_type", "one of " + known_families(), "\"" + type + "\", which is not supported yet");
+      json.fail("model_type", "one of " + known_families(), "\"" + type + "\", whose layers are not supported yet");
   json.fail("model_type", "one of " + known_families());
 }
 
