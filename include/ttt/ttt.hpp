@@ -35,7 +35,6 @@
 #include "ttt/kernels/matmul_pairs.hpp"
 #include "ttt/kernels/rms_norm.hpp"
 #include "ttt/kernels/rotary.hpp"
-#include "ttt/kernels/rotary_scaling.hpp"
 #include "ttt/kernels/rows.hpp"
 #include "ttt/kernels/softmax.hpp"
 #include "ttt/kernels/swiglu.hpp"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "ttt/kernels/rotary_scaling.hpp"
+#include "ttt/kernels/rotary/scaling.hpp"
 
 #include <cmath>
 #include <vector>

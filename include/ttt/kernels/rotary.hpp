@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "ttt/core/storage.hpp"
-#include "ttt/kernels/rotary_scaling.hpp"
+#include "ttt/kernels/rotary/scaling.hpp"
 #include "ttt/kernels/simd.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -22,7 +22,7 @@ enum class RotaryPairs {
 };
 
 /// Cosines and sines of the angles position · f_j, times the magnitude, of the D/2 frequencies f_j = θ^(−2j/D) or what
-/// a scaling makes of them (rotary_scaling.hpp): a copyable value, computed in double.
+/// a scaling makes of them (rotary/scaling.hpp): a copyable value, computed in double.
 ///
 /// Positions below `positions()` are looked up; any other is computed by `row` into the caller's storage with the same
 /// bits, so that decoding beyond the table allocates nothing.

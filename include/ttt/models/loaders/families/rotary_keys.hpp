@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "ttt/kernels/rotary_scaling.hpp"
+#include "ttt/kernels/rotary/scaling.hpp"
 #include "ttt/models/loaders/config_json.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -68,9 +68,11 @@ inline Scaling read_yarn(const ConfigJson& json, const ConfigJson& whole) {
   scaling.whole_pairs = json.flag_or("truncate", true);
   const double factor = json.positive("factor");
   scaling.magnitude = Scaling::yarn_magnitude(factor);
-  if (json.has("mscale") && json.has("mscale_all_dim"))
+  if (json.has("mscale") && json.has("mscale_all_dim")) {
     scaling.magnitude = Scaling::yarn_magnitude(factor, json.positive("mscale")) /
                         Scaling::yarn_magnitude(factor, json.positive("mscale_all_dim"));
+    if (!is_finite(scaling.magnitude)) json.fail("mscale", "a number that makes a finite magnitude");
+  }
   scaling.magnitude = json.positive_or("attention_factor", scaling.magnitude);
   return scaling;
 }

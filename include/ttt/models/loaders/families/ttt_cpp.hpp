@@ -18,7 +18,6 @@ inline ModelConfig read_any_attention(const ConfigJson& json, const std::string&
   config.attention.bias = json.flag_or("qkv_bias", false);
   config.attention.query_key_norm = json.flag_or("qk_norm", false);
   read_rotary_blocks(json, config, 0);
-  config.conv_taps = json.whole_or("conv_kernel", config.conv_taps);
   config.layer = layer;
   if (layer == "sliding-window")
     config.window = json.whole("sliding_window");
@@ -54,6 +53,7 @@ inline constexpr Family ttt_cpp_family{
       const std::string backbone = json.text("backbone");
       if (backbone != "transformer" && backbone != "mamba") json.fail("backbone", "one of transformer, mamba");
       config.backbone = backbone == "mamba" ? Backbone::mamba : Backbone::transformer;
+      if (config.backbone == Backbone::mamba) config.conv_taps = json.whole_or("conv_kernel", config.conv_taps);
       return config;
     },
     [](const ModelConfig& config, nlohmann::json& json) {
