@@ -7,6 +7,7 @@
 
 #include "ttt/models/loaders/families/llama.hpp"
 #include "ttt/models/loaders/families/mistral.hpp"
+#include "ttt/models/loaders/families/phi3.hpp"
 #include "ttt/models/loaders/families/qwen.hpp"
 #include "ttt/models/loaders/families/smollm3.hpp"
 #include "ttt/models/loaders/families/ttt.hpp"
@@ -17,8 +18,9 @@ TTT_NAMESPACE_BEGIN
 namespace loaders {
 
 /// The last one holds everything.
-inline constexpr std::array<const Family*, 7> families{&ttt_family,   &llama_family,   &mistral_family, &qwen2_family,
-                                                       &qwen3_family, &smollm3_family, &ttt_cpp_family};
+inline constexpr std::array<const Family*, 8> families{&ttt_family,   &llama_family,  &mistral_family,
+                                                       &qwen2_family, &qwen3_family,  &smollm3_family,
+                                                       &phi3_family,  &ttt_cpp_family};
 
 /// Kinds whose name is known and whose layers this version does not have.
 inline constexpr auto unsupported_model_types = std::to_array<std::string_view>({"bamba",
@@ -63,7 +65,7 @@ inline constexpr auto unsupported_model_types = std::to_array<std::string_view>(
                                                                                  "olmoe",
                                                                                  "opt",
                                                                                  "phi",
-                                                                                 "phi3",
+
                                                                                  "phimoe",
                                                                                  "qwen2_moe",
                                                                                  "qwen2_vl",

@@ -96,9 +96,9 @@ template <class Scalar>
 LoadedModel<Scalar> load_model_folder(const std::filesystem::path& folder,
                                       WeightStorage storage = WeightStorage::scalar) {
   namespace detail = loaders::detail;
-  const detail::OpenFolder files(folder);
-  const loaders::Family& family = loaders::family_of(files.json);
-  const ModelConfig config = family.read(files.json);
+  const detail::DescribedFolder files(folder);
+  const loaders::Family& family = files.family;
+  const ModelConfig& config = files.config;
   detail::check_sizes(files.set, config, family);
   auto model = detail::make_model_of<Scalar>(config, files.json.file());
   detail::check_tensors(files.set, detail::expected_tensors(model.make_parameters(), family.tensor_name), config.tied,

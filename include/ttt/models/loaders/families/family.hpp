@@ -3,13 +3,21 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "ttt/io/safetensors_set.hpp"
 #include "ttt/models/loaders/families/rotary_keys.hpp"
 #include "ttt/models/model_config.hpp"
 
 TTT_NAMESPACE_BEGIN
 
 namespace loaders {
+
+/// A tensor of files whose rows are those of several parameters, one after another; all by their published names.
+struct FusedTensor {
+  std::string whole;
+  std::vector<io::TensorRows> parts;
+};
 
 /// A kind of model folder: how its config.json and the names of its tensors correspond to ours. A new kind is a header
 /// with one of these and its place in families.hpp.
@@ -27,6 +35,8 @@ struct Family {
   std::string (*tensor_name)(std::string_view name);
   /// Whether files of the kind may hold a tensor of that name that says nothing new.
   bool (*is_derived)(std::string_view name);
+  /// What files of the kind keep in one; null: nothing. Such a kind is read and not written, it `holds` no model.
+  std::vector<FusedTensor> (*fused)(const ModelConfig& config) = nullptr;
 };
 
 namespace detail {
@@ -39,6 +49,7 @@ struct ClassDefaults {
   Index key_value_heads = 0;  ///< 0: as many as heads, which null means to all of them
   Index head_dim = 0;         ///< 0: hidden_size / num_attention_heads
   double rope_theta = 10000;
+  double norm_epsilon = 1e-6;
   bool tied = false;
 };
 
@@ -59,7 +70,7 @@ inline ModelConfig read_common(const ConfigJson& json, const ClassDefaults& defa
   config.hidden = json.whole("intermediate_size");
   config.depth = json.whole("num_hidden_layers");
   config.heads = json.whole("num_attention_heads");
-  config.norm_epsilon = json.positive_or("rms_norm_eps", 1e-6);
+  config.norm_epsilon = json.positive_or("rms_norm_eps", defaults.norm_epsilon);
   const Rotary rotary = read_rotary(json, defaults.rope_theta);
   config.rope_theta = rotary.theta;
   config.attention.rotary_scaling = rotary.scaling;

@@ -107,9 +107,9 @@ inline bool is_bounded(const io::SafetensorsSet& set, const ModelConfig& config)
 template <class Scalar>
 FolderInspection inspect_model_folder(const std::filesystem::path& folder) {
   namespace detail = loaders::detail;
-  const detail::OpenFolder files(folder);
-  const loaders::Family& family = loaders::family_of(files.json);
-  FolderInspection result{std::string(family.model_type), family.read(files.json), {}};
+  const detail::DescribedFolder files(folder);
+  const loaders::Family& family = files.family;
+  FolderInspection result{std::string(family.model_type), files.config, {}};
   if (!detail::is_bounded(files.set, result.config)) detail::check_sizes(files.set, result.config, family);
   const auto model = detail::make_model_of<Scalar>(result.config, files.json.file());
   const auto expected = detail::expected_tensors(model.make_parameters(), family.tensor_name);
