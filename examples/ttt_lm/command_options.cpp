@@ -252,8 +252,9 @@ void add_convert(CLI::App& app, Invocation& call) {
   ttt-lm convert models/llama --shard-size 5GB --out models/llama-parts
 )");
   add_model_folder(command, options.model);
-  add(command, "--to", options.family, one_of({"ttt", "llama", "mistral", "ttt-cpp"}, "KIND"),
-      "ttt, llama, mistral or ttt-cpp", "as it is");
+  add(command, "--to", options.family,
+      one_of({"ttt", "llama", "mistral", "qwen2", "qwen3", "smollm3", "ttt-cpp"}, "KIND"),
+      "ttt, llama, mistral, qwen2, qwen3, smollm3 or ttt-cpp", "as it is");
   add(command, "--dtype", options.dtype, one_of({"f32", "bf16", "f16", "f64"}, "TYPE"),
       "Type of the stored numbers: f32, bf16, f16 or f64", "as they are");
   add(command, "--shard-size", options.shard_size, whole_number(1, largest_count, "SIZE"),

@@ -57,10 +57,12 @@ Golden read_golden(const std::string& path, Index vocabulary) {
   const auto file = ttt::io::SafetensorsFile::open(path);
   Golden golden{read_ids(file, vocabulary), {}, {}};
   const std::vector<std::int64_t> shape{golden.ids.rows, golden.ids.tokens, vocabulary};
-  const std::string subject = path + ", tensor 'logits'";
-  if (file.at("logits").shape != shape)
-    ttt::throw_unexpected(subject, "shape " + ttt::io::shape_text(shape), ttt::io::shape_text(file.at("logits").shape));
-  golden.logits = file.values<float>("logits", ttt::io::Narrowing::rounded);
+  // What was computed in double only has the name that says so.
+  const std::string name = file.find("logits") || !file.find("logits_f64") ? "logits" : "logits_f64";
+  const std::string subject = path + ", tensor '" + name + "'";
+  if (file.at(name).shape != shape)
+    ttt::throw_unexpected(subject, "shape " + ttt::io::shape_text(shape), ttt::io::shape_text(file.at(name).shape));
+  golden.logits = file.values<float>(name, ttt::io::Narrowing::rounded);
   for (const float value : golden.logits)
     if (!std::isfinite(value)) ttt::throw_unexpected(subject, "finite numbers", "NaN or infinity");
   if (const auto* info = file.find("loss")) {

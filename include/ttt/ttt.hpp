@@ -46,6 +46,7 @@
 #include "ttt/rules/ttt_linear/ttt_linear.hpp"
 #include "ttt/rules/ttt_mlp/ttt_mlp.hpp"
 
+#include "ttt/nn/affine.hpp"
 #include "ttt/nn/bfloat16_products.hpp"
 #include "ttt/nn/embedding.hpp"
 #include "ttt/nn/layer_norm.hpp"

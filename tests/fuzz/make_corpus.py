@@ -109,6 +109,9 @@ def seeds():
     for folder in sorted((HERE.parent / "golden" / "model").iterdir()):
         if folder.name not in ("mamba", "mamba2") and (folder / "config.json").exists():
             yield f"config/{folder.name}.json", (folder / "config.json").read_bytes()
+    for folder in sorted((HERE.parent / "golden" / "families").iterdir()):
+        for spelling in ("config", "config_v5"):
+            yield f"config/{folder.name}_{spelling}.json", (folder / f"{spelling}.json").read_bytes()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "ttt/io/safetensors_set.hpp"
 
+#include <numeric>
+
 #include "support/catch.hpp"
 #include "support/error_message.hpp"
 #include "support/temporary_folder.hpp"
@@ -38,6 +40,41 @@ std::string map_of(const std::string& entries) {
 const std::string good = R"("c":"1.safetensors","b":"2.safetensors","a":"1.safetensors")";
 
 }  // namespace
+
+TEST_CASE("rows of a tensor become tensors of their own, in the same bytes") {
+  const TemporaryFolder folder;
+  std::vector<float> numbers(10);
+  std::iota(numbers.begin(), numbers.end(), 1.0F);
+  const auto path = folder / "model.safetensors";
+  write_safetensors(path, std::vector{tensor_source("b", {5, 2}, std::span<const float>(numbers)),
+                                      tensor_source("d", {}, std::span<const float>(numbers).first(1))});
+  SafetensorsSet set = open_set(folder.path(), Access::mapped);
+  set.split_rows("b", std::vector<TensorRows>{{"z", 2}, {"a", 0}, {"c", 3}});
+  std::string names;
+  for (const TensorInfo& info : set.tensors()) names += info.name + shape_text(info.shape) + " ";
+  CHECK(names == "a[0, 2] c[3, 2] d[] z[2, 2] ");
+  CHECK(set.values<float>("z") == std::vector<float>{1, 2, 3, 4});
+  CHECK(set.values<float>("c") == std::vector<float>{5, 6, 7, 8, 9, 10});
+  CHECK(set.values<float>("a").empty());
+  CHECK(set.values<float>("d") == std::vector<float>{1});
+  std::vector<double> read(4);
+  set.read("z", std::span(read));
+  CHECK(read.back() == 4);
+  CHECK(set.bytes(set.at("c")).data() == set.bytes(set.at("z")).data() + 16);
+  CHECK(set.find("b") == nullptr);
+
+  const auto refused = [&](const char* name, const std::vector<TensorRows>& parts) {
+    SafetensorsSet copied = open_set(folder.path());
+    const std::string message = error_message([&] { copied.split_rows(name, parts); });
+    CHECK(copied.tensors().size() == 2);
+    return message.substr(std::min(message.size(), path.string().size()));
+  };
+  CHECK(refused("b", {{"x", 2}, {"y", 2}}) == ", tensor 'b': expected 2 + 2 rows, found [5, 2]");
+  CHECK(refused("b", {{"x", std::int64_t{1} << 62}, {"y", std::int64_t{1} << 62}}).ends_with("found [5, 2]"));
+  CHECK(refused("d", {{"x", 1}}) == ", tensor 'd': expected 1 rows, found []");
+  CHECK(refused("b", {{"d", 5}}) == ", tensor 'd': expected it in 'b' only, found it");
+  CHECK(refused("c", {{"x", 5}}) == ", tensor 'c': expected a tensor of that name, found none");
+}
 
 TEST_CASE("a sharded golden set is one set of tensors") {
   const SafetensorsSet set = open_set(golden / "layer", Access::copied, "ttt_mlp_mamba");

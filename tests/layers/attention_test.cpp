@@ -32,6 +32,34 @@ AttentionConfig configuration(Index key_value_heads) {
   return config;
 }
 
+/// Every option that a model may have besides: heads wider than C / H, biases, norms and scaled rotary angles.
+AttentionConfig with_options(AttentionConfig config) {
+  config.head_channels = 10;
+  config.bias = true;
+  config.query_key_norm = true;
+  config.norm_epsilon = 0.25;  // large enough to be seen
+  config.rotary_scaling = {.kind = kernels::RotaryScaling::Kind::yarn,
+                           .factor = 4,
+                           .original_positions = 64,
+                           .slow_turns = 1,
+                           .fast_turns = 8,
+                           .magnitude = 1.25};
+  return config;
+}
+
+/// One option each, and all of them.
+std::vector<std::pair<std::string, AttentionConfig>> options(Index key_value_heads) {
+  const AttentionConfig plain = configuration(key_value_heads), all = with_options(plain);
+  AttentionConfig wide = plain, bias = plain, norm = plain, none = plain, scaled = plain;
+  wide.head_channels = 10;
+  bias.bias = true;
+  norm.query_key_norm = true;
+  none.rotary = false, none.head_channels = 5;
+  scaled.rotary_scaling = all.rotary_scaling;
+  return {{"head_channels", wide}, {"bias", bias},     {"query_key_norm", norm},
+          {"no rotary", none},     {"scaled", scaled}, {"all of them", all}};
+}
+
 /// Weights of order one, so that the softmax is far from uniform.
 template <class Definition>
 Layer<Definition> sharp_layer(const AttentionConfig& config) {
@@ -40,6 +68,14 @@ Layer<Definition> sharp_layer(const AttentionConfig& config) {
   layer.parameters().visit([](std::string_view, Tensor<Scalar>& tensor, const ParameterInfo&) {
     for (Index i = 0; i < tensor.size(); ++i) tensor[i] *= Scalar(20);
   });
+  const RandomStream random(4, "biases and norms");
+  std::uint64_t next = 0;
+  auto& parameters = layer.parameters();
+  for (auto* bias : {&parameters.query_bias, &parameters.key_bias, &parameters.value_bias})
+    for (Index i = 0; config.bias && i < bias->size(); ++i) (*bias)[i] = static_cast<Scalar>(random.normal(next++));
+  for (auto* norm : {&parameters.query_norm, &parameters.key_norm})
+    for (Index i = 0; config.query_key_norm && i < norm->size(); ++i)
+      (*norm)[i] = static_cast<Scalar>(1 + random.normal(next++) / 2);
   return layer;
 }
 
@@ -82,17 +118,38 @@ Matrix<Scalar> times_weight(const Matrix<Scalar>& x, const Tensor<Scalar>& weigh
   return y;
 }
 
+/// Adds a bias to every row.
+template <class Scalar>
+void add_bias(Matrix<Scalar>& x, const Tensor<Scalar>& bias) {
+  for (Index t = 0; t < x.rows(); ++t)
+    for (Index c = 0; c < bias.size(); ++c) x(t, c) += bias[c];
+}
+
+/// RMS norm of every head, written as the formula.
+template <class Scalar>
+void norm(Matrix<Scalar>& x, const Tensor<Scalar>& weight, double epsilon) {
+  const Index width = weight.size();
+  for (Index t = 0; t < x.rows(); ++t)
+    for (Index head = 0; head < x.columns(); head += width) {
+      double sum = 0;
+      for (Index d = 0; d < width; ++d) sum += x(t, head + d) * x(t, head + d);
+      for (Index d = 0; d < width; ++d)
+        x(t, head + d) *= weight[d] / std::sqrt(sum / static_cast<double>(width) + epsilon);
+    }
+}
+
 /// Rotary embedding of halves, written as the formula.
 template <class Scalar>
-void rotate(Matrix<Scalar>& x, Index head_width, double theta) {
+void rotate(Matrix<Scalar>& x, const AttentionConfig& config) {
+  const Index head_width = config.head_width();
+  const auto frequencies = kernels::rotary_frequencies(head_width, config.rope_theta, config.rotary_scaling);
   for (Index t = 0; t < x.rows(); ++t)
     for (Index head = 0; head < x.columns(); head += head_width)
       for (Index j = 0; j < head_width / 2; ++j) {
-        const double angle =
-            static_cast<double>(t) * std::pow(theta, -2.0 * static_cast<double>(j) / static_cast<double>(head_width));
+        const double angle = static_cast<double>(t) * frequencies.values[j];
+        const double cosine = frequencies.magnitude * std::cos(angle), sine = frequencies.magnitude * std::sin(angle);
         Scalar &a = x(t, head + j), &b = x(t, head + j + head_width / 2);
-        const double first = a * std::cos(angle) - b * std::sin(angle),
-                     second = b * std::cos(angle) + a * std::sin(angle);
+        const double first = a * cosine - b * sine, second = b * cosine + a * sine;
         a = static_cast<Scalar>(first);
         b = static_cast<Scalar>(second);
       }
@@ -103,16 +160,22 @@ template <class Definition, class Scalar = typename Definition::Scalar>
 Matrix<Scalar> expected(const Layer<Definition>& layer, const Matrix<Scalar>& x, Index window) {
   const AttentionConfig& config = layer.definition().config();
   const Index width = config.head_width(), group = config.heads / config.key_value_count();
-  auto queries = times_weight(x, layer.parameters().query), keys = times_weight(x, layer.parameters().key);
-  const auto values = times_weight(x, layer.parameters().value);
-  rotate(queries, width, config.rope_theta);
-  rotate(keys, width, config.rope_theta);
-  Matrix<Scalar> heads(x.rows(), x.columns());
+  const auto& weights = layer.parameters();
+  auto queries = times_weight(x, weights.query), keys = times_weight(x, weights.key),
+       values = times_weight(x, weights.value);
+  if (config.bias) add_bias(queries, weights.query_bias);
+  if (config.bias) add_bias(keys, weights.key_bias);
+  if (config.bias) add_bias(values, weights.value_bias);
+  if (config.query_key_norm) norm(queries, weights.query_norm, config.norm_epsilon);
+  if (config.query_key_norm) norm(keys, weights.key_norm, config.norm_epsilon);
+  if (config.rotary) rotate(queries, config);
+  if (config.rotary) rotate(keys, config);
+  Matrix<Scalar> heads(x.rows(), config.query_width());
   const auto columns = [&](const Matrix<Scalar>& m, Index head) { return m.view().columns(head * width, width); };
   for (Index head = 0; head < config.heads; ++head)
     reference::attention<Scalar>(columns(queries, head), columns(keys, head / group), columns(values, head / group),
                                  window, heads.view().columns(head * width, width));
-  return times_weight(heads, layer.parameters().output);
+  return times_weight(heads, weights.output);
 }
 
 void refused(const auto& action, std::initializer_list<std::string_view> words) {
@@ -134,6 +197,59 @@ TEMPLATE_TEST_CASE("SlidingWindowAttention is a sequence layer", "[layers][atten
     INFO("key/value heads " << key_value_heads);
     suites::check_sequence_layer(SlidingWindowAttention<TestType>(configuration(key_value_heads)),
                                  {.mini_batch = 5, .state_grows = false, .seed = 1, .spread = 0.2, .prepare = {}});
+  }
+}
+
+TEMPLATE_TEST_CASE("attention with any of its options is a sequence layer", "[layers][attention]", float, double) {
+  for (const auto& [name, config] : options(2)) {
+    INFO(name);
+    suites::check_sequence_layer(Attention<TestType>(config),
+                                 {.mini_batch = 5, .state_grows = true, .seed = 1, .spread = 0.2, .prepare = {}});
+    suites::check_sequence_layer(SlidingWindowAttention<TestType>(config),
+                                 {.mini_batch = 5, .state_grows = false, .seed = 1, .spread = 0.2, .prepare = {}});
+  }
+}
+
+TEST_CASE("attention with any of its options computes its formula", "[layers][attention]") {
+  const auto x = random_matrix<double>(120, 24, 5);
+  const auto plain = read(sharp_layer<Attention<double>>(configuration(2)), x, {120});
+  for (const auto& [name, config] : options(2)) {
+    INFO(name);
+    const auto full = sharp_layer<Attention<double>>(config);
+    const auto sliding = sharp_layer<SlidingWindowAttention<double>>(config);
+    const auto y = read(full, x, {120});
+    CHECK(far_apart(y, expected(full, x, 120), 1e-12) == "");
+    CHECK(far_apart(read(sliding, x, {120}), expected(sliding, x, config.window), 1e-12) == "");
+    CHECK(same_bits(read(full, x, std::vector<Index>(120, 1)), y));
+    CHECK_FALSE(far_apart(y, plain, 1e-3).empty());
+  }
+}
+
+TEST_CASE("parameters of attention are called as in the published models", "[layers][attention]") {
+  const auto names = [](const AttentionConfig& config) {
+    std::string all;
+    auto parameters = Attention<double>(config).make_parameters();
+    parameters.visit([&](std::string_view name, Tensor<double>& tensor, const ParameterInfo&) {
+      all += std::string(name) + to_string(tensor.shape()) + " ";
+    });
+    return all;
+  };
+  CHECK(names(configuration(2)) ==
+        "q_proj.weight[24 x 24] k_proj.weight[12 x 24] v_proj.weight[12 x 24] o_proj.weight[24 x 24] ");
+  CHECK(names(with_options(configuration(2))) ==
+        "q_proj.weight[40 x 24] k_proj.weight[20 x 24] v_proj.weight[20 x 24] o_proj.weight[24 x 40] q_proj.bias[40] "
+        "k_proj.bias[20] v_proj.bias[20] q_norm.weight[10] k_norm.weight[10] ");
+}
+
+TEST_CASE("parameters and states of attention with other options are someone else's", "[layers][attention]") {
+  const Attention<float> plain(configuration(2));
+  for (const auto& [name, config] : options(2)) {
+    if (name == "scaled") continue;  // the same shapes, and the numbers are no part of them
+    INFO(name);
+    const Attention<float> other(config);
+    const ParameterStore parameters(other.make_parameters());
+    CHECK_FALSE(plain.accepts(parameters.views()));
+    CHECK_FALSE(plain.accepts(other.initial_state(parameters.views(), 8)));
   }
 }
 
@@ -285,6 +401,11 @@ TEST_CASE("the record takes what record_bytes says", "[layers][attention]") {
     CHECK(record.arena.bytes() == layer.definition().record_bytes(tokens));
     CHECK(state.values.bytes() == state_bytes(layer.definition(), tokens));
   }
+  // A Record keeps queries and keys from before their norm, too.
+  AttentionConfig config = configuration(2);
+  config.query_key_norm = true;
+  CHECK(Attention<float>(config).record_bytes(64) ==
+        Attention<float>(configuration(2)).record_bytes(64) + sizeof(float) * 64 * (24 + 12));
 }
 
 TEST_CASE("attention refuses options that make no layer", "[layers][attention]") {
@@ -309,4 +430,23 @@ TEST_CASE("attention refuses options that make no layer", "[layers][attention]")
   CHECK_NOTHROW(Attention<float>(config));
   config.rope_theta = -1;
   refused([&] { Attention<float>{config}; }, {"theta"});
+  config.rotary = false;
+  CHECK_NOTHROW(Attention<float>(config));
+}
+
+TEST_CASE("attention refuses numbers of its options that make no layer, by name", "[layers][attention]") {
+  const auto with = [](const auto& change) {
+    AttentionConfig config = with_options(configuration(2));
+    change(config);
+    return [config] { Attention<float>{config}; };
+  };
+  refused(with([](auto& config) { config.head_channels = 7; }), {"head_channels", "even", "found 7"});
+  refused(with([](auto& config) { config.head_channels = -2; }), {"head_channels", "at least 1", "found -2"});
+  refused(with([](auto& config) { config.heads = 0; }), {"heads", "at least 1", "found 0"});
+  refused(with([](auto& config) { config.heads = config.head_channels = Index{1} << 30; }),
+          {"heads, times head_channels", "at most"});
+  refused(with([](auto& config) { config.norm_epsilon = 0; }), {"norm_epsilon", "found 0"});
+  refused(with([](auto& config) { config.rotary_scaling.factor = 0; }), {"rotary_scaling, factor", "found 0"});
+  CHECK_NOTHROW(with([](auto& config) { config.heads = 6; })());  // heads need not divide the width
+  CHECK_NOTHROW(with([](auto& config) { config.rotary = false, config.head_channels = 7; })());
 }

@@ -119,6 +119,10 @@ void check_attention(Index window) {
       "key_value_heads", &AttentionConfig::key_value_heads, {-1, 2, 4, most, least}, {0, 1, 3}});
   check(Field<AttentionConfig, double>{"rope_theta", &AttentionConfig::rope_theta, not_positive, positive});
   if (window > 0) check(Field<AttentionConfig, Index>{"window", &AttentionConfig::window, no_sizes, {1, 100}});
+  check(Field<AttentionConfig, Index>{
+      "head_channels", &AttentionConfig::head_channels, {-2, 7, (Index{1} << 30) + 2, most, least}, {0, 2, 10}});
+  sound.query_key_norm = true;
+  check(Field<AttentionConfig, double>{"norm_epsilon", &AttentionConfig::norm_epsilon, not_positive, positive});
 }
 
 }  // namespace

@@ -85,6 +85,26 @@ TEST_CASE("what a configuration says reaches the layers and the blocks") {
   CHECK(attention_config(tiny("attention")).window == 0);
 }
 
+TEST_CASE("options of attention reach the layers, and blocks may differ in the rotary embedding") {
+  ModelConfig config = tiny("attention");
+  config.norm_epsilon = 1e-3;
+  config.attention.head_channels = 10;
+  config.attention.bias = config.attention.query_key_norm = true;
+  config.attention.rotary_scaling = {.kind = kernels::RotaryScaling::Kind::linear, .factor = 3};
+  config.attention.rotary = {true, false, true};
+  CHECK(config.head_width() == 10);
+  CHECK(tiny("attention").head_width() == 4);
+  const auto model = make_model<float>(config);
+  for (std::size_t block = 0; block < 3; ++block) {
+    const AttentionConfig& layer = model.blocks()[block].layer().get<Attention<float>>()->config();
+    CHECK(layer.head_channels == 10);
+    CHECK((layer.bias && layer.query_key_norm));
+    CHECK(layer.norm_epsilon == 1e-3);
+    CHECK(layer.rotary_scaling == config.attention.rotary_scaling);
+    CHECK(layer.rotary == (block != 1));
+  }
+}
+
 TEST_CASE("the published models follow from layer and backbone") {
   ModelConfig config = tiny("ttt-linear");
   config.backbone = Backbone::mamba;
@@ -138,6 +158,12 @@ TEST_CASE("configurations that make no model are refused by name") {
   config = tiny("sliding-window");
   config.window = 0;
   CHECK(refusal(config) == "attention option window: expected at least 1, found 0");
+  config = tiny("attention");
+  config.attention.rotary = {true, false};
+  CHECK(refusal(config) == "attention option rotary: expected one entry for each of the 3 blocks, found 2");
+  config = tiny("ttt-linear");
+  config.attention.bias = true;
+  CHECK(refusal(config) == "layer ttt-linear: expected no options of attention, found some");
   config = tiny("ttt-linear");
   config.vocabulary = 0;
   CHECK(refusal(config) == "vocabulary: expected at least 1, found 0");

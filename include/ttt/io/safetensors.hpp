@@ -96,22 +96,28 @@ class SafetensorsFile {
     if (is_mapped_) release_pages(bytes(info));
   }
 
-  /// Assigns the elements of the tensor `name` to `out`, row-major, `[count]`; see read_tensor.
+  /// Assigns the elements of the tensor to `out`, row-major, `[count]`; see read_tensor.
+  template <TensorScalar Scalar>
+  void read(const TensorInfo& info, std::span<Scalar> out, Narrowing narrowing = Narrowing::refused) const {
+    read_tensor(info, bytes(info), out, narrowing, subject(info.name));
+  }
   template <TensorScalar Scalar>
   void read(std::string_view name, std::span<Scalar> out, Narrowing narrowing = Narrowing::refused) const {
-    const TensorInfo& info = at(name);
-    read_tensor(info, bytes(info), out, narrowing, subject(name));
+    read(at(name), out, narrowing);
   }
 
-  /// The elements of the tensor `name`, row-major; see read_tensor.
+  /// The elements of the tensor, row-major; see read_tensor.
+  template <TensorScalar Scalar>
+  std::vector<Scalar> values(const TensorInfo& info, Narrowing narrowing = Narrowing::refused) const {
+    // Before memory is taken: the count of such a type has perhaps no bytes behind it.
+    if (info.dtype == DType::other) detail::refuse_type<Scalar>(info, subject(info.name));
+    std::vector<Scalar> result(info.count());
+    read(info, std::span(result), narrowing);
+    return result;
+  }
   template <TensorScalar Scalar>
   std::vector<Scalar> values(std::string_view name, Narrowing narrowing = Narrowing::refused) const {
-    const TensorInfo& info = at(name);
-    // Before memory is taken: the count of such a type has perhaps no bytes behind it.
-    if (info.dtype == DType::other) detail::refuse_type<Scalar>(info, subject(name));
-    std::vector<Scalar> result(info.count());
-    read(name, std::span(result), narrowing);
-    return result;
+    return values<Scalar>(at(name), narrowing);
   }
 
  private:

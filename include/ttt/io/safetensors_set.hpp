@@ -43,6 +43,12 @@ inline SafetensorsIndex parse_safetensors_index(std::string_view text, const std
   return index;
 }
 
+/// Some rows of a tensor under a name of their own.
+struct TensorRows {
+  std::string name;
+  std::int64_t rows = 0;
+};
+
 /// The tensors of one safetensors file, or of the files an index names, as if they were one file.
 class SafetensorsSet {
  public:
@@ -82,6 +88,34 @@ class SafetensorsSet {
     return result;
   }
 
+  /// From now on the tensor `name` is not there; its rows, from the first on, are the tensors `parts`, in the same
+  /// bytes. Throws Error unless they are all of its rows and their names are free.
+  void split_rows(std::string_view name, std::span<const TensorRows> parts) {
+    const TensorInfo whole = at(name);
+    const std::size_t file_number = file_numbers_[static_cast<std::size_t>(&at(name) - tensors_.data())];
+    std::int64_t left = whole.shape.empty() ? -1 : whole.shape.front();
+    std::string expected;
+    for (const TensorRows& part : parts) {
+      if (find(part.name)) throw_unexpected(tensor_subject(part.name), "it in '" + printable(name) + "' only", "it");
+      left = part.rows > left ? -1 : left - part.rows;
+      expected += (expected.empty() ? "" : " + ") + std::to_string(part.rows);
+    }
+    if (left != 0) throw_unexpected(tensor_subject(whole.name), expected + " rows", shape_text(whole.shape));
+    erase(whole.name);
+    std::size_t begin = whole.begin;
+    const auto rows = static_cast<std::size_t>(std::max<std::int64_t>(1, whole.shape.front()));
+    const std::size_t row_size = (whole.end - whole.begin) / rows;
+    for (const TensorRows& rows_of_part : parts) {
+      TensorInfo& part = tensors_.emplace_back(whole);
+      file_numbers_.push_back(file_number);
+      part.name = rows_of_part.name;
+      part.shape.front() = rows_of_part.rows;
+      part.begin = std::exchange(begin, begin + static_cast<std::size_t>(rows_of_part.rows) * row_size);
+      part.end = begin;
+    }
+    sort_tensors();
+  }
+
   const std::filesystem::path& path() const { return path_; }
 
   /// All tensors, by name; their offsets count from the data of their own file.
@@ -109,27 +143,21 @@ class SafetensorsSet {
   }
 
   /// The stored bytes of the tensor `info.name`; they live as long as any copy of this object.
-  std::span<const std::byte> bytes(const TensorInfo& info) const {
-    const SafetensorsFile& file = file_of(info.name);
-    return file.bytes(file.at(info.name));
-  }
+  std::span<const std::byte> bytes(const TensorInfo& info) const { return file_of(info.name).bytes(at(info.name)); }
 
   /// Gives back the memory that the bytes of a mapped tensor took; they stay readable. Nothing where they are copied.
-  void release(const TensorInfo& info) const {
-    const SafetensorsFile& file = file_of(info.name);
-    file.release(file.at(info.name));
-  }
+  void release(const TensorInfo& info) const { file_of(info.name).release(at(info.name)); }
 
   /// Assigns the elements of the tensor `name` to `out`, row-major, `[count]`; see read_tensor.
   template <TensorScalar Scalar>
   void read(std::string_view name, std::span<Scalar> out, Narrowing narrowing = Narrowing::refused) const {
-    file_of(name).read(name, out, narrowing);
+    file_of(name).read(at(name), out, narrowing);
   }
 
   /// The elements of the tensor `name`, row-major; see read_tensor.
   template <TensorScalar Scalar>
   std::vector<Scalar> values(std::string_view name, Narrowing narrowing = Narrowing::refused) const {
-    return file_of(name).template values<Scalar>(name, narrowing);
+    return file_of(name).template values<Scalar>(at(name), narrowing);
   }
 
  private:
@@ -150,6 +178,12 @@ class SafetensorsSet {
     }
     metadata_.insert(file.metadata().begin(), file.metadata().end());
     files_.push_back(std::move(file));
+  }
+
+  void erase(std::string_view name) {
+    const auto place = &at(name) - tensors_.data();
+    tensors_.erase(tensors_.begin() + place);
+    file_numbers_.erase(file_numbers_.begin() + place);
   }
 
   void sort_tensors() {

@@ -6,10 +6,9 @@
 
 #include <cmath>
 #include <cstdint>
-#include <string>
 
-#include "ttt/core/error.hpp"
 #include "ttt/core/storage.hpp"
+#include "ttt/kernels/rotary/scaling.hpp"
 #include "ttt/kernels/simd.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -22,7 +21,8 @@ enum class RotaryPairs {
   halves        ///< (j, j + D/2), as in llama
 };
 
-/// Cosines and sines of the angles position · θ^(−2j/D), j < D/2: a copyable value, computed in double.
+/// Cosines and sines of the angles position · f_j, times the magnitude, of the D/2 frequencies f_j = θ^(−2j/D) or what
+/// a scaling makes of them (rotary/scaling.hpp): a copyable value, computed in double.
 ///
 /// Positions below `positions()` are looked up; any other is computed by `row` into the caller's storage with the same
 /// bits, so that decoding beyond the table allocates nothing.
@@ -30,14 +30,9 @@ template <class Scalar>
 class RotaryTable {
  public:
   RotaryTable() = default;
-  /// Throws Error for a head width that is odd or not positive, and for a theta that is not positive.
-  RotaryTable(Index head_width, Index positions, double theta) : positions_(positions) {
-    if (head_width <= 0 || head_width % 2 != 0)
-      throw_unexpected("head width with rotary embedding", "an even, positive number", std::to_string(head_width));
-    if (!(theta > 0)) throw_unexpected("rotary theta", "a positive number", std::to_string(theta));
-    frequencies_ = Buffer<double>(head_width / 2);
-    for (Index j = 0; j < pairs(); ++j)
-      frequencies_[j] = std::pow(theta, -2.0 * static_cast<double>(j) / static_cast<double>(head_width));
+  /// Throws Error for a head width that is odd or not positive, and for numbers that make no frequencies.
+  RotaryTable(Index head_width, Index positions, double theta, const RotaryScaling& scaling = {})
+      : frequencies_(rotary_frequencies(head_width, theta, scaling)), positions_(positions) {
     values_ = Buffer<Scalar>(positions * head_width);
     for (Index p = 0; p < positions; ++p)
       row(p, values_.data() + p * head_width, values_.data() + p * head_width + pairs());
@@ -45,7 +40,7 @@ class RotaryTable {
 
   Index head_width() const { return 2 * pairs(); }
   /// Entries of a row of cosines or sines: D/2.
-  Index pairs() const { return frequencies_.size(); }
+  Index pairs() const { return frequencies_.values.size(); }
   Index positions() const { return positions_; }
 
   /// The D/2 cosines of a position below `positions()`.
@@ -56,9 +51,9 @@ class RotaryTable {
   /// Assigns the D/2 cosines and sines of any position, with the bits the table has where it reaches.
   void row(std::int64_t position, Scalar* cosines, Scalar* sines) const {
     for (Index j = 0; j < pairs(); ++j) {
-      const double angle = static_cast<double>(position) * frequencies_[j];
-      cosines[j] = static_cast<Scalar>(std::cos(angle));
-      sines[j] = static_cast<Scalar>(std::sin(angle));
+      const double angle = static_cast<double>(position) * frequencies_.values[j];
+      cosines[j] = static_cast<Scalar>(std::cos(angle) * frequencies_.magnitude);
+      sines[j] = static_cast<Scalar>(std::sin(angle) * frequencies_.magnitude);
     }
   }
 
@@ -68,7 +63,7 @@ class RotaryTable {
     return values_.data() + position * head_width();
   }
 
-  Buffer<double> frequencies_;
+  RotaryFrequencies frequencies_;
   Buffer<Scalar> values_;  // row p holds the cosines, then the sines of position p
   Index positions_ = 0;
 };
@@ -128,7 +123,8 @@ void rotate(const Scalar* cosines, const Scalar* sines, RotaryPairs pairs, Index
   detail::rotate<Arch, Scalar>(cosines, sines, Scalar(1), pairs, head_width, x, y);
 }
 
-/// Turns back: the inverse, and the transpose that carries gradients. d_x is assigned and may equal d_y.
+/// Turns back: the transpose, which carries gradients, and where the magnitude is 1 the inverse. d_x is assigned and
+/// may equal d_y.
 template <class Arch = simd::Native, class Scalar>
 void rotate_back(const Scalar* cosines, const Scalar* sines, RotaryPairs pairs, Index head_width, const Scalar* d_y,
                  Scalar* d_x) {

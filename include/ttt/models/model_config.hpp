@@ -21,6 +21,17 @@ enum class Backbone {
   mamba         ///< the same behind a temporal convolution; TTT layers with gate and shared query/key
 };
 
+/// What attention has besides its sizes; nothing of it is for TTT layers.
+struct AttentionOptions {
+  Index head_channels = 0;        ///< D; 0 means width / heads
+  bool bias = false;              ///< of queries, keys and values
+  bool query_key_norm = false;    ///< per head, with the model's norm_epsilon
+  std::vector<bool> rotary = {};  ///< block by block; empty: all
+  kernels::RotaryScaling rotary_scaling = {};
+
+  friend bool operator==(const AttentionOptions&, const AttentionOptions&) = default;
+};
+
 /// A causal language model by names and numbers, as a command line or a model folder describes it.
 struct ModelConfig {
   std::string layer = "ttt-linear";  ///< one of `layer_names`
@@ -41,6 +52,10 @@ struct ModelConfig {
   /// The published backbones differ in these too; they follow the backbone unless a folder says so.
   bool gate = false;
   bool share_query_key = false;
+  AttentionOptions attention = {};
+
+  /// Of a head of attention.
+  Index head_width() const { return attention.head_channels == 0 ? width / heads : attention.head_channels; }
 
   friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
@@ -102,28 +117,55 @@ inline TttConfig ttt_config(const ModelConfig& config) {
   return ttt;
 }
 
-inline AttentionConfig attention_config(const ModelConfig& config) {
+/// The attention of blocks with the rotary embedding, or of those without.
+inline AttentionConfig attention_config(const ModelConfig& config, bool rotary = true) {
+  const AttentionOptions& options = config.attention;
   AttentionConfig attention;
   attention.width = config.width;
   attention.heads = config.heads;
   attention.key_value_heads = config.key_value_heads;
   attention.rope_theta = config.rope_theta;
   if (config.layer == "sliding-window") attention.window = config.window;
+  attention.head_channels = options.head_channels;
+  attention.bias = options.bias;
+  attention.query_key_norm = options.query_key_norm;
+  attention.norm_epsilon = config.norm_epsilon;
+  attention.rotary = rotary;
+  attention.rotary_scaling = options.rotary_scaling;
   return attention;
 }
 
-/// The layer that `config` names. Throws Error for an unknown name and for sizes that make no layer.
+/// The layer that `config` names, in blocks with the rotary embedding or in those without. Throws Error for an unknown
+/// name and for sizes and options that make no layer.
 template <class Scalar>
-AnySequenceLayer<Scalar> make_layer(const ModelConfig& config) {
+AnySequenceLayer<Scalar> make_layer(const ModelConfig& config, bool rotary = true) {
+  if (is_ttt(config) && config.attention != AttentionOptions{})
+    throw_unexpected("layer " + config.layer, "no options of attention", "some");
   if (config.layer == "ttt-linear") return AnySequenceLayer<Scalar>(TttLinear<Scalar>(ttt_config(config)));
   if (config.layer == "ttt-mlp") return AnySequenceLayer<Scalar>(TttMlp<Scalar>(ttt_config(config)));
-  if (config.layer == "attention") return AnySequenceLayer<Scalar>(Attention<Scalar>(attention_config(config)));
+  if (config.layer == "attention") return AnySequenceLayer<Scalar>(Attention<Scalar>(attention_config(config, rotary)));
   if (config.layer == "sliding-window")
-    return AnySequenceLayer<Scalar>(SlidingWindowAttention<Scalar>(attention_config(config)));
+    return AnySequenceLayer<Scalar>(SlidingWindowAttention<Scalar>(attention_config(config, rotary)));
   throw_unexpected("layer", "one of " + known_layers(), "'" + config.layer + "'");
 }
 
-/// The model of `config`: the same layer in every block.
+/// The layers of all blocks; those that are alike share what they keep.
+template <class Scalar>
+std::vector<AnySequenceLayer<Scalar>> make_layers(const ModelConfig& config) {
+  const auto depth = static_cast<std::size_t>(config.depth);
+  const std::vector<bool>& rotary = config.attention.rotary;
+  std::vector<AnySequenceLayer<Scalar>> layers(depth, make_layer<Scalar>(config));
+  if (rotary.empty()) return layers;
+  if (rotary.size() != depth)
+    throw_unexpected("attention option rotary", "one entry for each of the " + std::to_string(depth) + " blocks",
+                     std::to_string(rotary.size()));
+  const auto without = make_layer<Scalar>(config, false);
+  for (std::size_t block = 0; block < depth; ++block)
+    if (!rotary[block]) layers[block] = without;
+  return layers;
+}
+
+/// The model of `config`.
 template <class Scalar>
 CausalLm<Scalar> make_model(const ModelConfig& config) {
   domain::size("depth", config.depth);
@@ -135,8 +177,7 @@ CausalLm<Scalar> make_model(const ModelConfig& config) {
   model.temporal_conv = config.backbone == Backbone::mamba;
   model.conv_taps = config.conv_taps;
   model.norm_epsilon = config.norm_epsilon;
-  const AnySequenceLayer<Scalar> layer = make_layer<Scalar>(config);
-  return CausalLm<Scalar>(model, std::vector<AnySequenceLayer<Scalar>>(static_cast<std::size_t>(config.depth), layer));
+  return CausalLm<Scalar>(model, make_layers<Scalar>(config));
 }
 
 TTT_NAMESPACE_END

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
+#include <cmath>
+#include <functional>
 #include <set>
 #include <string>
+#include <tuple>
+#include <vector>
 
 #include "support/catch.hpp"
 #include "support/error_message.hpp"
@@ -47,6 +51,12 @@ TEST_CASE("keys that are missing mean what they mean to the Python classes") {
   CHECK_FALSE(llama.tied);
   CHECK(llama.key_value_heads == 0);
 
+  auto qwen = sizes("qwen3");
+  qwen["num_attention_heads"] = 64;
+  CHECK(read(qwen).attention.head_channels == 128);
+  CHECK(read(qwen).key_value_heads == 32);
+  CHECK(read(qwen).attention.query_key_norm);
+
   auto mistral = sizes("mistral");
   mistral["num_attention_heads"] = 16;
   CHECK(read(mistral).layer == "sliding-window");
@@ -68,6 +78,8 @@ TEST_CASE("keys of each family") {
   CHECK(read("llama", "rope_parameters", {{"rope_type", "default"}, {"rope_theta", 3e5}}).rope_theta == 3e5);
   CHECK(read("llama", "rms_norm_eps", 1e-5).norm_epsilon == 1e-5);
   CHECK(read("llama", "tie_word_embeddings", true).tied);
+  CHECK(read("llama", "head_dim", 16).attention.head_channels == 16);
+  CHECK(read("llama", "head_dim", 8).attention.head_channels == 0);
 
   auto mistral = sizes("mistral");
   mistral["num_key_value_heads"] = nullptr;
@@ -80,18 +92,12 @@ TEST_CASE("keys of each family") {
 
 TEST_CASE("what a family allows and this library does not have is refused by name") {
   const std::string key = "config.json, key '";
-  CHECK(refusal("llama", "rope_scaling", {{"type", "linear"}}) ==
-        key +
-            "rope_scaling': expected null, as scaled rotary embeddings are not supported, found "
-            "{\"type\":\"linear\"}");
-  CHECK(refusal("llama", "rope_parameters", {{"rope_type", "yarn"}}) ==
-        key + "rope_parameters.rope_type': expected \"default\", found \"yarn\"");
   CHECK(refusal("llama", "attention_bias", true) ==
         key + "attention_bias': expected false, as biases of projections are not supported, found true");
   CHECK(refusal("llama", "mlp_bias", true) ==
         key + "mlp_bias': expected false, as biases of projections are not supported, found true");
-  CHECK(refusal("llama", "head_dim", 16) ==
-        key + "head_dim': expected hidden_size / num_attention_heads = 8, found 16");
+  CHECK(refusal("llama", "head_dim", 15) ==
+        key + "head_dim': expected an even number for the rotary embedding, found 15");
   CHECK(refusal("llama", "num_key_value_heads", 3) ==
         key + "num_key_value_heads': expected a divisor of num_attention_heads = 4, found 3");
   CHECK(refusal("llama", "partial_rotary_factor", 0.5) ==
@@ -101,11 +107,166 @@ TEST_CASE("what a family allows and this library does not have is refused by nam
   CHECK(refusal("ttt", "num_key_value_heads", 2) ==
         key + "num_key_value_heads': expected num_attention_heads = 4, as TTT has no grouped heads, found 2");
   CHECK(refusal("ttt", "hidden_act", "gelu") == key + "hidden_act': expected \"silu\", found \"gelu\"");
+  CHECK(refusal("ttt", "rope_scaling", {{"type", "linear"}, {"factor", 2}})
+            .starts_with(key + "rope_scaling': expected none, as the rotary embedding of TTT layers is not scaled"));
+  auto qwen3 = sizes("qwen3");
+  qwen3.update({{"num_key_value_heads", 2}, {"attention_bias", true}});
+  CHECK(error_message([&] { read(qwen3); }) ==
+        key + "attention_bias': expected false, as biases of projections are not supported, found true");
+  auto smollm3 = sizes("smollm3");
+  smollm3["use_sliding_window"] = true;
+  CHECK(error_message([&] { read(smollm3); }) == "");
+  smollm3["sliding_window"] = 8;
+  CHECK(error_message([&] { read(smollm3); }) ==
+        key + "use_sliding_window': expected false, as windows in some blocks only are not supported, found true");
   CHECK(refusal("ttt-cpp", "layer", "attention") == key + "backbone': expected a string, found none");
-  CHECK(refusal("mamba", "state_size", 16) ==
-        key +
-            "model_type': expected one of ttt, llama, mistral, ttt-cpp, found \"mamba\", whose layers are not "
-            "supported yet");
+  for (const char* type : {"mamba", "gemma2", "gpt2", "mixtral", "qwen3_moe", "zamba2"})
+    CHECK(refusal(type, "state_size", 16) == key + "model_type': expected one of " + loaders::known_families() +
+                                                 ", found \"" + type + "\", whose layers are not supported yet");
+  CHECK(refusal("lama", "state_size", 16) ==
+        key + "model_type': expected one of " + loaders::known_families() + ", found \"lama\"");
+}
+
+TEST_CASE("both spellings of the rotary embedding say the same") {
+  using Kind = kernels::RotaryScaling::Kind;
+  const auto both = [](const nlohmann::json& keys) {
+    auto older = sizes("llama"), newer = sizes("llama");
+    older["rope_theta"] = 5e5;
+    older["rope_scaling"] = keys;
+    newer["rope_parameters"] = keys;
+    newer["rope_parameters"]["rope_theta"] = 5e5;
+    CHECK(read(older) == read(newer));
+    CHECK(read(older).rope_theta == 5e5);
+    return read(older).attention.rotary_scaling;
+  };
+  CHECK(both({{"type", "default"}}) == kernels::RotaryScaling{});
+  CHECK(both({{"rope_type", "default"}, {"type", "default"}}) == kernels::RotaryScaling{});
+  CHECK(both({{"type", "linear"}, {"factor", 4}}) == kernels::RotaryScaling{.kind = Kind::linear, .factor = 4});
+  CHECK(both({{"rope_type", "llama3"},
+              {"factor", 8},
+              {"low_freq_factor", 2},
+              {"high_freq_factor", 5},
+              {"original_max_position_embeddings", 64}}) ==
+        kernels::RotaryScaling{
+            .kind = Kind::llama3, .factor = 8, .original_positions = 64, .slow_turns = 2, .fast_turns = 5});
+  kernels::RotaryScaling yarn{.kind = Kind::yarn,
+                              .factor = 4,
+                              .original_positions = 64,
+                              .slow_turns = 1,
+                              .fast_turns = 32,
+                              .magnitude = 0.1 * std::log(4.0) + 1};
+  nlohmann::json keys{{"rope_type", "yarn"}, {"factor", 4}, {"original_max_position_embeddings", 64}};
+  CHECK(both(keys) == yarn);
+  keys["mscale"] = 1;
+  CHECK(both(keys) == yarn);  // one of the two alone is not looked at
+  keys["mscale_all_dim"] = 0.5;
+  yarn.magnitude = (0.1 * std::log(4.0) + 1) / (0.05 * std::log(4.0) + 1);
+  CHECK(both(keys) == yarn);
+  keys.update({{"attention_factor", 1.5}, {"beta_fast", 16}, {"beta_slow", 2}, {"truncate", false}});
+  yarn.magnitude = 1.5, yarn.fast_turns = 16, yarn.slow_turns = 2, yarn.whole_pairs = false;
+  CHECK(both(keys) == yarn);
+}
+
+TEST_CASE("yarn without its original length has that of the model") {
+  auto json = sizes("qwen2");
+  json["num_key_value_heads"] = 2;
+  json["rope_scaling"] = {{"type", "yarn"}, {"factor", 4}};
+  CHECK(error_message([&] { read(json); }).starts_with("config.json, key 'max_position_embeddings': expected"));
+  json["max_position_embeddings"] = 32768;
+  CHECK(read(json).attention.rotary_scaling.original_positions == 32768);
+}
+
+TEST_CASE("a scaling of the rotary embedding that is not known, or a key of it, is refused by name") {
+  const std::string key = "config.json, key 'rope_scaling.";
+  const auto scaling = [](const nlohmann::json& value) { return refusal("llama", "rope_scaling", value); };
+  CHECK(scaling({{"type", "dynamic"}, {"factor", 2}}) ==
+        key + "type': expected one of default, linear, llama3, yarn, found \"dynamic\"");
+  CHECK(scaling({{"rope_type", "longrope"}}) ==
+        key + "rope_type': expected one of default, linear, llama3, yarn, found \"longrope\"");
+  CHECK(scaling({{"rope_type", "linear"}, {"type", "yarn"}, {"factor", 2}}) ==
+        key + "type': expected the rope_type beside it, found \"yarn\"");
+  CHECK(scaling({{"rope_type", "linear"}}) == key + "factor': expected a number above 0, found none");
+  CHECK(scaling({{"factor", 2}}) == key + "factor': expected no such key with this rope_type, found 2");
+  CHECK(scaling({{"rope_type", "linear"}, {"factor", 2}, {"beta_fast", 32}}) ==
+        key + "beta_fast': expected no such key with this rope_type, found 32");
+  CHECK(
+      scaling({{"full_attention", {{"rope_type", "default"}}}}).starts_with(key + "full_attention': expected no such"));
+  CHECK(scaling({{"rope_type", "llama3"}, {"factor", 8}}).starts_with(key + "original_max_position_embeddings'"));
+  CHECK(scaling({{"rope_type", "default"}, {"partial_rotary_factor", 0.5}}) ==
+        key + "partial_rotary_factor': expected 1, as the rotary embedding turns whole heads, found 0.5");
+  auto json = sizes("llama");
+  json["rope_scaling"] = {{"rope_type", "linear"}, {"factor", 2}};
+  json["rope_parameters"] = {{"rope_type", "default"}};
+  CHECK(error_message([&] {
+          read(json);
+        }).starts_with("config.json, key 'rope_scaling': expected null beside rope_parameters"));
+}
+
+TEST_CASE("a list of what each block is must be what all blocks are") {
+  const auto types = [](const char* type, const std::vector<std::string>& list, const nlohmann::json& others = {}) {
+    auto json = sizes(type);
+    json["num_key_value_heads"] = 2;
+    json["layer_types"] = list;
+    if (others.is_object()) json.update(others);
+    return error_message([&] { read(json); });
+  };
+  const std::string key = "config.json, key 'layer_types': expected ", full = "full_attention",
+                    sliding = "sliding_attention";
+  CHECK(types("mistral", {sliding, sliding}) == "");
+  CHECK(types("mistral", {sliding, full}).starts_with(key + "\"sliding_attention\" for every block"));
+  CHECK(types("mistral", {full, full}).starts_with(key + "\"sliding_attention\" for every block"));
+  CHECK(types("mistral", {full, full}, {{"sliding_window", nullptr}}) == "");
+  CHECK(types("llama", {full, full}) == "");
+  CHECK(types("llama", {full, sliding}).starts_with(key + "\"full_attention\" for every block"));
+  CHECK(types("llama", {full}) == key + "a list of 2 entries, found [\"full_attention\"]");
+  const nlohmann::json window{{"use_sliding_window", true}, {"sliding_window", 8}};
+  CHECK(types("qwen3", {full, full}, window) == "");
+  CHECK(types("qwen3", {sliding, sliding}, window) == "");
+  CHECK(types("qwen3", {full, sliding}, window).starts_with(key + "\"full_attention\" for every block"));
+  CHECK(types("qwen3", {sliding, sliding}).starts_with(key + "\"full_attention\" for every block"));
+}
+
+TEST_CASE("Qwen has a window only where it is used") {
+  auto json = sizes("qwen2");
+  json["num_key_value_heads"] = 2;
+  json["sliding_window"] = 8;
+  json["max_window_layers"] = 0;
+  CHECK(read(json).layer == "attention");
+  json["use_sliding_window"] = true;
+  CHECK(read(json).layer == "sliding-window");
+  CHECK(read(json).window == 8);
+  json["max_window_layers"] = 2;
+  CHECK(read(json).layer == "attention");
+  json["max_window_layers"] = 1;
+  CHECK(error_message([&] { read(json); }) ==
+        "config.json, key 'max_window_layers': expected 0 or at least num_hidden_layers = 2, as blocks are alike, "
+        "found 1");
+  json["sliding_window"] = nullptr;
+  CHECK(read(json).layer == "attention");
+}
+
+TEST_CASE("SmolLM3 leaves the rotary embedding out of every fourth block, or of those it lists") {
+  auto json = sizes("smollm3");
+  json["num_hidden_layers"] = 5;
+  CHECK(read(json).attention.rotary == std::vector<bool>{true, true, true, false, true});
+  CHECK(read(json).tied);
+  CHECK(read(json).rope_theta == 2'000'000);
+  json["no_rope_layer_interval"] = 2;
+  CHECK(read(json).attention.rotary == std::vector<bool>{true, false, true, false, true});
+  json["no_rope_layers"] = {0, 1, 1, 1, 0};
+  CHECK(read(json).attention.rotary == std::vector<bool>{false, true, true, true, false});
+  json["no_rope_layers"] = {1, 1, 1, 1, 1};
+  CHECK(read(json).attention.rotary.empty());
+  const std::string key = "config.json, key 'no_rope_layers': expected ";
+  for (const auto& list : {nlohmann::json{1, 1, 1, 1}, nlohmann::json("all")}) {
+    json["no_rope_layers"] = list;
+    CHECK(error_message([&] { read(json); }).starts_with(key + "a list of 5 entries"));
+  }
+  json["no_rope_layers"] = {1, 1, 2, 1, 1};
+  CHECK(error_message([&] { read(json); }).starts_with(key + "1 or 0 for every block"));
+  json.erase("no_rope_layers");
+  json["num_hidden_layers"] = 2'000'000'000;
+  CHECK(error_message([&] { read(json); }).starts_with(key + "a list, with so many blocks"));
 }
 
 TEST_CASE("keys that contradict each other are refused by name") {
@@ -138,6 +299,7 @@ TEST_CASE("every configuration is written as the first family that holds it, and
       if (is_ttt(config)) config.mini_batch = 9, config.base_learning_rate = 0.3, config.conv_taps = 3;
       if (!is_ttt(config)) config.key_value_heads = 2;
       if (layer == "sliding-window") config.window = 33;
+      if (!is_ttt(config)) config.attention.head_channels = 6;
       const ConfigJson json(loaders::config_text(config, loaders::family_of(config), "float32"), "config.json");
       CAPTURE(layer);
       CHECK(&loaders::family_of(json) == &loaders::family_of(config));
@@ -150,6 +312,67 @@ TEST_CASE("every configuration is written as the first family that holds it, and
       written.insert(json.text("model_type"));
     }
   CHECK(written == std::set<std::string>{"ttt", "llama", "mistral", "ttt-cpp"});
+}
+
+TEST_CASE("every option of attention is written as a family that has it, and read again") {
+  using Change = std::function<void(AttentionOptions&)>;
+  const auto scaled = [](AttentionOptions& options) {
+    options.rotary_scaling = {.kind = kernels::RotaryScaling::Kind::yarn,
+                              .factor = 3,
+                              .original_positions = 77,
+                              .slow_turns = 2,
+                              .fast_turns = 9,
+                              .magnitude = 1.5,
+                              .whole_pairs = false};
+  };
+  const auto bias = [](AttentionOptions& options) { options.bias = true; };
+  const auto norm = [](AttentionOptions& options) { options.query_key_norm = true; };
+  const auto some = [](AttentionOptions& options) { options.rotary = {true, false, true, true}; };
+  const auto both = [&](AttentionOptions& options) { bias(options), norm(options), scaled(options), some(options); };
+  const std::vector<std::tuple<Change, std::string, std::string>> cases{
+      {scaled, "llama", "mistral"}, {bias, "qwen2", "qwen2"},     {norm, "qwen3", "qwen3"},
+      {some, "smollm3", "ttt-cpp"}, {both, "ttt-cpp", "ttt-cpp"},
+  };
+  for (const auto& [change, full, window] : cases)
+    for (const std::string layer : {"attention", "sliding-window"}) {
+      ModelConfig config;
+      config.layer = layer;
+      config.key_value_heads = 2;
+      if (layer == "sliding-window") config.window = 33;
+      change(config.attention);
+      const loaders::Family& family = loaders::family_of(config);
+      CHECK(family.model_type == (layer == "attention" ? full : window));
+      for (const loaders::Family* each : loaders::families) {
+        if (!each->holds(config)) continue;
+        const ConfigJson json(loaders::config_text(config, *each, "float32"), "config.json");
+        INFO(layer << " as " << each->model_type);
+        CHECK(&loaders::family_of(json) == each);
+        CHECK(each->read(json) == config);
+      }
+    }
+}
+
+TEST_CASE("a folder written as another kind forgets what only its own kind says") {
+  auto original = sizes("qwen2");
+  original.update({{"num_key_value_heads", 2},
+                   {"sliding_window", 32768},
+                   {"use_sliding_window", false},
+                   {"attention_bias", true},  // which Qwen 2 does not look at
+                   {"layer_types", {"full_attention", "full_attention"}},
+                   {"someones", "own"}});
+  const ModelConfig config = read(original);
+  const auto write = [&](const loaders::Family& family, const nlohmann::json& from) {
+    return nlohmann::json::parse(loaders::config_text(config, family, "float32", from));
+  };
+  const auto own = write(loaders::qwen2_family, original), general = write(loaders::ttt_cpp_family, original);
+  CHECK(own["sliding_window"] == 32768);
+  CHECK(own["layer_types"] == original["layer_types"]);
+  CHECK(read(own) == config);
+  CHECK(general["sliding_window"].is_null());
+  CHECK_FALSE(general.contains("layer_types"));
+  CHECK(general["someones"] == "own");
+  CHECK(read(general) == config);
+  CHECK(read(write(loaders::qwen2_family, general)) == config);
 }
 
 TEST_CASE("keys that no family knows are written again, those of the model are the model's") {

@@ -181,7 +181,11 @@ TEST_CASE("a folder is written as every kind that can hold its model, and back, 
   CHECK(Saved(tiny("attention", Backbone::mamba)).refused({"mistral", {}}) ==
         hold + "mistral can hold, found attention with the mamba backbone");
   CHECK(Saved(tiny("attention")).refused({"mamba", {}}) ==
-        "kind of model folder: expected one of ttt, llama, mistral, ttt-cpp, found 'mamba'");
+        "kind of model folder: expected one of " + loaders::known_families() + ", found 'mamba'");
+  ModelConfig biased = tiny("attention");
+  biased.attention.bias = true;
+  CHECK(Saved(biased).refused({"llama", {}}) ==
+        hold + "llama can hold, found attention with the transformer backbone, biases of queries, keys and values");
 }
 
 TEST_CASE("numbers are rounded to nearest, ties to even, once; what a type holds keeps its bits") {

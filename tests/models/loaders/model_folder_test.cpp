@@ -171,6 +171,14 @@ TEST_CASE("a tensor that is missing, too many or misshapen is named with what wa
     CHECK(folder.message() ==
           "model.safetensors, tensor '" + gate + "': expected shape [10, 12], found no such tensor");
   }
+  SECTION("without the prefix, as a model without its head is saved") {
+    folder.edit_tensors([](auto& all) {
+      for (auto& tensor : all) tensor.name = tensor.name.substr(tensor.name.starts_with("model.") ? 6 : 0);
+    });
+    CHECK(folder.message() ==
+          "model.safetensors, tensor 'model.embed_tokens.weight': expected shape [11, 12], found no such tensor, but "
+          "'embed_tokens.weight': another prefix?");
+  }
   SECTION("extra") {
     folder.edit_tensors([](auto& all) { all.push_back({"model.layers.2.norm", {2, 1}, {1, 2}}); });
     CHECK(folder.message() ==
@@ -240,8 +248,8 @@ TEST_CASE("a config.json that makes no model") {
     folder.edit_json([&](nlohmann::json& json) { json[key] = value; });
     return folder.message();
   };
-  const std::string types = "one of ttt, llama, mistral, ttt-cpp";
-  CHECK(message("model_type", "gpt2") == "config.json, key 'model_type': expected " + types + ", found \"gpt2\"");
+  const std::string types = "one of " + loaders::known_families();
+  CHECK(message("model_type", "lama") == "config.json, key 'model_type': expected " + types + ", found \"lama\"");
   CHECK(message("model_type", nullptr) == "config.json, key 'model_type': expected a string, found null");
   CHECK(message("model_type", "mamba2") ==
         "config.json, key 'model_type': expected " + types + ", found \"mamba2\", whose layers are not supported yet");

@@ -7,6 +7,23 @@
 
 TTT_NAMESPACE_BEGIN
 
+/// Norm and rotary embedding, for the rows of a round from `first` on: d goes from the gradient of what attends to that
+/// of what was projected.
+template <class Element, AttentionMemory memory>
+void BasicAttention<Element, memory>::backward_norms(const Parameters& parameters, const Record& record, Index first,
+                                                     const Rows& d, Parameters& gradients, Context& context) const {
+  const Index count = d.queries.rows();
+  nn::in_pieces(count, context, [&](Index row, Index size, Context& own) {
+    rotate(record.call.plan(), first + row, d.rows(row, size), kernels::RotaryTurn::back, own);
+  });
+  const auto norm = [&](const auto& weight, MatrixView<Scalar> projected, MatrixView<Scalar> d_rows, auto& d_weight) {
+    nn::rms_norm_backward(weight, by_head(projected.rows(first, count)), config_.norm_epsilon, by_head(d_rows),
+                          by_head(d_rows), d_weight, context);
+  };
+  norm(parameters.query_norm, record.projected_queries, d.queries, gradients.query_norm);
+  norm(parameters.key_norm, record.projected_keys, d.keys, gradients.key_norm);
+}
+
 template <class Element, AttentionMemory memory>
 void BasicAttention<Element, memory>::backward(const Parameters& parameters, const Record& record,
                                                MatrixView<const Scalar> d_y, MatrixView<Scalar> d_x,
@@ -23,22 +40,26 @@ void BasicAttention<Element, memory>::backward(const Parameters& parameters, con
   const nn::LinearBackward key(parameters.key, gradients.key, context);
   const nn::LinearBackward value(parameters.value, gradients.value, context);
   nn::in_rounds(d_y.rows(), context, [&](Index first, Index count) {
+    const Rows d = d_rows.rows(first, count);
+    if (config_.query_key_norm) backward_norms(parameters, record, first, d, gradients, context);
     nn::in_pieces(count, context, [&](Index row, Index size, Context& own) {
       const Index start = first + row;
       const auto d_piece = d_x.empty() ? d_x : d_x.rows(start, size);
-      const Rows d = d_rows.rows(start, size);
-      rotate(record.call.plan(), start, d, kernels::RotaryTurn::back, own);
-      query.input(d.queries, d_piece, own);
-      key.input(d.keys, d_piece, own, kernels::Output::accumulate);
-      value.input(d.values, d_piece, own, kernels::Output::accumulate);
+      const Rows piece = d.rows(row, size);
+      if (!config_.query_key_norm) rotate(record.call.plan(), start, piece, kernels::RotaryTurn::back, own);
+      query.input(piece.queries, d_piece, own);
+      key.input(piece.keys, d_piece, own, kernels::Output::accumulate);
+      value.input(piece.values, d_piece, own, kernels::Output::accumulate);
     });
     const auto x = record.x.rows(first, count);
-    const Rows d = d_rows.rows(first, count);
     nn::WeightSums<Scalar> sums(context);
     query.weight(x, d.queries, sums);
     key.weight(x, d.keys, sums);
     value.weight(x, d.values, sums);
     sums.add_up();
+    nn::bias_backward(d.queries, gradients.query_bias, context);
+    nn::bias_backward(d.keys, gradients.key_bias, context);
+    nn::bias_backward(d.values, gradients.value_bias, context);
   });
 }
 

@@ -9,14 +9,17 @@
 #include "ttt/layers/attention/parameters.hpp"
 #include "ttt/layers/call_checks.hpp"
 #include "ttt/layers/sequence_layer.hpp"
-#include "ttt/nn/linear.hpp"
+#include "ttt/nn/affine.hpp"
+#include "ttt/nn/rms_norm.hpp"
 #include "ttt/nn/rotary.hpp"
 
 TTT_NAMESPACE_BEGIN
 
-/// y = concat_h(softmax(R(x W_qᵀ)_h R(x W_kᵀ)_gᵀ / √D + mask) (x W_vᵀ)_g) W_oᵀ, R being the rotary embedding and g = h
-/// · H_kv / H the key/value head of query head h (Vaswani et al. 2017, equation 1; Ainslie et al. 2023, "GQA"; window
-/// as in Jiang et al. 2023, "Mistral 7B": query i sees keys j with i − W < j ≤ i).
+/// y = concat_h(softmax(q_h k_gᵀ / √D + mask) v_g) W_oᵀ, with q_h = R(norm((x W_qᵀ + b_q)_h)), k_g alike and
+/// v_g = (x W_vᵀ + b_v)_g, R being the rotary embedding and g = h · H_kv / H the key/value head of query head h
+/// (Vaswani et al. 2017, equation 1; Ainslie et al. 2023, "GQA"; window as in Jiang et al. 2023, "Mistral 7B": query i
+/// sees keys j with i − W < j ≤ i; RMS norm of queries and keys as in Yang et al. 2025, "Qwen3"). Biases, norm and R
+/// are options.
 ///
 /// The bits of a row of y depend on its own sequence and not on how that is cut into calls.
 template <class Element, AttentionMemory memory>
@@ -33,20 +36,18 @@ class BasicAttention {
   explicit BasicAttention(const Config& config)
       : config_((check(config), config)),
         fingerprint_(kind, {config.width, config.heads, config.key_value_count(),
-                            memory == AttentionMemory::ring ? config.window : 0}),
+                            memory == AttentionMemory::ring ? config.window : 0, config.head_width(), config.bias,
+                            config.query_key_norm}),
         layout_{{config.head_width(), config.heads / config.key_value_count(),
                  memory == AttentionMemory::ring ? config.window : rules::unlimited_window},
                 config.key_value_count()},
-        rotary_(std::make_shared<const kernels::RotaryTable<Scalar>>(config.head_width(), table_positions,
-                                                                     config.rope_theta)) {}
+        rotary_(config.rotary ? std::make_shared<const kernels::RotaryTable<Scalar>>(
+                                    config.head_width(), table_positions, config.rope_theta, config.rotary_scaling)
+                              : nullptr) {}
 
   const Config& config() const { return config_; }
   Index width() const { return config_.width; }
-  Parameters make_parameters() const {
-    const Index narrow = config_.key_value_width();
-    return {nn::make_weight<Scalar>(width(), width()), nn::make_weight<Scalar>(narrow, width()),
-            nn::make_weight<Scalar>(narrow, width()), nn::make_weight<Scalar>(width(), width()), fingerprint_};
-  }
+  Parameters make_parameters() const { return Parameters(config_, fingerprint_); }
   bool accepts(const Parameters& parameters) const {
     return parameters.layer == fingerprint_ && !parameters.query.empty();
   }
@@ -81,6 +82,7 @@ class BasicAttention {
                 Context& context) const;
 
  private:
+  using Call = AttentionCall<Scalar>;
   using Rows = AttentionRows<Scalar>;
   using Piece = AttentionPiece<Scalar>;
 
@@ -91,16 +93,25 @@ class BasicAttention {
 
   static void check(const Config& config);
   Rows allocate_rows(Index rows, bool recorded, Arena& arena) const;
-  AttentionCall<Scalar> lay_out(Index rows, std::size_t segments, bool recorded, Arena& arena) const;
+  Call lay_out(Index rows, std::size_t segments, bool recorded, Arena& arena) const;
+  /// All heads of rows of a call as rows of their own.
+  MatrixView<Scalar> by_head(MatrixView<Scalar> rows) const {
+    const Index width = config_.head_width();
+    return {rows.data(), rows.rows() * rows.columns() / width, width};
+  }
+  void project(const Parameters& parameters, const Call& call, Index first, Index count, Context& context) const;
+  void backward_norms(const Parameters& parameters, const Record& record, Index first, const Rows& d,
+                      Parameters& gradients, Context& context) const;
   /// Queries and keys by the angles of their positions, or their gradients back.
   void rotate(SegmentPlan plan, Index start, const Rows& rows, kernels::RotaryTurn turn, Context& context) const {
+    if (!config_.rotary) return;
     nn::rotate_rows<Scalar>({*rotary_, config_.rotary_pairs}, turn, plan, start, {rows.queries, rows.keys}, context);
   }
 
   Config config_;
   Fingerprint fingerprint_;
   AttentionHeads layout_;
-  std::shared_ptr<const kernels::RotaryTable<Scalar>> rotary_;  // never changes, so copies of the layer share it
+  std::shared_ptr<const kernels::RotaryTable<Scalar>> rotary_;  // null: no rotary; never changes, so copies share it
 };
 
 TTT_NAMESPACE_END

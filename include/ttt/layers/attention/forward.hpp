@@ -10,23 +10,40 @@
 
 TTT_NAMESPACE_BEGIN
 
-template <class Element, AttentionMemory memory>
-void BasicAttention<Element, memory>::check(const Config& config) {
-  const std::string option = "attention option ";
-  domain::size(option + "width", config.width);
-  if (config.heads < 1 || config.width % config.heads != 0)
+namespace detail {
+
+/// Throws Error unless the heads have a width, and one of pairs where these are rotated.
+inline void check_heads(const AttentionConfig& config, const std::string& option) {
+  const bool divided = config.head_channels == 0;
+  if (divided && (config.heads < 1 || config.width % config.heads != 0))
     throw_unexpected(option + "heads", "a divisor of the width " + std::to_string(config.width),
                      std::to_string(config.heads));
-  if (config.key_value_heads < 0 || config.heads % config.key_value_count() != 0)
-    throw_unexpected(option + "key_value_heads", "0 or a divisor of the " + std::to_string(config.heads) + " heads",
-                     std::to_string(config.key_value_heads));
-  if (config.head_width() % 2 != 0)
+  domain::size(option + "heads", config.heads);
+  domain::size(option + "head_channels", config.head_width());
+  domain::size(option + "heads, times head_channels", config.query_width());
+  if (!config.rotary || config.head_width() % 2 == 0) return;
+  if (divided)
     throw_unexpected(
         option + "heads",
         "an even head width for the rotary embedding, width " + std::to_string(config.width) + " over heads",
         std::to_string(config.heads));
+  throw_unexpected(option + "head_channels", "an even number, for the rotary embedding",
+                   std::to_string(config.head_channels));
+}
+
+}  // namespace detail
+
+template <class Element, AttentionMemory memory>
+void BasicAttention<Element, memory>::check(const Config& config) {
+  const std::string option = "attention option ";
+  domain::size(option + "width", config.width);
+  detail::check_heads(config, option);
+  if (config.key_value_heads < 0 || config.heads % config.key_value_count() != 0)
+    throw_unexpected(option + "key_value_heads", "0 or a divisor of the " + std::to_string(config.heads) + " heads",
+                     std::to_string(config.key_value_heads));
   if (memory == AttentionMemory::ring) domain::size(option + "window", config.window);
-  domain::positive_float(option + "rope_theta", config.rope_theta);
+  if (config.query_key_norm) domain::positive_float(option + "norm_epsilon", config.norm_epsilon);
+  if (config.rotary) kernels::check(config.rotary_scaling, config.rope_theta, option);
 }
 
 template <class Element, AttentionMemory memory>
@@ -44,10 +61,10 @@ std::shared_ptr<const StateLayout> BasicAttention<Element, memory>::state_layout
 template <class Element, AttentionMemory memory>
 auto BasicAttention<Element, memory>::allocate_rows(Index rows, bool recorded, Arena& arena) const -> Rows {
   Rows all;
-  all.queries = arena.matrix<Scalar>(rows, width());
+  all.queries = arena.matrix<Scalar>(rows, config_.query_width());
   all.keys = arena.matrix<Scalar>(rows, config_.key_value_width());
   all.values = arena.matrix<Scalar>(rows, config_.key_value_width());
-  all.heads = arena.matrix<Scalar>(rows, width());
+  all.heads = arena.matrix<Scalar>(rows, config_.query_width());
   if (recorded) all.log_sums = arena.matrix<Scalar>(rows, config_.heads);
   return all;
 }
@@ -55,12 +72,34 @@ auto BasicAttention<Element, memory>::allocate_rows(Index rows, bool recorded, A
 /// What a call of so many rows and segments holds; the pieces are only memory yet.
 template <class Element, AttentionMemory memory>
 auto BasicAttention<Element, memory>::lay_out(Index rows, std::size_t segments, bool recorded, Arena& arena) const
-    -> AttentionCall<Scalar> {
-  AttentionCall<Scalar> held;
+    -> Call {
+  Call held;
   held.rows = allocate_rows(rows, recorded, arena);
+  if (recorded && config_.query_key_norm) {
+    held.projected_queries = arena.matrix<Scalar>(rows, config_.query_width());
+    held.projected_keys = arena.matrix<Scalar>(rows, config_.key_value_width());
+  }
   Piece* const pieces = arena.allocate<Piece>(static_cast<Index>(segments));
   if (pieces) held.pieces = {pieces, segments};
   return held;
+}
+
+/// Assigns queries, keys and values of rows [first, first + count), the former two normed and not rotated.
+template <class Element, AttentionMemory memory>
+void BasicAttention<Element, memory>::project(const Parameters& parameters, const Call& call, Index first, Index count,
+                                              Context& context) const {
+  const auto x = call.x.rows(first, count);
+  const Rows to = call.rows.rows(first, count);
+  const auto normed = [&](const auto& weight, const auto& bias, const auto& norm, MatrixView<Scalar> kept,
+                          MatrixView<Scalar> y) {
+    const auto projected = kept.empty() ? y : kept.rows(first, count);
+    nn::affine_forward(weight, bias, x, projected, context);
+    if (config_.query_key_norm)
+      nn::rms_norm_forward(norm, by_head(projected), config_.norm_epsilon, by_head(y), context);
+  };
+  normed(parameters.query, parameters.query_bias, parameters.query_norm, call.projected_queries, to.queries);
+  normed(parameters.key, parameters.key_bias, parameters.key_norm, call.projected_keys, to.keys);
+  nn::affine_forward(parameters.value, parameters.value_bias, x, to.values, context);
 }
 
 template <class Element, AttentionMemory memory>
@@ -71,18 +110,14 @@ void BasicAttention<Element, memory>::forward(const Parameters& parameters, Matr
   const Arena::Frame frame(context.scratch());
   const SegmentPlan plan = record ? record->call.begin(segments) : plan_segments(segments, context.scratch());
   const auto hold = [&](Arena& arena) { return lay_out(x.rows(), plan.size(), record != nullptr, arena); };
-  AttentionCall<Scalar> held = record ? record->arena.lay_out_anew(hold) : hold(context.scratch());
+  Call held = record ? record->arena.lay_out_anew(hold) : hold(context.scratch());
   held.x = x;
   held.pieces = plan_pieces<Scalar>(segments, plan, layout_.shape, held.pieces);
   const Rows& rows = held.rows;
   const std::span<const Piece> pieces(held.pieces);
   nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
-    const auto from = x.rows(first, count);
-    const Rows to = rows.rows(first, count);
-    nn::linear_forward(parameters.query, from, to.queries, own);
-    nn::linear_forward(parameters.key, from, to.keys, own);
-    nn::linear_forward(parameters.value, from, to.values, own);
-    rotate(plan, first, to, kernels::RotaryTurn::forward, own);
+    project(parameters, held, first, count, own);
+    rotate(plan, first, rows.rows(first, count), kernels::RotaryTurn::forward, own);
   });
   if (record) detail::keep_prior(layout_, held.pieces, record->arena);
   detail::store_rows(layout_, held.pieces, rows, context);
@@ -90,7 +125,7 @@ void BasicAttention<Element, memory>::forward(const Parameters& parameters, Matr
   nn::linear_forward(parameters.output, rows.heads, y, context);
   detail::update_states(layout_, pieces, rows, context);
   if (!record) return;
-  static_cast<AttentionCall<Scalar>&>(*record) = held;
+  static_cast<Call&>(*record) = held;
   record->call.end(fingerprint_);
 }
 

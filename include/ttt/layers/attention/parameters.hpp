@@ -2,24 +2,33 @@
 #pragma once
 
 #include <span>
+#include <string_view>
 
 #include "ttt/core/parameters.hpp"
 #include "ttt/kernels/rotary.hpp"
 #include "ttt/layers/attention/call.hpp"
 #include "ttt/layers/call_checks.hpp"
+#include "ttt/nn/linear.hpp"
 
 TTT_NAMESPACE_BEGIN
 
 struct AttentionConfig {
   Index width = 0;            ///< C
-  Index heads = 1;            ///< query heads, H; a head has D = C / H channels
+  Index heads = 1;            ///< query heads, H
   Index key_value_heads = 0;  ///< keys and values are shared by H / key_value_heads query heads; 0 means H
   Index window = 0;           ///< SlidingWindowAttention: keys a query sees, itself included
   double rope_theta = 10000;
   kernels::RotaryPairs rotary_pairs = kernels::RotaryPairs::halves;
+  Index head_channels = 0;      ///< D; 0 means C / H
+  bool bias = false;            ///< of queries, keys and values
+  bool query_key_norm = false;  ///< queries and keys are normed per head, before they are rotated
+  double norm_epsilon = 1e-6;   ///< of that norm
+  bool rotary = true;           ///< false: no position embedding at all
+  kernels::RotaryScaling rotary_scaling = {};
 
   Index key_value_count() const { return key_value_heads == 0 ? heads : key_value_heads; }
-  Index head_width() const { return width / heads; }
+  Index head_width() const { return head_channels == 0 ? width / heads : head_channels; }
+  Index query_width() const { return heads * head_width(); }
   Index key_value_width() const { return key_value_count() * head_width(); }
 };
 
@@ -29,17 +38,41 @@ enum class AttentionMemory {
   ring      ///< those of the last `window` tokens
 };
 
+/// Weights of a layer of attention under their published names; what the configuration leaves out has an empty shape
+/// and is not visited.
 template <class Element>
 struct AttentionParameters {
   using Scalar = Element;
-  Tensor<Scalar> query, key, value, output;
-  Fingerprint layer{};  ///< that they are of
+  Tensor<Scalar> query, key, value, output;         ///< [H·D × C], twice [H_kv·D × C], [C × H·D]
+  Tensor<Scalar> query_bias, key_bias, value_bias;  ///< [H·D], twice [H_kv·D]
+  Tensor<Scalar> query_norm, key_norm;              ///< [D], the same for all heads
+  Fingerprint layer{};                              ///< that they are of
+
+  AttentionParameters() = default;
+  explicit AttentionParameters(const AttentionConfig& config, const Fingerprint& of)
+      : query(nn::make_weight<Scalar>(config.query_width(), config.width)),
+        key(nn::make_weight<Scalar>(config.key_value_width(), config.width)),
+        value(key),
+        output(nn::make_weight<Scalar>(config.width, config.query_width())),
+        layer(of) {
+    if (config.bias) query_bias = Tensor<Scalar>(Shape{config.query_width()});
+    if (config.bias) key_bias = value_bias = Tensor<Scalar>(Shape{config.key_value_width()});
+    if (config.query_key_norm) query_norm = key_norm = Tensor<Scalar>(Shape{config.head_width()});
+  }
 
   void visit(ParameterVisitor<Scalar> visitor) {
+    const auto optional = [&](std::string_view name, Tensor<Scalar>& tensor, const ParameterInfo& info) {
+      if (tensor.shape().rank() > 0) visitor(name, tensor, info);
+    };
     visitor("q_proj.weight", query, parameter::projection);
     visitor("k_proj.weight", key, parameter::projection);
     visitor("v_proj.weight", value, parameter::projection);
     visitor("o_proj.weight", output, parameter::projection);
+    optional("q_proj.bias", query_bias, parameter::zero);
+    optional("k_proj.bias", key_bias, parameter::zero);
+    optional("v_proj.bias", value_bias, parameter::zero);
+    optional("q_norm.weight", query_norm, parameter::one);
+    optional("k_norm.weight", key_norm, parameter::one);
   }
 };
 
@@ -48,6 +81,7 @@ template <class Scalar>
 struct AttentionCall {
   MatrixView<const Scalar> x;
   AttentionRows<Scalar> rows;
+  MatrixView<Scalar> projected_queries, projected_keys;  ///< before their norm, where there is one and a Record
   std::span<AttentionPiece<Scalar>> pieces;
 };
 

@@ -110,12 +110,12 @@ class ConfigJson {
   Index whole_or(const std::string& key, Index otherwise) const { return has(key) ? whole(key) : otherwise; }
 
   /// A finite number above 0.
-  double positive_or(const std::string& key, double otherwise) const {
-    if (!has(key)) return otherwise;
-    const double number = json_[key].is_number() ? json_[key].get<double>() : 0;
+  double positive(const std::string& key) const {
+    const double number = has(key) && json_[key].is_number() ? json_[key].get<double>() : 0;
     if (!(number > 0 && number <= std::numeric_limits<double>::max())) fail(key, "a number above 0");
     return number;
   }
+  double positive_or(const std::string& key, double otherwise) const { return has(key) ? positive(key) : otherwise; }
   bool flag_or(const std::string& key, bool otherwise) const {
     if (!has(key)) return otherwise;
     if (!json_[key].is_boolean()) fail(key, "true or false");
@@ -127,6 +127,12 @@ class ConfigJson {
   }
   std::string text_or(const std::string& key, const std::string& otherwise) const {
     return has(key) ? text(key) : otherwise;
+  }
+  /// The list of `count` entries under `key`.
+  const nlohmann::json& list(const std::string& key, Index count) const {
+    if (!has(key) || !json_[key].is_array() || static_cast<Index>(json_[key].size()) != count)
+      fail(key, "a list of " + std::to_string(count) + " entries");
+    return json_[key];
   }
   /// The object under `key`, its own keys named "key.…" in messages.
   ConfigJson object(const std::string& key) const {

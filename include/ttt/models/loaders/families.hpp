@@ -7,6 +7,9 @@
 
 #include "ttt/models/loaders/families/llama.hpp"
 #include "ttt/models/loaders/families/mistral.hpp"
+#include "ttt/models/loaders/families/phi3.hpp"
+#include "ttt/models/loaders/families/qwen.hpp"
+#include "ttt/models/loaders/families/smollm3.hpp"
 #include "ttt/models/loaders/families/ttt.hpp"
 #include "ttt/models/loaders/families/ttt_cpp.hpp"
 
@@ -15,10 +18,71 @@ TTT_NAMESPACE_BEGIN
 namespace loaders {
 
 /// The last one holds everything.
-inline constexpr std::array<const Family*, 4> families{&ttt_family, &llama_family, &mistral_family, &ttt_cpp_family};
+inline constexpr std::array<const Family*, 8> families{&ttt_family,   &llama_family,  &mistral_family,
+                                                       &qwen2_family, &qwen3_family,  &smollm3_family,
+                                                       &phi3_family,  &ttt_cpp_family};
 
 /// Kinds whose name is known and whose layers this version does not have.
-inline constexpr std::array<std::string_view, 2> unsupported_model_types{"mamba", "mamba2"};
+inline constexpr auto unsupported_model_types = std::to_array<std::string_view>({"bamba",
+                                                                                 "bloom",
+                                                                                 "cohere",
+                                                                                 "cohere2",
+                                                                                 "deepseek_v2",
+                                                                                 "deepseek_v3",
+                                                                                 "falcon",
+                                                                                 "falcon_h1",
+                                                                                 "falcon_mamba",
+                                                                                 "gemma",
+                                                                                 "gemma2",
+                                                                                 "gemma3",
+                                                                                 "gemma3_text",
+                                                                                 "glm",
+                                                                                 "glm4",
+                                                                                 "gpt2",
+                                                                                 "gpt_bigcode",
+                                                                                 "gpt_neox",
+                                                                                 "gpt_oss",
+                                                                                 "gptj",
+                                                                                 "granite",
+                                                                                 "granitemoe",
+                                                                                 "granitemoehybrid",
+                                                                                 "internlm2",
+                                                                                 "jamba",
+                                                                                 "lfm2",
+                                                                                 "llama4",
+                                                                                 "llama4_text",
+                                                                                 "mamba",
+                                                                                 "mamba2",
+                                                                                 "minicpm",
+                                                                                 "mistral3",
+                                                                                 "mixtral",
+                                                                                 "mpt",
+                                                                                 "nemotron",
+                                                                                 "nemotron_h",
+                                                                                 "olmo",
+                                                                                 "olmo2",
+                                                                                 "olmo3",
+                                                                                 "olmoe",
+                                                                                 "opt",
+                                                                                 "phi",
+
+                                                                                 "phimoe",
+                                                                                 "qwen2_moe",
+                                                                                 "qwen2_vl",
+                                                                                 "qwen2_5_vl",
+                                                                                 "qwen3_5",
+                                                                                 "qwen3_5_moe",
+                                                                                 "qwen3_5_text",
+                                                                                 "qwen3_moe",
+                                                                                 "qwen3_next",
+                                                                                 "qwen3_vl",
+                                                                                 "recurrent_gemma",
+                                                                                 "rwkv",
+                                                                                 "seed_oss",
+                                                                                 "stablelm",
+                                                                                 "starcoder2",
+                                                                                 "zamba",
+                                                                                 "zamba2"});
 
 /// "ttt, llama, …", for messages.
 inline std::string known_families() {
@@ -51,6 +115,13 @@ inline const Family& family_of(const ModelConfig& config) {
   return ttt_cpp_family;
 }
 
+/// Takes from a config.json what its kind says of the model and another one would say, or read, otherwise.
+inline void forget_family(nlohmann::json& original, const ModelConfig& config) {
+  nlohmann::json known{{"architectures", {}}, {"auto_map", {}}, {"layer_types", {}}};
+  for (const Family* family : families) family->write(config, known);
+  for (const auto& [key, value] : known.items()) original.erase(key);
+}
+
 /// The text of the config.json of `config`; `torch_dtype` is the type of the stored tensors. Keys of `original`, the
 /// config.json that the model was read with, that do not follow from the model are kept.
 inline std::string config_text(const ModelConfig& config, const Family& family, const std::string& torch_dtype,
@@ -61,8 +132,7 @@ inline std::string config_text(const ModelConfig& config, const Family& family, 
   if (original.is_object()) {
     // Would contradict the keys below, name a class of another kind, or say what the original left to the class.
     for (const char* key : {"rope_parameters", "dtype"}) original.erase(key);
-    if (!kept_family)
-      for (const char* key : {"architectures", "auto_map"}) original.erase(key);
+    if (!kept_family) forget_family(original, config);
     for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) json.erase(key);
     json.update(original);
   }

@@ -86,7 +86,7 @@ inline const Family& family_to_write(const ModelConfig& config, const nlohmann::
 
 }  // namespace loaders::detail
 
-/// Reads a model folder of a known family (ttt, llama, mistral, ttt-cpp). Tensors may be F32, F16, BF16 or F64; the
+/// Reads a model folder of a known family (`loaders::families`). Tensors may be F32, F16, BF16 or F64; the
 /// last is rounded for a float model. What is read is converted piece by piece: there is no second copy of the model.
 ///
 /// Everything is checked before it returns: the numbers of config.json, every tensor by name and shape, none missing
@@ -96,9 +96,9 @@ template <class Scalar>
 LoadedModel<Scalar> load_model_folder(const std::filesystem::path& folder,
                                       WeightStorage storage = WeightStorage::scalar) {
   namespace detail = loaders::detail;
-  const detail::OpenFolder files(folder);
-  const loaders::Family& family = loaders::family_of(files.json);
-  const ModelConfig config = family.read(files.json);
+  const detail::DescribedFolder files(folder);
+  const loaders::Family& family = files.family;
+  const ModelConfig& config = files.config;
   detail::check_sizes(files.set, config, family);
   auto model = detail::make_model_of<Scalar>(config, files.json.file());
   detail::check_tensors(files.set, detail::expected_tensors(model.make_parameters(), family.tensor_name), config.tied,
@@ -109,9 +109,9 @@ LoadedModel<Scalar> load_model_folder(const std::filesystem::path& folder,
 }
 
 /// Writes the model folder of `config` and `parameters`, making the folder if there is none: as the family of `notes`
-/// if this holds the model, else TTT layers as `ttt`, attention with the transformer backbone as `llama` or `mistral`,
-/// everything else as `ttt-cpp`; tensors as F32 or F64. Keys and metadata of `notes` that do not follow from the model
-/// are written again.
+/// if this holds the model, else TTT layers as `ttt`, attention with the transformer backbone as the first of `llama`,
+/// `mistral`, `qwen2`, `qwen3` and `smollm3` that has its options, everything else as `ttt-cpp`; tensors as F32 or F64.
+/// Keys and metadata of `notes` that do not follow from the model are written again.
 ///
 /// Other files stay, among them the parts of a sharded model, which model.safetensors takes the place of. Throws Error
 /// before anything is written when the parameters are not those of `config` or not finite.

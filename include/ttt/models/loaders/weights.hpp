@@ -35,18 +35,6 @@ void check_bound(Parameters parameters) {
   });
 }
 
-/// Throws Error, naming the tensor that may be meant, when the set has none of that name: a prefix is easily forgotten.
-inline void check_is_there(const io::SafetensorsSet& set, const ExpectedTensor& expected, std::size_t prefix) {
-  if (set.find(expected.name)) return;
-  const std::string_view name = std::string_view(expected.name).substr(prefix);
-  const auto other = std::find_if(set.tensors().begin(), set.tensors().end(),
-                                  [&](const io::TensorInfo& tensor) { return tensor.name.ends_with(name); });
-  const std::string hint =
-      other == set.tensors().end() ? "" : ", but '" + io::printable(other->name) + "': another prefix?";
-  throw_unexpected(tensor_subject(set.path().string(), expected.name), "shape " + io::shape_text(expected.shape),
-                   "no such tensor" + hint);
-}
-
 /// Throws Error unless the set has every expected tensor in its shape, and no other behind the prefix.
 inline void check_against(const io::SafetensorsSet& set, const std::vector<ExpectedTensor>& expected,
                           const std::string& prefix) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "ttt/models/loaders/families/family.hpp"
+#include "ttt/models/loaders/families/attention_keys.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -11,16 +11,19 @@ namespace loaders {
 /// and writes it (rotary pairs are the two halves of a head).
 inline constexpr Family llama_family{
     "llama",
-    [](const ModelConfig& config) { return config.layer == "attention" && config.backbone == Backbone::transformer; },
-    [](const ConfigJson& json) { return detail::read_attention(json, 0); },
+    [](const ModelConfig& config) { return detail::is_plain_attention(config) && config.layer == "attention"; },
+    [](const ConfigJson& json) {
+      const ModelConfig config = detail::read_attention(json);
+      detail::refuse_biases(json);
+      detail::check_layer_types(json, config);
+      return config;
+    },
     detail::write_attention,
     [](nlohmann::json& json) {
       detail::write_attention_defaults(json);
       json["architectures"] = {"LlamaForCausalLM"};
-      json["attention_bias"] = json["mlp_bias"] = false;
       json["max_position_embeddings"] = 2048;
       json["pretraining_tp"] = 1;
-      json["rope_scaling"] = nullptr;
     },
     detail::attention_tensor_name,
     detail::is_rotary_table};

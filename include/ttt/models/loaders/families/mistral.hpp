@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "ttt/models/loaders/families/family.hpp"
+#include "ttt/models/loaders/families/attention_keys.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -11,22 +11,19 @@ namespace loaders {
 /// transformers reads and writes it. A `sliding_window` of null (as in later Mistral models) means attention over
 /// everything; without the key, as without num_key_value_heads, the value is that of the Python class.
 inline constexpr Family mistral_family{"mistral",
-                                       [](const ModelConfig& config) {
-                                         return (config.layer == "sliding-window" || config.layer == "attention") &&
-                                                config.backbone == Backbone::transformer;
-                                       },
+                                       detail::is_plain_attention,
                                        [](const ConfigJson& json) {
-                                         ModelConfig config =
-                                             detail::read_attention(json, json.contains("num_key_value_heads") ? 0 : 8);
-                                         if (json.contains("sliding_window") && !json.has("sliding_window"))
-                                           return config;
-                                         config.layer = "sliding-window";
-                                         config.window = json.whole_or("sliding_window", 4096);
+                                         ModelConfig config = detail::read_attention(json, {.key_value_heads = 8});
+                                         detail::refuse_biases(json);
+                                         if (json.has("sliding_window") || !json.contains("sliding_window")) {
+                                           config.layer = "sliding-window";
+                                           config.window = json.whole_or("sliding_window", 4096);
+                                         }
+                                         detail::check_layer_types(json, config);
                                          return config;
                                        },
                                        [](const ModelConfig& config, nlohmann::json& json) {
                                          detail::write_attention(config, json);
-                                         json["head_dim"] = config.width / config.heads;
                                          json["sliding_window"] = nullptr;
                                          if (config.layer == "sliding-window") json["sliding_window"] = config.window;
                                        },

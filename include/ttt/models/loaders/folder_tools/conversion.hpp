@@ -17,7 +17,7 @@ TTT_NAMESPACE_BEGIN
 
 /// How a model folder is to be written anew.
 struct FolderConversion {
-  std::string model_type;          ///< the family; empty: as it is
+  std::string model_type;          ///< the family; empty: as it is, or as one that is written
   std::optional<io::DType> dtype;  ///< F64, F32, BF16 or F16, nearest, ties to even; none: every tensor as it is
   /// Bytes of tensors from which on they are cut into several files, as write_safetensors_set does.
   std::size_t largest_part = std::numeric_limits<std::size_t>::max();
@@ -69,15 +69,24 @@ inline std::vector<std::byte> converted_bytes(const StoredTensor& tensor, io::DT
   return result;
 }
 
+/// "attention with the transformer backbone, biases of queries, keys and values, …"
+inline std::string described(const ModelConfig& config) {
+  const AttentionOptions& options = config.attention;
+  std::string text =
+      config.layer + " with the " + (config.backbone == Backbone::mamba ? "mamba" : "transformer") + " backbone";
+  if (options.bias) text += ", biases of queries, keys and values";
+  if (options.query_key_norm) text += ", norms of queries and keys";
+  if (!options.rotary.empty()) text += ", blocks without rotary embedding";
+  return text;
+}
+
 inline const Family& target_family(const std::string& model_type, const ModelConfig& config, const Family& source,
                                    const std::string& folder) {
-  if (model_type.empty()) return source;
+  if (model_type.empty()) return source.holds(config) ? source : family_of(config);
   const Family* family = find_family(model_type);
   if (!family) throw_unexpected("kind of model folder", "one of " + known_families(), "'" + model_type + "'");
   if (!family->holds(config))
-    throw_unexpected(
-        folder, "a model that a folder of kind " + model_type + " can hold",
-        config.layer + " with the " + (config.backbone == Backbone::mamba ? "mamba" : "transformer") + " backbone");
+    throw_unexpected(folder, "a model that a folder of kind " + model_type + " can hold", described(config));
   return *family;
 }
 
@@ -134,9 +143,9 @@ void convert_model_folder(const std::filesystem::path& from, const std::filesyst
   std::error_code ignored;  // a folder that is not there is not the same
   if (std::filesystem::equivalent(from, to, ignored))
     throw_unexpected(to.string(), "another folder than the one that is converted", "the same");
-  const detail::OpenFolder files(from);
-  const loaders::Family& source = loaders::family_of(files.json);
-  const ModelConfig config = source.read(files.json);
+  const detail::DescribedFolder files(from);
+  const loaders::Family& source = files.family;
+  const ModelConfig& config = files.config;
   const loaders::Family& target = detail::target_family(conversion.model_type, config, source, from.string());
   detail::check_sizes(files.set, config, source);
   const auto model = detail::make_model_of<Scalar>(config, files.json.file());

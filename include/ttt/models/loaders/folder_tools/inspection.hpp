@@ -93,9 +93,10 @@ inline bool is_bounded(const io::SafetensorsSet& set, const ModelConfig& config)
   for (const io::TensorInfo& tensor : set.tensors())
     if (tensor.dtype != io::DType::other) elements += tensor.count();
   const auto fits = [&](Index a, Index b) {
-    return static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b) <= elements;
+    return static_cast<std::uint64_t>(a) <= elements / static_cast<std::uint64_t>(b);
   };
-  return fits(config.depth, config.width) && fits(config.mini_batch, config.width) && fits(config.width, config.width);
+  return fits(config.depth, config.width) && fits(config.mini_batch, config.width) &&
+         fits(config.heads * config.head_width(), config.width);
 }
 
 }  // namespace loaders::detail
@@ -106,9 +107,9 @@ inline bool is_bounded(const io::SafetensorsSet& set, const ModelConfig& config)
 template <class Scalar>
 FolderInspection inspect_model_folder(const std::filesystem::path& folder) {
   namespace detail = loaders::detail;
-  const detail::OpenFolder files(folder);
-  const loaders::Family& family = loaders::family_of(files.json);
-  FolderInspection result{std::string(family.model_type), family.read(files.json), {}};
+  const detail::DescribedFolder files(folder);
+  const loaders::Family& family = files.family;
+  FolderInspection result{std::string(family.model_type), files.config, {}};
   if (!detail::is_bounded(files.set, result.config)) detail::check_sizes(files.set, result.config, family);
   const auto model = detail::make_model_of<Scalar>(result.config, files.json.file());
   const auto expected = detail::expected_tensors(model.make_parameters(), family.tensor_name);

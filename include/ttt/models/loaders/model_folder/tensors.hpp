@@ -2,10 +2,12 @@
 #pragma once
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "ttt/models/loaders/families.hpp"
+#include "ttt/models/loaders/model_folder/files.hpp"
 #include "ttt/models/loaders/weights/tensors.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -15,15 +17,33 @@ namespace loaders::detail {
 inline constexpr std::string_view embedding_name = "model.embed_tokens.weight";
 inline constexpr std::string_view head_name = "lm_head.weight";
 
-/// Compares with the file the few shapes that bound what building the model of `config` takes, so that the numbers of a
-/// config.json alone cannot ask for memory.
-inline void check_sizes(const io::SafetensorsSet& set, const ModelConfig& config, const Family& family) {
+/// Throws for more blocks than the file can have, whatever they are.
+inline void check_depth(const io::SafetensorsSet& set, const ModelConfig& config) {
   if (static_cast<std::size_t>(config.depth) > set.tensors().size())
     throw_unexpected(set.path().string(), "tensors of " + std::to_string(config.depth) + " layers",
                      std::to_string(set.tensors().size()) + " tensors");
+}
+
+/// An open folder whose configuration is read; what its kind keeps in one tensor is several.
+struct DescribedFolder : OpenFolder {
+  const Family& family;
+  ModelConfig config;
+
+  explicit DescribedFolder(const std::filesystem::path& folder)
+      : OpenFolder(folder), family(family_of(json)), config(family.read(json)) {
+    if (!family.fused) return;
+    check_depth(set, config);
+    for (const FusedTensor& tensor : family.fused(config)) set.split_rows(tensor.whole, tensor.parts);
+  }
+};
+
+/// Compares with the file the few shapes that bound what building the model of `config` takes, so that the numbers of a
+/// config.json alone cannot ask for memory.
+inline void check_sizes(const io::SafetensorsSet& set, const ModelConfig& config, const Family& family) {
+  check_depth(set, config);
   check_tensor(set, {std::string(embedding_name), {config.vocabulary, config.width}});
   const std::string layer = "model.layers.0.seq_modeling_block.";
-  check_tensor(set, {family.tensor_name(layer + "q_proj.weight"), {config.width, config.width}});
+  check_tensor(set, {family.tensor_name(layer + "q_proj.weight"), {config.heads * config.head_width(), config.width}});
   if (is_ttt(config)) check_tensor(set, {family.tensor_name(layer + "learnable_token_idx"), {config.mini_batch}});
 }
 

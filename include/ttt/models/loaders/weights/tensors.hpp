@@ -52,12 +52,26 @@ inline StoredTensor stored_tensor(const io::SafetensorsSet& set, const std::stri
   return {tensor_subject(set.path().string(), name), &info, set.bytes(info)};
 }
 
+/// Throws Error, naming the tensor that may be meant, when the set has none of that name: a prefix, of which `prefix`
+/// letters are asked for, is easily forgotten, or one too many.
+inline void check_is_there(const io::SafetensorsSet& set, const ExpectedTensor& expected, std::size_t prefix = 0) {
+  if (set.find(expected.name)) return;
+  const std::string_view whole = expected.name, name = whole.substr(prefix);
+  const auto other = std::find_if(set.tensors().begin(), set.tensors().end(), [&](const io::TensorInfo& tensor) {
+    return tensor.name.ends_with(name) || whole.ends_with("." + tensor.name);
+  });
+  const std::string hint =
+      other == set.tensors().end() ? "" : ", but '" + io::printable(other->name) + "': another prefix?";
+  throw_unexpected(tensor_subject(set.path().string(), expected.name), "shape " + io::shape_text(expected.shape),
+                   "no such tensor" + hint);
+}
+
 inline void check_shape(const io::SafetensorsSet& set, const ExpectedTensor& expected) {
-  const std::string subject = tensor_subject(set.path().string(), expected.name);
-  const io::TensorInfo* found = set.find(expected.name);
-  if (!found) throw_unexpected(subject, "shape " + io::shape_text(expected.shape), "no such tensor");
-  if (found->shape != expected.shape)
-    throw_unexpected(subject, "shape " + io::shape_text(expected.shape), io::shape_text(found->shape));
+  check_is_there(set, expected);
+  const io::TensorInfo& found = set.at(expected.name);
+  if (found.shape != expected.shape)
+    throw_unexpected(tensor_subject(set.path().string(), expected.name), "shape " + io::shape_text(expected.shape),
+                     io::shape_text(found.shape));
 }
 
 /// In its shape, and of a type whose bytes bear this shape out.

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+/// @file
+/// Frequencies of a rotary embedding, and the published ways to change them so that a model reaches further than it was
+/// trained for.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <string>
+
+#include "ttt/core/domain.hpp"
+#include "ttt/core/storage.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+namespace kernels {
+
+/// How much of each plain frequency f_j is kept; the rest of it is divided by the factor s:
+///
+///     f'_j = κ_j f_j + (1 − κ_j) f_j / s
+///     linear:  κ_j = 0                                               (Chen et al. 2023, "Position interpolation")
+///     llama3:  κ_j = clamp((L f_j / 2π − slow) / (fast − slow), 0, 1)        (Llama 3.1, `apply_scaling`)
+///     yarn:    κ_j = 1 − clamp((j − a) / (b − a), 0, 1),  a = ⌊d(fast)⌋, b = ⌈d(slow)⌉ within [0, D − 1],
+///              d(n) = D ln(L / 2πn) / (2 ln θ)                       (Peng et al. 2023, "YaRN", equations 17 to 21)
+///
+/// L is the length that the model was trained for first, L f_j / 2π the turns of pair j in it, d(n) the pair that makes
+/// n turns. yarn has cosines and sines times a magnitude, too (equation 22). As transformers computes them.
+struct RotaryScaling {
+  enum class Kind { none, linear, llama3, yarn };
+  Kind kind = Kind::none;
+  double factor = 1;             ///< s
+  Index original_positions = 0;  ///< L; llama3 and yarn
+  double slow_turns = 1;         ///< llama3 and yarn: pairs of fewer turns in L are divided by s,
+  double fast_turns = 4;         ///< those of more are not
+  double magnitude = 1;          ///< yarn: of cosines and sines
+  bool whole_pairs = true;       ///< yarn: a and b are rounded to whole pairs
+
+  /// "magnitude" that yarn recommends for a factor.
+  static double yarn_magnitude(double factor, double weight = 1) {
+    return factor <= 1 ? 1 : 0.1 * weight * std::log(factor) + 1;
+  }
+  bool has_turns() const { return kind == Kind::llama3 || kind == Kind::yarn; }
+
+  friend bool operator==(const RotaryScaling&, const RotaryScaling&) = default;
+};
+
+/// Throws Error, naming `subject` and the option, for numbers that make no frequencies.
+inline void check(const RotaryScaling& scaling, double theta, const std::string& subject) {
+  domain::positive_float(subject + "rope_theta", theta);
+  const std::string option = subject + "rotary_scaling, ";
+  domain::positive_float(option + "factor", scaling.factor);
+  const bool yarn = scaling.kind == RotaryScaling::Kind::yarn;
+  domain::positive_float(option + "magnitude", scaling.magnitude);
+  domain::require(yarn || scaling.magnitude == 1, option + "magnitude", "1 unless the kind is yarn", scaling.magnitude);
+  if (!scaling.has_turns()) return;
+  domain::size(option + "original_positions", scaling.original_positions);
+  domain::positive_float(option + "slow_turns", scaling.slow_turns);
+  domain::require(scaling.fast_turns > scaling.slow_turns && is_finite(scaling.fast_turns), option + "fast_turns",
+                  "a finite number above slow_turns = " + domain::text(scaling.slow_turns), scaling.fast_turns);
+  if (yarn)
+    domain::require(theta > 1, subject + "rope_theta", "a number above 1, as yarn divides by its logarithm", theta);
+}
+
+/// What the pairs of a head turn by per position, and how long cosines and sines are.
+struct RotaryFrequencies {
+  Buffer<double> values;
+  double magnitude = 1;
+};
+
+namespace detail {
+
+/// κ_j of yarn.
+inline double yarn_share(const RotaryScaling& scaling, Index head_width, double theta, Index pair) {
+  const auto turning = [&](double turns) {
+    const double positions = static_cast<double>(scaling.original_positions);
+    return static_cast<double>(head_width) * std::log(positions / (2 * std::numbers::pi * turns)) /
+           (2 * std::log(theta));
+  };
+  double begin = turning(scaling.fast_turns), end = turning(scaling.slow_turns);
+  if (scaling.whole_pairs) begin = std::floor(begin), end = std::ceil(end);
+  begin = std::max(begin, 0.0);
+  end = std::min(end, static_cast<double>(head_width) - 1);
+  if (begin == end) end += 0.001;
+  return 1 - std::clamp((static_cast<double>(pair) - begin) / (end - begin), 0.0, 1.0);
+}
+
+/// κ_j of llama3, by the turns of the pair.
+inline double llama3_share(const RotaryScaling& scaling, double frequency) {
+  const double turns = static_cast<double>(scaling.original_positions) * frequency / (2 * std::numbers::pi);
+  return std::clamp((turns - scaling.slow_turns) / (scaling.fast_turns - scaling.slow_turns), 0.0, 1.0);
+}
+
+}  // namespace detail
+
+/// θ^(−2j/D) for the D/2 pairs of a head, scaled. In double whatever the layer computes in. Throws Error as `check`
+/// does, and for a head width D that is odd or not positive.
+inline RotaryFrequencies rotary_frequencies(Index head_width, double theta, const RotaryScaling& scaling = {}) {
+  if (head_width <= 0 || head_width % 2 != 0)
+    throw_unexpected("head width with rotary embedding", "an even, positive number", std::to_string(head_width));
+  check(scaling, theta, "rotary embedding: ");
+  RotaryFrequencies frequencies{Buffer<double>(head_width / 2), scaling.magnitude};
+  for (Index j = 0; j < head_width / 2; ++j) {
+    double& frequency = frequencies.values[j];
+    frequency = std::pow(theta, -2.0 * static_cast<double>(j) / static_cast<double>(head_width));
+    if (scaling.kind == RotaryScaling::Kind::none) continue;
+    double kept = 0;
+    if (scaling.kind == RotaryScaling::Kind::llama3) kept = detail::llama3_share(scaling, frequency);
+    if (scaling.kind == RotaryScaling::Kind::yarn) kept = detail::yarn_share(scaling, head_width, theta, j);
+    frequency = kept * frequency + (1 - kept) * frequency / scaling.factor;
+  }
+  return frequencies;
+}
+
+}  // namespace kernels
+
+TTT_NAMESPACE_END

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "ttt/models/loaders/families/attention_keys.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+namespace loaders {
+
+namespace detail {
+
+/// Attention with the transformer backbone and one of the two options that the kinds of Qwen are told by.
+inline bool is_qwen(ModelConfig config, bool AttentionOptions::*option) {
+  const bool has_option = config.attention.*option;
+  config.attention.*option = false;
+  return has_option && is_plain_attention(config);
+}
+
+inline void write_qwen(const ModelConfig& config, nlohmann::json& json) {
+  write_attention(config, json);
+  write_qwen_window(config, json);
+}
+
+inline void write_qwen_defaults(nlohmann::json& json, const char* architecture) {
+  write_attention_defaults(json);
+  json["architectures"] = {architecture};
+  json["max_position_embeddings"] = 32768;
+}
+
+}  // namespace detail
+
+/// Attention with biases of queries, keys and values, as `Qwen2ForCausalLM` of Hugging Face transformers reads and
+/// writes it.
+inline constexpr Family qwen2_family{
+    "qwen2",
+    [](const ModelConfig& config) { return detail::is_qwen(config, &AttentionOptions::bias); },
+    [](const ConfigJson& json) {
+      ModelConfig config = detail::read_attention(json, {.key_value_heads = 32});
+      config.attention.bias = true;
+      detail::read_qwen_window(json, config);
+      return config;
+    },
+    detail::write_qwen,
+    [](nlohmann::json& json) { detail::write_qwen_defaults(json, "Qwen2ForCausalLM"); },
+    detail::attention_tensor_name,
+    detail::is_rotary_table};
+
+/// Attention with norms of queries and keys, as `Qwen3ForCausalLM` of Hugging Face transformers reads and writes it.
+inline constexpr Family qwen3_family{
+    "qwen3",
+    [](const ModelConfig& config) { return detail::is_qwen(config, &AttentionOptions::query_key_norm); },
+    [](const ConfigJson& json) {
+      ModelConfig config = detail::read_attention(json, {.key_value_heads = 32, .head_dim = 128});
+      config.attention.query_key_norm = true;
+      detail::refuse_biases(json);
+      detail::read_qwen_window(json, config);
+      return config;
+    },
+    detail::write_qwen,
+    [](nlohmann::json& json) { detail::write_qwen_defaults(json, "Qwen3ForCausalLM"); },
+    detail::attention_tensor_name,
+    detail::is_rotary_table};
+
+}  // namespace loaders
+
+TTT_NAMESPACE_END

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "ttt/models/loaders/families/attention_keys.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+namespace loaders {
+
+/// Attention over everything, in some blocks without the rotary embedding, as `SmolLM3ForCausalLM` of Hugging Face
+/// transformers reads and writes it.
+inline constexpr Family smollm3_family{
+    "smollm3",
+    [](const ModelConfig& config) {
+      ModelConfig plain = config;
+      plain.attention.rotary.clear();
+      return detail::is_plain_attention(plain) && config.layer == "attention";
+    },
+    [](const ConfigJson& json) {
+      ModelConfig config = detail::read_attention(json, {.key_value_heads = 4, .rope_theta = 2'000'000, .tied = true});
+      detail::refuse_biases(json);
+      detail::read_rotary_blocks(json, config, json.whole_or("no_rope_layer_interval", 4));
+      if (json.flag_or("use_sliding_window", false) && json.has("sliding_window"))
+        json.fail("use_sliding_window", "false, as windows in some blocks only are not supported");
+      detail::check_layer_types(json, config);
+      return config;
+    },
+    [](const ModelConfig& config, nlohmann::json& json) {
+      detail::write_attention(config, json);
+      detail::write_rotary_blocks(config, json);
+      json["use_sliding_window"] = false;
+    },
+    [](nlohmann::json& json) {
+      detail::write_attention_defaults(json);
+      json["architectures"] = {"SmolLM3ForCausalLM"};
+      json["max_position_embeddings"] = 32768;
+    },
+    detail::attention_tensor_name,
+    detail::is_rotary_table};
+
+}  // namespace loaders
+
+TTT_NAMESPACE_END
