@@ -42,6 +42,7 @@
 #include "ttt/rules/attention/reference.hpp"
 #include "ttt/rules/delta/delta.hpp"
 #include "ttt/rules/selective_scan/selective_scan.hpp"
+#include "ttt/rules/sequence_rule.hpp"
 #include "ttt/rules/ttt_linear/ttt_linear.hpp"
 #include "ttt/rules/ttt_mlp/ttt_mlp.hpp"
 
@@ -57,6 +58,7 @@
 #include "ttt/layers/any_sequence_layer.hpp"
 #include "ttt/layers/attention.hpp"
 #include "ttt/layers/layer.hpp"
+#include "ttt/layers/run_rule.hpp"
 #include "ttt/layers/sequence_layer.hpp"
 #include "ttt/layers/ttt_linear.hpp"
 #include "ttt/layers/ttt_mlp.hpp"
