@@ -18,7 +18,7 @@ struct ScanModel {
   Rule rule;
   Index chunk = 7;
 
-  ScanModel(Index channels, Index states) : rule(channels, states, chunk) {}
+  ScanModel(Index channels, Index states) : rule(channels, states, 7) {}
 
   Index out_width() const { return rule.channels(); }
   Index drawn_state() const { return rule.state_size(); }

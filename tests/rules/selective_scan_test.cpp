@@ -33,7 +33,7 @@ TEMPLATE_TEST_CASE("a selective scan is its recurrence, whatever the widths", "[
   for (const Index channels : {1, 5, 8, 19, 64})
     for (const Index states : {1, 3, 16}) {
       INFO(channels << " channels, N " << states);
-      suites::expect_sound(suites::SequenceRuleSuite<TestType>(ScanModel<TestType>(channels, states)).formula());
+      suites::require(suites::SequenceRuleSuite<TestType>(ScanModel<TestType>(channels, states)).formula());
     }
 }
 

@@ -174,7 +174,7 @@ Report SequenceRuleSuite<Scalar>::gradients() const {
     for (const Index count : {Index{1}, Index{3}, rule_->chunk, 3 * rule_->chunk + 2}) {
       auto numbers = draw(count);
       const auto d_out = this->d_out(count), d_state = this->d_state();
-      const auto analytic = parts(gradients_of(numbers, {count}).d);
+      const auto d = gradients_of(numbers, {count}).d;
       const auto loss = [&] {
         const auto answer = read(RuleForm::native, numbers, {count});
         double sum = 0;
@@ -183,22 +183,18 @@ Report SequenceRuleSuite<Scalar>::gradients() const {
         for (Index i = 0; i < rule_->state_size; ++i) sum += answer.state.view().data()[i] * d_state.view().data()[i];
         return sum;
       };
-      std::vector<std::pair<Matrix*, Index>> inputs;  // and how many of its numbers are free
-      for (auto* list : {&numbers.rows, &numbers.shared})
-        for (auto& matrix : *list) inputs.push_back({&matrix, matrix.rows() * matrix.columns()});
-      inputs.push_back({&numbers.state, rule_->drawn_state});
-      for (std::size_t i = 0; i < inputs.size(); ++i) {
-        const bool added = i >= numbers.rows.size() && i + 1 < inputs.size();
-        const double before = added ? 0.25 : 0, largest = testing::largest_magnitude(analytic[i].values);
-        for (const Index place : testing::sample_indices(inputs[i].second, 24, 24, 9)) {
-          const double numeric = testing::central_difference(loss, inputs[i].first->view().data()[place]);
-          const double found = analytic[i].values[static_cast<std::size_t>(place)] - before,
-                       bound = 1e-7 * std::max(1.0, largest);
-          report.expect(std::abs(numeric - found) <= bound,
-                        tokens(count) + ": d " + analytic[i].name + ": " +
-                            testing::describe(static_cast<std::size_t>(place), found, numeric, bound));
-        }
-      }
+      const auto check = [&](Matrix& input, const Matrix& d, const std::string& name, Index free, double before) {
+        std::vector<double> found(d.view().data(), d.view().data() + free);
+        for (double& value : found) value -= before;
+        compare_with_differences(
+            report, name + " of " + tokens(count), found, testing::sample_indices(free, 24, 24, 9),
+            [&](Index i) -> double& { return input.view().data()[i]; }, loss);
+      };
+      for (std::size_t i = 0; i < numbers.rows.size(); ++i)
+        check(numbers.rows[i], d.rows[i], rule_->rows[i].name, count * numbers.rows[i].columns(), 0);
+      for (std::size_t i = 0; i < numbers.shared.size(); ++i)
+        check(numbers.shared[i], d.shared[i], rule_->shared[i].name, numbers.shared[i].columns(), 0.25);
+      check(numbers.state, d.state, "initial state", rule_->drawn_state, 0);
     }
   return report;
 }
@@ -282,12 +278,6 @@ inline constexpr bool is_listed<Rule, std::tuple<Listed...>> = (std::is_same_v<R
 
 }  // namespace detail
 
-inline void expect_sound(const Report& report) {
-  INFO(report.text());
-  CHECK(report.comparisons > 0);
-  CHECK(report.failures.empty());
-}
-
 /// Whether the rule's kernels are in the tables: dispatch/rules.hpp lists it.
 template <class Rule>
 constexpr bool runs_through_tables() {
@@ -304,8 +294,8 @@ void check_rule_contracts(const Model& model) {
   const SequenceRuleSuite<Scalar> suite(model);
   for (const auto& report :
        {suite.formula(), suite.pieces(), suite.strong_decay(), suite.causality(), suite.records(), suite.allocations()})
-    expect_sound(report);
-  if constexpr (std::is_same_v<Scalar, double>) expect_sound(suite.gradients());
+    require(report);
+  if constexpr (std::is_same_v<Scalar, double>) require(suite.gradients());
 }
 
 /// The contracts and, as a rule of the library, its place in the tables of kernels.
