@@ -46,7 +46,7 @@ TEMPLATE_TEST_CASE("pieces of a selective scan change no bit", "[rules][selectiv
   const auto whole = scan<TestType>(rows, rates, whole_state);
   for (const Index cut : {1, 16, 39}) {
     auto state = start;
-    Matrix<TestType> out(40, 19);
+    Matrix<TestType> out(40, 19, TestType(777));
     copy(scan<TestType>(rows.rows(0, cut), rates, state).view(), out.rows(0, cut));
     copy(scan<TestType>(rows.rows(cut, 40 - cut), rates, state).view(), out.rows(cut, 40 - cut));
     CHECK((out == whole && state == whole_state));
@@ -82,6 +82,6 @@ TEST_CASE("numbers that decay to nothing are zero, never denormal", "[rules][sel
   const auto x = random_matrix<float>(1, 9, 1), output = random_matrix<float>(1, 16, 4);
   const Matrix<float> steps(1, 9, 1.0F), input(1, 16), rates(16, 9, -86.0F);
   auto state = random_matrix<float>(16, 9, 6);
-  const auto out = scan<float>({x.view(), steps.view(), input.view(), output.view()}, rates, state);
+  auto out = scan<float>({x.view(), steps.view(), input.view(), output.view()}, rates, state);
   for (const auto* part : {&out, &state}) CHECK(testing::denormals(testing::parts_of(part->view(), "")[0].values) == 0);
 }

@@ -44,8 +44,10 @@ struct PlainModel {
   static Pass run(const Maps& maps, Row x) {
     Pass pass;
     for (const auto& map : maps) {
-      if (!pass.z.empty())
-        for (std::size_t i = 0; i < (x = pass.z.back()).size(); ++i) x[i] = gelu(x[i]);
+      if (!pass.z.empty()) {
+        x = pass.z.back();
+        for (double& value : x) value = gelu(value);
+      }
       Row z(map.bias.data(), map.bias.data() + map.bias.columns());
       for (std::size_t i = 0; i < x.size(); ++i)
         for (std::size_t o = 0; o < z.size(); ++o)
