@@ -3,7 +3,6 @@
 #include <benchmark/benchmark.h>
 
 #include <cmath>
-#include <vector>
 
 #include "ttt/core/random.hpp"
 #include "ttt/rules/delta/delta.hpp"
@@ -45,11 +44,11 @@ struct Head {
 /// what is read, learned and answered, the backward twice.
 void sequence(benchmark::State& bench) {
   Head head(bench.range(2), bench.range(0), bench.range(1) != 0);
-  rules::DeltaCheckpoints<float> checkpoints;
-  std::vector<float> memory(static_cast<std::size_t>(checkpoints.size(head.tokens, width, width)));
   const bool backward = bench.range(3) != 0;
-  if (backward) checkpoints.data = memory.data();
-  Arena scratch;
+  Arena scratch, memory;
+  rules::Checkpoints<float> checkpoints;
+  if (backward)
+    checkpoints = rules::Delta<float, rules::DeltaDecay::by_row, true>(width, width).record(0, head.tokens, memory);
   for (auto _ : bench) {
     rules::delta_forward<simd::Native, float>(head.rows, head.state, head.out, checkpoints, scratch);
     if (backward)

@@ -3,7 +3,6 @@
 #include <benchmark/benchmark.h>
 
 #include <cmath>
-#include <vector>
 
 #include "ttt/core/random.hpp"
 #include "ttt/rules/selective_scan/selective_scan.hpp"
@@ -41,11 +40,10 @@ struct Channels {
 /// Arguments: tokens T, 1 for a backward too.
 void sequence(benchmark::State& bench) {
   Channels all(bench.range(0));
-  rules::ScanCheckpoints<float> checkpoints;
-  std::vector<float> memory(static_cast<std::size_t>(checkpoints.size(bench.range(0), states, channels)));
   const bool backward = bench.range(1) != 0;
-  if (backward) checkpoints.data = memory.data();
-  Arena scratch;
+  Arena scratch, memory;
+  rules::Checkpoints<float> checkpoints;
+  if (backward) checkpoints = rules::SelectiveScan<float>(channels, states).record(0, bench.range(0), memory);
   for (auto _ : bench) {
     rules::selective_scan<simd::Native, float>(all.rows, all.rates, all.state, all.out, checkpoints);
     if (backward)

@@ -51,17 +51,18 @@ template <class Rule>
 class RuleSequence {
  public:
   using Scalar = typename Rule::Scalar;
+  using Sequence = rules::TttSequence<Rule>;
+  using Record = typename Sequence::Record;
 
   RuleSequence(Index width, Index mini_batch, Index tokens)
       : rule_(width, mini_batch),
-        parts_(0, tokens, mini_batch),
-        checkpoints_{nullptr, 4, rule_.state_size(), rule_.weight_size(), rule_.z_width()},
+        tokens_(tokens),
         rows_(random_values(4 * tokens * width)),
         start_(rule_.state_size()),
         rates_(tokens),
         factors_(mini_batch),
         norm_(2 * width),
-        held_(checkpoints_.size(parts_)) {
+        record_(Sequence(rule_).record(0, tokens, held_)) {
     for (Index i = 0; i < rule_.weight_size(); ++i) start_[i] = Scalar(0.02) * rows_[i % rows_.size()];
     std::fill_n(norm_.data(), width, Scalar(1));
     std::fill_n(rates_.data(), tokens, Scalar(0.5) / static_cast<Scalar>(width));
@@ -77,42 +78,39 @@ class RuleSequence {
   /// Keeps what `backward` needs, if wanted.
   void forward(rules::TttForm form, bool keep) {
     results.state = start_;
-    checkpoints_.data = keep ? held_.data() : nullptr;
-    rules::forward_sequence<ttt::simd::Native>(rule_, form, head(), results.state.data(), parts_, rows(),
-                                               view(results.out), checkpoints_, static_cast<const Scalar*>(nullptr),
-                                               nullptr, scratch_);
+    Sequence(rule_, form)
+        .template forward<ttt::simd::Native>(input(), results.state.data(), view(results.out),
+                                             keep ? record_ : Record{}, scratch_);
   }
   void backward() {
     for (auto* sum : {&results.d_state, &results.d_norm, &results.d_factors}) sum->clear();
-    const rules::TttRows<Scalar> d_rows{
-        view(results.d_queries), view(results.d_keys), view(results.d_values), {results.d_rates.data(), parts_.rows()}};
-    const rules::TttHeadGradient<Scalar> d_head{{results.d_norm.data(), results.d_norm.data() + rule_.head_width()},
-                                                {results.d_factors.data(), rule_.mini_batch()}};
-    rules::backward_sequence<ttt::simd::Native>(rule_, head(), parts_, rows(), row_block(3), checkpoints_,
-                                                results.d_state.data(), d_rows, d_head, scratch_);
+    const typename Sequence::InputGradient d_input{
+        {{results.d_norm.data(), results.d_norm.data() + rule_.head_width()},
+         {results.d_factors.data(), rule_.mini_batch()}},
+        {view(results.d_queries), view(results.d_keys), view(results.d_values), {results.d_rates.data(), tokens_}}};
+    Sequence(rule_).template backward<ttt::simd::Native>(input(), record_, row_block(3), results.d_state.data(),
+                                                         d_input, scratch_);
   }
 
   RuleResults<Scalar> results;
 
  private:
-  MatrixView<Scalar> view(Buffer<Scalar>& of) const { return {of.data(), parts_.rows(), rule_.head_width()}; }
+  MatrixView<Scalar> view(Buffer<Scalar>& of) const { return {of.data(), tokens_, rule_.head_width()}; }
   MatrixView<const Scalar> row_block(Index n) const {
-    const Index size = parts_.rows() * rule_.head_width();
-    return {rows_.data() + n * size, parts_.rows(), rule_.head_width()};
+    const Index size = tokens_ * rule_.head_width();
+    return {rows_.data() + n * size, tokens_, rule_.head_width()};
   }
-  rules::TttRows<const Scalar> rows() const {
-    return {row_block(0), row_block(1), row_block(2), {rates_.data(), parts_.rows()}};
-  }
-  rules::TttHead<Scalar> head() const {
+  typename Sequence::Input input() const {
     const Index width = rule_.head_width();
-    return {{norm_.data(), norm_.data() + width, Scalar(1e-6)}, {factors_.data(), rule_.mini_batch()}};
+    return {{{norm_.data(), norm_.data() + width, Scalar(1e-6)}, {factors_.data(), rule_.mini_batch()}},
+            {row_block(0), row_block(1), row_block(2), {rates_.data(), tokens_}}};
   }
 
   Rule rule_;
-  rules::PartList parts_;
-  rules::TttCheckpoints<Scalar> checkpoints_;
-  Buffer<Scalar> rows_, start_, rates_, factors_, norm_, held_;
-  Arena scratch_;
+  Index tokens_;
+  Buffer<Scalar> rows_, start_, rates_, factors_, norm_;
+  Arena held_, scratch_;
+  Record record_;
 };
 
 /// Arguments: head width D, mini-batch K, tokens T, 1 for a backward too. `flops(D, K)` are those of a token's forward.

@@ -43,6 +43,7 @@
 #include "ttt/rules/attention/reference.hpp"
 #include "ttt/rules/delta/delta.hpp"
 #include "ttt/rules/selective_scan/selective_scan.hpp"
+#include "ttt/rules/sequence_rule.hpp"
 #include "ttt/rules/ttt_linear/ttt_linear.hpp"
 #include "ttt/rules/ttt_mlp/ttt_mlp.hpp"
 
@@ -59,6 +60,7 @@
 #include "ttt/layers/any_sequence_layer.hpp"
 #include "ttt/layers/attention.hpp"
 #include "ttt/layers/layer.hpp"
+#include "ttt/layers/run_rule.hpp"
 #include "ttt/layers/sequence_layer.hpp"
 #include "ttt/layers/swiglu.hpp"
 #include "ttt/layers/temporal_conv.hpp"

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "support/catch.hpp"
+#include "dispatch/tables.hpp"
 #include "ttt/layers/any_sequence_layer.hpp"
 #include "ttt/layers/attention.hpp"
 #include "ttt/layers/ttt_linear.hpp"
@@ -76,19 +76,6 @@ double largest_difference(const std::vector<Scalar>& a, const std::vector<Scalar
     largest = std::max(largest, std::abs(static_cast<double>(a[i])));
   }
   return difference / largest;
-}
-
-/// The tables that run on this processor, a warning for each other one: what it would have tested is not.
-std::vector<const KernelTable*> usable_tables() {
-  std::vector<const KernelTable*> tables;
-  std::size_t size = 0;
-  const auto* all = dispatch::available_kernels(size);
-  for (std::size_t i = 0; i < size; ++i)
-    if (all[i].runs)
-      tables.push_back(all[i].table);
-    else
-      WARN("not tested: this processor does not run " << all[i].table->instruction_set);
-  return tables;
 }
 
 }  // namespace

@@ -42,6 +42,10 @@ enum class KernelId : int {
   ttt_linear_backward,
   ttt_mlp_forward,
   ttt_mlp_backward,
+  delta_forward,
+  delta_backward,
+  selective_scan_forward,
+  selective_scan_backward,
   attention_forward,
   attention_backward,
   count

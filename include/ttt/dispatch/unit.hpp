@@ -5,6 +5,7 @@
 #pragma once
 
 #include "ttt/core/kernel_table.hpp"
+#include "ttt/dispatch/rules.hpp"
 #include "ttt/kernels/causal_convolution.hpp"
 #include "ttt/kernels/cross_entropy.hpp"
 #include "ttt/kernels/gelu_gate.hpp"
@@ -18,9 +19,6 @@
 #include "ttt/kernels/swiglu.hpp"
 #include "ttt/rules/attention/backward.hpp"
 #include "ttt/rules/attention/forward.hpp"
-#include "ttt/rules/ttt/sequence.hpp"
-#include "ttt/rules/ttt_linear/ttt_linear.hpp"
-#include "ttt/rules/ttt_mlp/ttt_mlp.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -55,23 +53,22 @@ class KernelTableBuilder {
     add<Scalar, KernelId::rotary, &kernels::rotate_heads<Arch, Scalar>>();
     add<Scalar, KernelId::add_rows, &kernels::add_rows<Arch, Scalar>>();
     add<Scalar, KernelId::cross_entropy_row, &kernels::cross_entropy_row<Arch, Scalar>>();
-    add_rule<rules::TttLinear<Scalar>>();
-    add_rule<rules::TttMlp<Scalar>>();
+    add_rules(static_cast<DispatchedRules<Scalar>*>(nullptr));
     add<Scalar, KernelId::attention_forward, &rules::attention_forward<Arch, Scalar>>();
     add<Scalar, KernelId::attention_backward, &rules::attention_backward<Arch, Scalar>>();
     // Addresses of functions cannot be compared here: the sanitizers make that no constant expression.
     for (const bool added : added_[table_row<Scalar>])
       if (!added) throw "a KernelId has no kernel in this table";
   }
-  template <class Rule>
-  consteval void add_rule() {
-    add<typename Rule::Scalar, Rule::forward_kernel, &rules::forward_sequence<Arch, Rule>>();
-    add<typename Rule::Scalar, Rule::backward_kernel, &rules::backward_sequence<Arch, Rule>>();
+  template <class... Rules>
+  consteval void add_rules(std::tuple<Rules...>*) {
+    (add<typename Rules::Scalar, Rules::forward_kernel, &rules::rule_forward<Arch, Rules>>(), ...);
+    (add<typename Rules::Scalar, Rules::backward_kernel, &rules::rule_backward<Arch, Rules>>(), ...);
   }
   template <class Scalar, KernelId id, auto Kernel>
   consteval void add() {
+    if (std::exchange(added_[table_row<Scalar>][static_cast<int>(id)], true)) throw "two kernels have one KernelId";
     table_.entries[table_row<Scalar>][static_cast<int>(id)] = &KernelCall<decltype(Kernel)>::template entry<Kernel>;
-    added_[table_row<Scalar>][static_cast<int>(id)] = true;
   }
 
   KernelTable table_;

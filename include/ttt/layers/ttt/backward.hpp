@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "ttt/layers/run_rule.hpp"
 #include "ttt/layers/ttt/projections.hpp"
 #include "ttt/layers/ttt/ttt_layer.hpp"
 
@@ -68,80 +69,38 @@ void TttLayer<Rule>::backward_gate(const Parameters& parameters, const Activatio
   });
 }
 
-/// One task per sequence and head. What the tasks find out about shared parameters is summed afterwards, in the order
-/// of the sequences, so that the bits do not depend on the threads.
 template <class Rule>
 void TttLayer<Rule>::backward_inner_loop(const Parameters& parameters, const Record& record, const Activations& d,
                                          Parameters& gradients, std::span<State* const> d_states,
                                          Context& context) const {
   const Activations& a = record.activations;
-  Arena& scratch = context.scratch();
-  const auto runs = plan_runs(a.plan, scratch);
-  const Index heads = config_.heads, shared = rule_.weight_size() + 2 * rule_.head_width() + rule_.mini_batch();
-  const auto sums = scratch.zeros<Scalar>(static_cast<Index>(runs.size()) * heads, shared);
-  context.parallel(sums.rows(), [&](Index task, Arena& arena) {
-    const SegmentRange run = runs[static_cast<std::size_t>(task / heads)];
-    backward_run(parameters, record, d, run, task % heads, d_states, sums.row(task), context, arena);
-  });
-  sum_inner_gradients(a, sums, gradients, context);
-}
-
-/// One head of a run of segments, in reverse: assigns its rows of d, turns its part of d_states and adds to `sums`, the
-/// gradients of W₀, of the norm's weight and bias and of the position factors.
-template <class Rule>
-void TttLayer<Rule>::backward_run(const Parameters& parameters, const Record& record, const Activations& d,
-                                  SegmentRange run, Index h, std::span<State* const> d_states, Scalar* sums,
-                                  Context& context, Arena& arena) const {
-  const Activations& a = record.activations;
-  const Index width = rule_.head_width(), state_size = rule_.state_size(), weight_size = rule_.weight_size();
-  const auto heads = static_cast<std::size_t>(config_.heads);
-  Scalar* const d_norm = sums + weight_size;
-  const rules::TttHeadGradient<Scalar> d_head{{d_norm, d_norm + width}, {d_norm + 2 * width, rule_.mini_batch()}};
-  const auto wanted = [&](std::size_t i) -> Scalar* {
-    return d_states.empty() || !d_states[i] ? nullptr : d_states[i]->values.data() + h * state_size;
-  };
-  const auto d_state = arena.zeros<Scalar>(1, state_size);
-  if (const Scalar* given = wanted(run.end - 1)) std::copy_n(given, state_size, d_state.data());
-  for (std::size_t i = run.end; i-- > run.first;) {
-    const PlannedSegment& segment = a.plan[i];
-    context.call<Rule::backward_kernel, Scalar, &rules::backward_sequence<simd::Native, Rule>,
-                 decltype(&rules::backward_sequence<simd::Native, typename Rule::AnySize>)>(
-        rule_, head(parameters, a, h), parts(segment), a.rows(segment, h, width),
-        d.inner.rows(segment.row, segment.length).columns(h * width, width),
-        checkpoints(record.checkpoints[i * heads + static_cast<std::size_t>(h)]), d_state.data(),
-        d.gradient_rows(segment, h, width), d_head, arena);
-    if (!segment.reset) continue;  // else the sequence began here, from the learned W₀
-    kernels::add_scaled<simd::Native>(Scalar(1), d_state.data(), weight_size, sums);
-    fill(d_state, Scalar(0));
-  }
-  if (Scalar* target = wanted(run.first)) std::copy_n(d_state.data(), state_size, target);
-}
-
-/// Adds the tasks' sums to the gradients of W₀, the inner norm and the position factors (clamped ones get none): heads
-/// in parallel, the sequences of each in order.
-template <class Rule>
-void TttLayer<Rule>::sum_inner_gradients(const Activations& a, MatrixView<const Scalar> sums, Parameters& gradients,
-                                         Context& context) const {
-  const Index heads = config_.heads, width = rule_.head_width();
-  const auto add = [](const Scalar* from, Index count, Scalar* to) {
-    kernels::add_scaled<simd::Native>(Scalar(1), from, count, to);
-  };
-  context.parallel(heads, sums.rows() * sums.columns(), [&](Index h, Arena&) {
-    for (Index task = h; task < sums.rows(); task += heads) {
-      const Scalar* from = sums.row(task);
-      for (auto& tensor : gradients.fast) {
-        const Index size = tensor.size() / heads;
-        if (!tensor.empty()) add(from, size, tensor.data() + h * size);
-        from += size;
-      }
-      if (!gradients.norm_weight.empty()) add(from, width, gradients.norm_weight.data() + h * width);
-      if (!gradients.norm_bias.empty()) add(from + width, width, gradients.norm_bias.data() + h * width);
-    }
-  });
+  const auto places = rule_states<Scalar>(
+      d_states, [](State& state) { return state.values.data(); }, context.scratch());
+  const auto sums = run_rule_backward<Sequence>(
+      {rule_, a.plan, config_.heads, record.records}, places,
+      [&](const PlannedSegment& segment, Index h) -> RuleBackwardViews<Sequence> {
+        return {input(parameters, a, segment, h),
+                head(d.inner, segment, h),
+                {{}, d.gradient_rows(segment, h, rule().head_width())}};
+      },
+      [&](Index h, const Scalar* of_head) { add_head_sums(h, of_head, gradients); }, context);
   if (gradients.position.empty()) return;
+  const Index place = sums.columns() - rule().mini_batch();
   for (Index task = 0; task < sums.rows(); ++task)
-    for (Index r = 0; r < rule_.mini_batch(); ++r)
-      if (a.factors[r] > Scalar(0)) gradients.position[r] += sums(task, rule_.weight_size() + 2 * width + r);
+    for (Index r = 0; r < rule().mini_batch(); ++r)  // clamped factors get no gradient
+      if (a.factors[r] > Scalar(0)) gradients.position[r] += sums(task, place + r);
+}
+
+/// Adds to the gradients of W₀ and the inner norm of a head.
+template <class Rule>
+void TttLayer<Rule>::add_head_sums(Index h, const Scalar* sums, Parameters& gradients) const {
+  const auto add = [&](Tensor<Scalar>& tensor, Index size) {
+    if (!tensor.empty()) kernels::add_scaled<simd::Native>(Scalar(1), sums, size, tensor.data() + h * size);
+    sums += size;
+  };
+  for (auto& tensor : gradients.fast) add(tensor, tensor.size() / config_.heads);
+  add(gradients.norm_weight, rule().head_width());
+  add(gradients.norm_bias, rule().head_width());
 }
 
 /// η = base / D · sigmoid(x w_hᵀ + b_h): assigns what its linear map gets.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ttt/layers/run_rule.hpp"
 #include "ttt/layers/ttt/pieces.hpp"
 #include "ttt/layers/ttt/ttt_layer.hpp"
 
@@ -12,7 +13,7 @@ template <class Rule>
 void TttLayer<Rule>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
                              MatrixView<Scalar> y, Context& context, Record* record) const {
   detail::check_forward<TttLayer>(Rule::name, *this, parameters, x, segments, y, context.scratch());
-  const Index most = std::max(nn::rows_of_round(context), rule_.mini_batch());
+  const Index most = std::max(nn::rows_of_round(context), rule().mini_batch());
   if (x.rows() > most && !record) return forward_in_pieces(parameters, x, segments, most, y, context);
 
   const Arena::Frame frame(context.scratch());
@@ -24,7 +25,7 @@ void TttLayer<Rule>::forward(const Parameters& parameters, MatrixView<const Scal
 
   const Activations& a = held.activations;
   project(parameters, segments, held.initial_tails, a, context);
-  inner_loop(parameters, segments, a, held.checkpoints, context);
+  inner_loop(parameters, segments, a, held.records, context);
   nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
     const auto normed = own.scratch().template matrix<Scalar>(count, width());
     gated_norm(parameters, a.piece(first, count), normed, own);
@@ -39,7 +40,7 @@ template <class Rule>
 void TttLayer<Rule>::forward_in_pieces(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
                                        Index rows, MatrixView<Scalar> y, Context& context) const {
   const Arena::Frame frame(context.scratch());
-  SegmentPieces<State> pieces(segments, rule_.mini_batch(), rows, context.scratch());
+  SegmentPieces<State> pieces(segments, rule().mini_batch(), rows, context.scratch());
   for (Index row = 0; !pieces.done();) {
     const SegmentsFrom statistics(context.statistics, pieces.first());
     const Segments piece = pieces.next();
@@ -59,16 +60,9 @@ TttCall<typename Rule::Scalar> TttLayer<Rule>::lay_out(SegmentPlan plan, bool re
   if (config_.share_query_key) a.shared = memory.matrix<Scalar>(rows, width());
   if (config_.gate) a.gate = memory.matrix<Scalar>(rows, width());
   a.rates = memory.matrix<Scalar>(config_.heads, rows);
-  a.factors = memory.vector<Scalar>(rule_.mini_batch());
+  a.factors = memory.vector<Scalar>(rule().mini_batch());
   all.initial_tails = memory.matrix<Scalar>(segments * tail_rows(), width());
-  if (!recorded) return all;
-  const auto heads = static_cast<std::size_t>(config_.heads);
-  Scalar** const list = memory.allocate<Scalar*>(segments * config_.heads);
-  for (std::size_t i = 0; i < plan.size() * heads; ++i) {
-    Scalar* const data = memory.allocate<Scalar>(checkpoints(nullptr).size(parts(plan[i / heads])));
-    if (list) list[i] = data;
-  }
-  if (list) all.checkpoints = {list, plan.size() * heads};
+  if (recorded) all.records = lay_out_records(rule_, plan, config_.heads, memory);
   return all;
 }
 
@@ -86,7 +80,7 @@ void TttLayer<Rule>::load_initial(const Parameters& parameters, Index head, Scal
 template <class Rule>
 void TttLayer<Rule>::project(const Parameters& parameters, Segments segments, MatrixView<Scalar> initial_tails,
                              const Activations& all, Context& context) const {
-  for (Index r = 0; r < rule_.mini_batch(); ++r)
+  for (Index r = 0; r < rule().mini_batch(); ++r)
     all.factors[r] = std::max(Scalar(0), Scalar(1) / static_cast<Scalar>(r + 1) + parameters.position[r]);
   nn::in_pieces(all.x.rows(), context, [&](Index first, Index count, Context& own) {
     const Activations a = all.piece(first, count);
@@ -120,54 +114,49 @@ void TttLayer<Rule>::learning_rates(const Parameters& parameters, const Activati
   });
 }
 
-/// z = rule(q, k, v; η, τ): one task per sequence and head.
+/// z = rule(q, k, v; η, τ).
 template <class Rule>
-void TttLayer<Rule>::inner_loop(const Parameters& parameters, Segments segments, const Activations& a,
-                                std::span<Scalar*> checkpoint_memory, Context& context) const {
+void TttLayer<Rule>::inner_loop(const Parameters& parameters, Segments segments, const Activations& a, Records records,
+                                Context& context) const {
   Arena& scratch = context.scratch();
-  const auto runs = plan_runs(a.plan, scratch);
-  const Index heads = config_.heads, width = rule_.head_width();
-  const auto losses = context.statistics ? allocate_losses(a.plan, scratch) : std::span<rules::PartLoss*>();
-  const Index tasks = static_cast<Index>(runs.size()) * heads, work = a.x.rows() * heads * rule_.weight_size();
-  context.parallel(tasks, work, [&](Index task, Arena& arena) {
-    const SegmentRange run = runs[static_cast<std::size_t>(task / heads)];
-    const Index h = task % heads;
-    const auto shared = head(parameters, a, h);
-    Scalar* const initial = context.statistics ? arena.allocate<Scalar>(rule_.state_size()) : nullptr;
-    if (initial) load_initial(parameters, h, initial);
-    for (std::size_t i = run.first; i < run.end; ++i) {
-      const PlannedSegment& segment = a.plan[i];
-      const std::size_t place = i * static_cast<std::size_t>(heads) + static_cast<std::size_t>(h);
-      Scalar* state = segments[i].state->values.data() + h * rule_.state_size();
-      if (segment.reset) load_initial(parameters, h, state);
-      context.call<Rule::forward_kernel, Scalar, &rules::forward_sequence<simd::Native, Rule>,
-                   decltype(&rules::forward_sequence<simd::Native, typename Rule::AnySize>)>(
-          rule_, config_.form, shared, state, parts(segment), a.rows(segment, h, width),
-          a.inner.rows(segment.row, segment.length).columns(h * width, width),
-          checkpoints(checkpoint_memory.empty() ? nullptr : checkpoint_memory[place]), initial,
-          losses.empty() ? nullptr : losses[place], arena);
-    }
-  });
-  if (context.statistics) report(a.plan, losses, context);
+  if (context.statistics) records = with_losses(parameters, a.plan, records, scratch);
+  const auto states = rule_states<Scalar>(
+      segments, [](State& state) { return state.values.data(); }, scratch);
+  run_rule<Sequence>(
+      {rule_, a.plan, config_.heads, records}, states,
+      [&](Index h, Scalar* state) { load_initial(parameters, h, state); },
+      [&](const PlannedSegment& segment, Index h) -> RuleViews<Sequence> {
+        return {input(parameters, a, segment, h), head(a.inner, segment, h)};
+      },
+      context);
+  if (context.statistics) report(a.plan, records, context);
 }
 
-/// One list per segment and head, with a place for each part.
+/// The records, or empty ones, with a place for the losses of each part.
 template <class Rule>
-std::span<rules::PartLoss*> TttLayer<Rule>::allocate_losses(SegmentPlan plan, Arena& memory) const {
-  const auto heads = static_cast<std::size_t>(config_.heads), count = plan.size() * heads;
-  const std::span<rules::PartLoss*> losses(memory.allocate<rules::PartLoss*>(static_cast<Index>(count)), count);
-  for (std::size_t i = 0; i < count; ++i) losses[i] = memory.allocate<rules::PartLoss>(parts(plan[i / heads]).size());
-  return losses;
+auto TttLayer<Rule>::with_losses(const Parameters& parameters, SegmentPlan plan, Records records, Arena& memory) const
+    -> Records {
+  const Index heads = config_.heads, count = static_cast<Index>(plan.size()) * heads;
+  const auto initial = memory.matrix<Scalar>(heads, rule_.state_size());
+  for (Index h = 0; h < heads; ++h) load_initial(parameters, h, initial.row(h));
+  const Records all(memory.allocate<typename Sequence::Record>(count), static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const PlannedSegment& segment = plan[i / static_cast<std::size_t>(heads)];
+    const Index parts = rule_.parts(segment.position, segment.length).size();
+    all[i] = {records.empty() ? nullptr : records[i].checkpoints, memory.allocate<rules::PartLoss>(parts),
+              initial.row(static_cast<Index>(i) % heads)};
+  }
+  return all;
 }
 
 template <class Rule>
-void TttLayer<Rule>::report(SegmentPlan plan, std::span<rules::PartLoss*> losses, Context& context) const {
+void TttLayer<Rule>::report(SegmentPlan plan, Records records, Context& context) const {
   for (std::size_t i = 0; i < plan.size(); ++i) {
-    const auto list = parts(plan[i]);
-    const auto of_heads = losses.subspan(i * static_cast<std::size_t>(config_.heads));
+    const auto list = rule_.parts(plan[i].position, plan[i].length);
+    const auto of_heads = records.subspan(i * static_cast<std::size_t>(config_.heads));
     for (Index p = 0; p < list.size(); ++p)
       for (Index head = 0; head < config_.heads; ++head) {
-        const rules::PartLoss& loss = of_heads[static_cast<std::size_t>(head)][p];
+        const rules::PartLoss& loss = of_heads[static_cast<std::size_t>(head)].losses[p];
         context.statistics->inner_loss({context.block, static_cast<Index>(i), head, plan[i].position + list.row(p),
                                         list[p].count, loss.at_initial, loss.before_update, loss.after_update});
       }

@@ -56,7 +56,7 @@ template <class Scalar>
 struct TttCall {
   TttActivations<Scalar> activations;
   MatrixView<Scalar> initial_tails;  ///< convolution tails before each segment, [segments · (taps − 1) × C]
-  std::span<Scalar*> checkpoints;    ///< [segments × H] memory of TttCheckpoints; empty without a backward
+  std::span<rules::TttSequenceRecord<Scalar>> records;  ///< the rule's, [segments × H]; empty without a backward
 };
 
 /// What a forward pass of a TTT layer leaves for its backward; owned by the caller, reused without allocating.

@@ -41,15 +41,15 @@ class TttLayer {
       : config_((check(config), config)),
         fingerprint_(Rule::name, {config.width, config.heads, config.mini_batch, config.gate, config.share_query_key,
                                   config.share_query_key ? config.conv_taps : 0}),
-        rule_(config.width / config.heads, config.mini_batch),
+        rule_(Rule(config.width / config.heads, config.mini_batch), config.form, config.checkpoint_interval),
         state_layout_(lay_out_state()),
-        rotary_(rule_.head_width(), config.mini_batch, config.rope_theta) {}
+        rotary_(rule().head_width(), config.mini_batch, config.rope_theta) {}
 
   const Config& config() const { return config_; }
-  const Rule& rule() const { return rule_; }
+  const Rule& rule() const { return rule_.rule(); }
   Index width() const { return config_.width; }
   Parameters make_parameters() const {
-    Parameters parameters(config_, rule_);
+    Parameters parameters(config_, rule());
     parameters.layer = fingerprint_;
     return parameters;
   }
@@ -89,13 +89,15 @@ class TttLayer {
 
  private:
   using Activations = TttActivations<Scalar>;
+  using Sequence = rules::TttSequence<Rule>;
+  using Records = std::span<typename Sequence::Record>;
 
   static constexpr Index steps_per_rate = 16;  // what a learning rate costs in multiply-adds, on one lane
 
   Index tail_rows() const { return config_.share_query_key ? config_.conv_taps - 1 : 0; }
   std::shared_ptr<const StateLayout> lay_out_state() const {
     StateLayout layout(fingerprint_);
-    const Index weights = rule_.weight_size(), rows = rule_.state_size() - weights;
+    const Index weights = rule_.initial_size(), rows = rule_.state_size() - weights;
     layout.add(config_.heads, {{"fast_weights", StateKind::fast_weights, weights},
                                {"open_mini_batch", StateKind::open_mini_batch, rows}});
     layout.add(tail_rows(), {{"conv", StateKind::tail, config_.width}});
@@ -105,19 +107,21 @@ class TttLayer {
     return {state.values.data() + config_.heads * rule_.state_size(), tail_rows(), config_.width};
   }
   double base_rate() const {
-    return config_.base_learning_rate.value_or(Rule::base_learning_rate) / static_cast<double>(rule_.head_width());
+    return config_.base_learning_rate.value_or(Rule::base_learning_rate) / static_cast<double>(rule().head_width());
   }
-  rules::TttCheckpoints<Scalar> checkpoints(Scalar* data) const {
-    return {data, config_.checkpoint_interval, rule_.state_size(), rule_.weight_size(), rule_.z_width()};
+  /// What the rule reads of one segment and head.
+  typename Sequence::Input input(const Parameters& parameters, const Activations& a, const PlannedSegment& segment,
+                                 Index h) const {
+    const Index width = rule().head_width();
+    const kernels::NormRows<Scalar> norm{parameters.norm_weight.data() + h * width,
+                                         parameters.norm_bias.data() + h * width,
+                                         static_cast<Scalar>(config_.norm_epsilon)};
+    return {{norm, a.factors}, a.rows(segment, h, width)};
   }
-  rules::PartList parts(const PlannedSegment& segment) const {
-    return {static_cast<Index>(segment.position % rule_.mini_batch()), segment.length, rule_.mini_batch()};
-  }
-  rules::TttHead<Scalar> head(const Parameters& parameters, const Activations& activations, Index h) const {
-    const Index width = rule_.head_width();
-    return {{parameters.norm_weight.data() + h * width, parameters.norm_bias.data() + h * width,
-             static_cast<Scalar>(config_.norm_epsilon)},
-            activations.factors};
+  /// The columns of a head in the rows of a segment.
+  MatrixView<Scalar> head(MatrixView<Scalar> all, const PlannedSegment& segment, Index h) const {
+    const Index width = rule().head_width();
+    return all.rows(segment.row, segment.length).columns(h * width, width);
   }
 
   void forward_in_pieces(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, Index rows,
@@ -127,14 +131,14 @@ class TttLayer {
   void project(const Parameters& parameters, Segments segments, MatrixView<Scalar> initial_tails, const Activations& a,
                Context& context) const;
   void rotate(const Activations& a, kernels::RotaryTurn turn, Context& context) const {
-    nn::rotate_rows<Scalar>({rotary_, kernels::RotaryPairs::interleaved, rule_.mini_batch()}, turn, a.plan, a.row,
+    nn::rotate_rows<Scalar>({rotary_, kernels::RotaryPairs::interleaved, rule().mini_batch()}, turn, a.plan, a.row,
                             {a.queries, a.keys}, context);
   }
   void learning_rates(const Parameters& parameters, const Activations& a, Context& context) const;
-  void inner_loop(const Parameters& parameters, Segments segments, const Activations& a,
-                  std::span<Scalar*> checkpoint_memory, Context& context) const;
-  std::span<rules::PartLoss*> allocate_losses(SegmentPlan plan, Arena& memory) const;
-  void report(SegmentPlan plan, std::span<rules::PartLoss*> losses, Context& context) const;
+  void inner_loop(const Parameters& parameters, Segments segments, const Activations& a, Records records,
+                  Context& context) const;
+  Records with_losses(const Parameters& parameters, SegmentPlan plan, Records records, Arena& memory) const;
+  void report(SegmentPlan plan, Records records, Context& context) const;
   void gated_norm(const Parameters& parameters, const Activations& a, MatrixView<Scalar> out, Context& context) const;
 
   void backward_output(const Parameters& parameters, const Activations& all, MatrixView<const Scalar> d_y,
@@ -144,10 +148,7 @@ class TttLayer {
                      MatrixView<Scalar> d_gate, Context& context) const;
   void backward_inner_loop(const Parameters& parameters, const Record& record, const Activations& d,
                            Parameters& gradients, std::span<State* const> d_states, Context& context) const;
-  void backward_run(const Parameters& parameters, const Record& record, const Activations& d, SegmentRange run, Index h,
-                    std::span<State* const> d_states, Scalar* sums, Context& context, Arena& arena) const;
-  void sum_inner_gradients(const Activations& a, MatrixView<const Scalar> sums, Parameters& gradients,
-                           Context& context) const;
+  void add_head_sums(Index h, const Scalar* sums, Parameters& gradients) const;
   void backward_learning_rates(const Activations& a, const Activations& d, MatrixView<Scalar> d_logits,
                                Context& context) const;
   void backward_projections(const Parameters& parameters, const Record& record, const Activations& d_all,
@@ -159,7 +160,7 @@ class TttLayer {
 
   Config config_;
   Fingerprint fingerprint_;
-  Rule rule_;
+  Sequence rule_;
   std::shared_ptr<const StateLayout> state_layout_;
   kernels::RotaryTable<Scalar> rotary_;
 };

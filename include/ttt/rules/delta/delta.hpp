@@ -14,50 +14,43 @@
 /// | Kimi Delta Attention (Kimi Team 2025) | [K] | β k | k | β v |
 ///
 /// Gated DeltaProduct is the same rule on interleaved rows (g on the first of a token's, q on the last), RWKV-7 on two
-/// rows a token.
+/// rows a token. Rates β up to 2 instead of 1 give the transition I − β k kᵀ negative eigenvalues (Grazzi et al. 2025):
+/// what a layer draws β from is all that changes.
 #pragma once
 
+#include "ttt/core/kernel_table.hpp"
 #include "ttt/rules/delta/backward.hpp"
 #include "ttt/rules/delta/recurrent.hpp"
+#include "ttt/rules/sequence_rule.hpp"
 
 TTT_NAMESPACE_BEGIN
 
 namespace rules {
 
-/// Where a forward leaves the states that its backward starts from: the one before every `interval`-th chunk.
-template <class Scalar>
-struct DeltaCheckpoints {
-  Scalar* data = nullptr;  ///< null: nothing is kept
-  Index interval = 4;
-
-  static Index chunks(Index tokens) { return (tokens + delta_chunk - 1) / delta_chunk; }
-  Index count(Index tokens) const { return (chunks(tokens) + interval - 1) / interval; }
-  Index size(Index tokens, Index keys, Index values) const { return count(tokens) * keys * values; }
-  MatrixView<Scalar> at(Index i, Index keys, Index values) const { return {data + i * keys * values, keys, values}; }
-};
-
 /// Fewer tokens are read one by one.
 inline constexpr Index delta_few_tokens = 4;
 
-/// Reads T tokens: `state` [K × V] advances, out [T × V] is assigned and overlaps nothing. Fills `checkpoints` when it
-/// has memory. In chunks, but for a few tokens; both forms agree up to rounding.
+namespace detail {
+
+inline Index delta_chunks(Index tokens) { return (tokens + delta_chunk - 1) / delta_chunk; }
+
+}  // namespace detail
+
+/// Reads T tokens: `state` [K × V] advances, out [T × V] is assigned and overlaps nothing. Fills `checkpoints`, a step
+/// of which is a chunk, unless they are empty. In chunks, but for a few tokens; both forms agree up to rounding.
 template <class Arch = simd::Native, class Scalar>
 void delta_forward(const DeltaRows<const std::type_identity_t<Scalar>>& rows, MatrixView<Scalar> state,
                    MatrixView<std::type_identity_t<Scalar>> out,
-                   const DeltaCheckpoints<std::type_identity_t<Scalar>>& checkpoints, Arena& scratch) {
+                   const Checkpoints<std::type_identity_t<Scalar>>& checkpoints, Arena& scratch) {
   const Arena::Frame frame(scratch);
-  const auto keep = [&](Index chunk) {
-    if (checkpoints.data && chunk % checkpoints.interval == 0)
-      kernels::copy_rows<Arch>(state, checkpoints.at(chunk / checkpoints.interval, state.rows(), state.columns()));
-  };
   if (rows.tokens() < delta_few_tokens) {
-    if (rows.tokens() > 0) keep(0);
+    if (rows.tokens() > 0) checkpoints.template keep<Arch>(0, state);
     return delta_recurrent<Arch, Scalar>(rows, state, out, scratch);
   }
   detail::DeltaChunk<Arch, Scalar> chunk(rows, scratch);
-  for (Index i = 0; i < checkpoints.chunks(rows.tokens()); ++i) {
+  for (Index i = 0; i < detail::delta_chunks(rows.tokens()); ++i) {
     const Index first = i * delta_chunk, count = std::min(delta_chunk, rows.tokens() - first);
-    keep(i);
+    checkpoints.template keep<Arch>(i, state);
     chunk.read(rows.rows(first, count), state);
     chunk.answer(state, out.rows(first, count));
     chunk.advance(state);
@@ -68,20 +61,20 @@ void delta_forward(const DeltaRows<const std::type_identity_t<Scalar>>& rows, Ma
 /// of the initial one, `d_rows` are assigned. States between checkpoints are brought back once.
 template <class Arch = simd::Native, class Scalar>
 void delta_backward(const DeltaRows<const std::type_identity_t<Scalar>>& rows,
-                    const DeltaCheckpoints<std::type_identity_t<Scalar>>& checkpoints,
+                    const Checkpoints<std::type_identity_t<Scalar>>& checkpoints,
                     MatrixView<const std::type_identity_t<Scalar>> d_out, MatrixView<Scalar> d_state,
                     const DeltaRows<std::type_identity_t<Scalar>>& d_rows, Arena& scratch) {
   const Arena::Frame frame(scratch);
-  const Index keys = d_state.rows(), values = d_state.columns(), chunks = checkpoints.chunks(rows.tokens());
+  const Index keys = d_state.rows(), interval = checkpoints.interval(), chunks = detail::delta_chunks(rows.tokens());
   detail::DeltaChunk<Arch, Scalar> chunk(rows, scratch);
-  const auto states = scratch.matrix<Scalar>(checkpoints.interval * keys, values);
+  const auto states = scratch.matrix<Scalar>(interval * keys, d_state.columns());
   const auto part = [&](const auto& all, Index i) {
     return all.rows(i * delta_chunk, std::min(delta_chunk, rows.tokens() - i * delta_chunk));
   };
-  for (Index group = checkpoints.count(rows.tokens()) - 1; group >= 0; --group) {
-    const Index first = group * checkpoints.interval, end = std::min(first + checkpoints.interval, chunks);
+  for (Index group = checkpoints.count() - 1; group >= 0; --group) {
+    const Index first = group * interval, end = std::min(first + interval, chunks);
     const auto state = [&](Index i) { return states.rows((i - first) * keys, keys); };
-    kernels::copy_rows<Arch>(checkpoints.at(group, keys, values), state(first));
+    kernels::copy_rows<Arch>(checkpoints.at(group), state(first));
     for (Index i = first; i + 1 < end; ++i) {
       chunk.read(part(rows, i), state(i));
       kernels::copy_rows<Arch>(state(i), state(i + 1));
@@ -95,6 +88,68 @@ void delta_backward(const DeltaRows<const std::type_identity_t<Scalar>>& rows,
     }
   }
 }
+
+/// What an instance has of g: nothing, one number a token, or one for each row of the state.
+enum class DeltaDecay { none, one, by_row };
+
+/// An instance of the family: which rows it has, an e or none, is known at compile time. A sequence begins with S = 0.
+/// Models SequenceRule.
+template <class Element, DeltaDecay decay, bool erases>
+class Delta {
+ public:
+  using Scalar = Element;
+  using Input = RuleInput<NothingShared, DeltaRows<const Scalar>>;
+  using InputGradient = RuleInput<NothingShared, DeltaRows<Scalar>>;
+  using Record = Checkpoints<Scalar>;
+
+  /// Its functions find out from the rows what there is of them.
+  using InTable = Delta<Scalar, DeltaDecay::by_row, true>;
+  static constexpr KernelId forward_kernel = KernelId::delta_forward;
+  static constexpr KernelId backward_kernel = KernelId::delta_backward;
+
+  /// Keys of K, values of V numbers; chunks from one state that is kept for a backward to the next.
+  Delta(Index key_width, Index value_width, Index checkpoint_interval = 4)
+      : key_width_(key_width), value_width_(value_width), checkpoint_interval_(checkpoint_interval) {}
+  operator InTable() const requires(!std::same_as<Delta, InTable>) {
+    return {key_width_, value_width_, checkpoint_interval_};
+  }
+
+  Index key_width() const { return key_width_; }
+  Index value_width() const { return value_width_; }
+  /// Columns of e and of g; those of rows that there are not are 0.
+  Index erase_width() const { return erases ? key_width_ : 0; }
+  Index decay_width() const { return decay == DeltaDecay::none ? 0 : decay == DeltaDecay::one ? 1 : key_width_; }
+
+  Index state_size() const { return key_width_ * value_width_; }
+  Index initial_size() const { return 0; }
+  Index shared_size() const { return 0; }
+  Index token_work() const { return (erases ? 3 : 2) * state_size(); }
+  NothingShared shared_gradient(Scalar*) const { return {}; }
+  Record record(std::int64_t, Index tokens, Arena& memory) const {
+    return {key_width_, value_width_, detail::delta_chunks(tokens), checkpoint_interval_, memory};
+  }
+
+  template <class Arch>
+  void forward(const Input& input, Scalar* state, MatrixView<Scalar> out, const Record& record, Arena& scratch) const {
+    delta_forward<Arch, Scalar>(input.rows, view(state), out, record, scratch);
+  }
+  template <class Arch>
+  void primal(const Input& input, Scalar* state, MatrixView<Scalar> out, Arena& scratch) const {
+    delta_recurrent<Arch, Scalar>(input.rows, view(state), out, scratch);
+  }
+  template <class Arch>
+  void backward(const Input& input, const Record& record, MatrixView<const Scalar> d_out, Scalar* d_state,
+                const InputGradient& d_input, Arena& scratch) const {
+    delta_backward<Arch, Scalar>(input.rows, record, d_out, view(d_state), d_input.rows, scratch);
+  }
+
+ private:
+  MatrixView<Scalar> view(Scalar* state) const { return {state, key_width_, value_width_}; }
+
+  Index key_width_, value_width_, checkpoint_interval_;
+};
+
+static_assert(TabledRule<Delta<float, DeltaDecay::one, true>>);
 
 }  // namespace rules
 

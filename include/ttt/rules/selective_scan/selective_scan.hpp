@@ -11,35 +11,24 @@
 
 #include <algorithm>
 
+#include "ttt/core/kernel_table.hpp"
 #include "ttt/rules/selective_scan/backward.hpp"
+#include "ttt/rules/sequence_rule.hpp"
 
 TTT_NAMESPACE_BEGIN
 
 namespace rules {
 
-/// Where a forward leaves the states that its backward starts from: the one before every `interval`-th token.
-template <class Scalar>
-struct ScanCheckpoints {
-  Scalar* data = nullptr;  ///< null: nothing is kept
-  Index interval = 16;
-
-  Index count(Index tokens) const { return (tokens + interval - 1) / interval; }
-  Index size(Index tokens, Index states, Index channels) const { return count(tokens) * states * channels; }
-  MatrixView<Scalar> at(Index i, Index states, Index channels) const {
-    return {data + i * states * channels, states, channels};
-  }
-};
-
 /// Reads T tokens: `state` h [N × C] advances, out y [T × C] is assigned and overlaps nothing; rates A ≤ 0 [N × C].
-/// Fills `checkpoints` when it has memory. The bits of a row do not depend on how the sequence is cut into calls.
+/// Fills `checkpoints`, a step of which is a token, unless they are empty. The bits of a row do not depend on how the
+/// sequence is cut into calls.
 template <class Arch = simd::Native, class Scalar>
 void selective_scan(const ScanRows<const std::type_identity_t<Scalar>>& rows,
                     MatrixView<const std::type_identity_t<Scalar>> rates, MatrixView<Scalar> state,
                     MatrixView<std::type_identity_t<Scalar>> out,
-                    const ScanCheckpoints<std::type_identity_t<Scalar>>& checkpoints) {
+                    const Checkpoints<std::type_identity_t<Scalar>>& checkpoints) {
   for (Index t = 0; t < rows.tokens(); ++t) {
-    if (checkpoints.data && t % checkpoints.interval == 0)
-      copy(state, checkpoints.at(t / checkpoints.interval, state.rows(), state.columns()));
+    checkpoints.template keep<Arch>(t, state);
     detail::scan_step<Arch, Scalar>(rows.rows(t, 1), rates, state, state, out.row(t));
   }
 }
@@ -50,18 +39,18 @@ void selective_scan(const ScanRows<const std::type_identity_t<Scalar>>& rows,
 template <class Arch = simd::Native, class Scalar>
 void selective_scan_backward(const ScanRows<const std::type_identity_t<Scalar>>& rows,
                              MatrixView<const std::type_identity_t<Scalar>> rates,
-                             const ScanCheckpoints<std::type_identity_t<Scalar>>& checkpoints,
+                             const Checkpoints<std::type_identity_t<Scalar>>& checkpoints,
                              MatrixView<const std::type_identity_t<Scalar>> d_out, MatrixView<Scalar> d_state,
                              const ScanRows<std::type_identity_t<Scalar>>& d_rows,
                              MatrixView<std::type_identity_t<Scalar>> d_rates, Arena& scratch) {
   const Arena::Frame frame(scratch);
-  const Index states = d_state.rows(), channels = d_state.columns();
-  const auto between = scratch.matrix<Scalar>((checkpoints.interval + 1) * states, channels);
+  const Index states = d_state.rows(), channels = d_state.columns(), interval = checkpoints.interval();
+  const auto between = scratch.matrix<Scalar>((interval + 1) * states, channels);
   Scalar* const unused = scratch.allocate<Scalar>(channels);
-  for (Index group = checkpoints.count(rows.tokens()) - 1; group >= 0; --group) {
-    const Index first = group * checkpoints.interval, end = std::min(first + checkpoints.interval, rows.tokens());
+  for (Index group = checkpoints.count() - 1; group >= 0; --group) {
+    const Index first = group * interval, end = std::min(first + interval, rows.tokens());
     const auto state = [&](Index t) { return between.rows((t - first) * states, states); };
-    copy(checkpoints.at(group, states, channels), state(first));
+    copy(checkpoints.at(group), state(first));
     for (Index t = first; t < end; ++t)
       detail::scan_step<Arch, Scalar>(rows.rows(t, 1), rates, state(t), state(t + 1), unused);
     for (Index t = end - 1; t >= first; --t) {
@@ -71,6 +60,61 @@ void selective_scan_backward(const ScanRows<const std::type_identity_t<Scalar>>&
     }
   }
 }
+
+/// Some channels of the scan, as a rule: what their tokens share are the rates. A sequence begins with h = 0. Models
+/// SequenceRule.
+template <class Element>
+class SelectiveScan {
+ public:
+  using Scalar = Element;
+  using Input = RuleInput<MatrixView<const Scalar>, ScanRows<const Scalar>>;
+  using InputGradient = RuleInput<MatrixView<Scalar>, ScanRows<Scalar>>;
+  using Record = Checkpoints<Scalar>;
+
+  using InTable = SelectiveScan;
+  static constexpr KernelId forward_kernel = KernelId::selective_scan_forward;
+  static constexpr KernelId backward_kernel = KernelId::selective_scan_backward;
+
+  /// C channels of N numbers; tokens from one state that is kept for a backward to the next.
+  SelectiveScan(Index channels, Index states, Index checkpoint_interval = 16)
+      : channels_(channels), states_(states), checkpoint_interval_(checkpoint_interval) {}
+
+  Index channels() const { return channels_; }
+  Index states() const { return states_; }
+
+  Index state_size() const { return states_ * channels_; }
+  Index initial_size() const { return 0; }
+  Index shared_size() const { return state_size(); }
+  /// Most of it is the exponential.
+  Index token_work() const { return 16 * state_size(); }
+  MatrixView<Scalar> shared_gradient(Scalar* data) const { return view(data); }
+  Record record(std::int64_t, Index tokens, Arena& memory) const {
+    return {states_, channels_, tokens, checkpoint_interval_, memory};
+  }
+
+  template <class Arch>
+  void forward(const Input& input, Scalar* state, MatrixView<Scalar> out, const Record& record, Arena&) const {
+    selective_scan<Arch, Scalar>(input.rows, input.shared, view(state), out, record);
+  }
+  /// There is no other form.
+  template <class Arch>
+  void primal(const Input& input, Scalar* state, MatrixView<Scalar> out, Arena& scratch) const {
+    forward<Arch>(input, state, out, {}, scratch);
+  }
+  template <class Arch>
+  void backward(const Input& input, const Record& record, MatrixView<const Scalar> d_out, Scalar* d_state,
+                const InputGradient& d_input, Arena& scratch) const {
+    selective_scan_backward<Arch, Scalar>(input.rows, input.shared, record, d_out, view(d_state), d_input.rows,
+                                          d_input.shared, scratch);
+  }
+
+ private:
+  MatrixView<Scalar> view(Scalar* state) const { return {state, states_, channels_}; }
+
+  Index channels_, states_, checkpoint_interval_;
+};
+
+static_assert(TabledRule<SelectiveScan<float>>);
 
 }  // namespace rules
 

@@ -34,7 +34,7 @@ struct TttRows {
   MatrixView<Scalar> values;   ///< [n × D]
   VectorView<Scalar> rates;    ///< η [n]
 
-  TttRows part(Index first, Index count) const {
+  TttRows rows(Index first, Index count) const {
     return {
         queries.rows(first, count), keys.rows(first, count), values.rows(first, count), {rates.data() + first, count}};
   }

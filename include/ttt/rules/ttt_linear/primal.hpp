@@ -21,7 +21,7 @@ void ttt_linear_primal(const TttHead<Scalar>& head, const TttLinearState<Scalar>
 
   for (Index r = 0; r < part.end(); ++r) {
     const Index i = r - part.first;
-    if (i >= 0) ttt_linear_learn<Arch>(head, state, MiniBatchPart{r, 1}, rows.part(i, 1), z.keys.rows(i, 1));
+    if (i >= 0) ttt_linear_learn<Arch>(head, state, MiniBatchPart{r, 1}, rows.rows(i, 1), z.keys.rows(i, 1));
     map.template add_gradient<Arch>(r, state.rates[r]);
     if (i < 0) continue;
     map.template update<Arch>(head.factors[r]);

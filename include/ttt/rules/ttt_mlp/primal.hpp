@@ -23,7 +23,7 @@ void ttt_mlp_primal(const TttHead<Scalar>& head, const TttMlpState<Scalar>& stat
 
   for (Index r = 0; r < part.end(); ++r) {
     const Index i = r - part.first;
-    if (i >= 0) ttt_mlp_learn<Arch>(head, state, MiniBatchPart{r, 1}, rows.part(i, 1), z.keys.rows(i, 1), scratch);
+    if (i >= 0) ttt_mlp_learn<Arch>(head, state, MiniBatchPart{r, 1}, rows.rows(i, 1), z.keys.rows(i, 1), scratch);
     first.template add_gradient<Arch>(r, state.rates[r]);
     second.template add_gradient<Arch>(r, state.rates[r]);
     if (i < 0) continue;
