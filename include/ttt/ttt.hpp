@@ -25,10 +25,10 @@
 #include "ttt/core/state_position.hpp"
 #include "ttt/core/statistics.hpp"
 
+#include "ttt/kernels/activation.hpp"
 #include "ttt/kernels/causal_convolution.hpp"
 #include "ttt/kernels/cross_entropy.hpp"
 #include "ttt/kernels/elementary.hpp"
-#include "ttt/kernels/gelu_gate.hpp"
 #include "ttt/kernels/layer_norm.hpp"
 #include "ttt/kernels/matmul.hpp"
 #include "ttt/kernels/matmul_bfloat16.hpp"
@@ -37,7 +37,6 @@
 #include "ttt/kernels/rotary.hpp"
 #include "ttt/kernels/rows.hpp"
 #include "ttt/kernels/softmax.hpp"
-#include "ttt/kernels/swiglu.hpp"
 
 #include "ttt/rules/attention/reference.hpp"
 #include "ttt/rules/delta/delta.hpp"
@@ -47,8 +46,10 @@
 
 #include "ttt/nn/bfloat16_products.hpp"
 #include "ttt/nn/embedding.hpp"
+#include "ttt/nn/gated_output.hpp"
 #include "ttt/nn/layer_norm.hpp"
 #include "ttt/nn/linear.hpp"
+#include "ttt/nn/norm.hpp"
 #include "ttt/nn/rms_norm.hpp"
 #include "ttt/nn/rotary.hpp"
 #include "ttt/nn/swiglu.hpp"

@@ -26,9 +26,10 @@ void TttLayer<Rule>::forward(const Parameters& parameters, MatrixView<const Scal
   project(parameters, segments, held.initial_tails, a, context);
   inner_loop(parameters, segments, a, held.checkpoints, context);
   nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
-    const auto normed = own.scratch().template matrix<Scalar>(count, width());
-    gated_norm(parameters, a.piece(first, count), normed, own);
-    nn::linear_forward<Scalar>(parameters.output, normed, y.rows(first, count), own);
+    const auto gated = own.scratch().template matrix<Scalar>(count, width());
+    const Activations piece = a.piece(first, count);
+    nn::GatedOutput(gated_output(config_), parameters.post_norm).forward(piece.inner, piece.gate, gated, own);
+    nn::linear_forward<Scalar>(parameters.output, gated, y.rows(first, count), own);
   });
   for (std::size_t i = 0; i < segments.size(); ++i) segments[i].state->position = plan[i].position + plan[i].length;
   if (record) record->call.end(fingerprint_);
@@ -172,18 +173,6 @@ void TttLayer<Rule>::report(SegmentPlan plan, std::span<rules::PartLoss*> losses
                                         list[p].count, loss.at_initial, loss.before_update, loss.after_update});
       }
   }
-}
-
-/// out = LN(z) ∘ gelu(gate), or LN(z): [N × C].
-template <class Rule>
-void TttLayer<Rule>::gated_norm(const Parameters& parameters, const Activations& a, MatrixView<Scalar> out,
-                                Context& context) const {
-  nn::layer_norm_forward(parameters.post_weight, parameters.post_bias, a.inner, config_.norm_epsilon, out, context);
-  if (!config_.gate) return;
-  context.parallel_ranges(out.rows(), 64, [&](Index first, Index count, Arena&) {
-    context.call<KernelId::gelu_gate, Scalar, &kernels::gelu_gate<simd::Native, Scalar>>(a.gate.rows(first, count),
-                                                                                         out.rows(first, count));
-  });
 }
 
 TTT_NAMESPACE_END
