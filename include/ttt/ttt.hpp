@@ -52,8 +52,8 @@
 #include "ttt/nn/norm.hpp"
 #include "ttt/nn/rms_norm.hpp"
 #include "ttt/nn/rotary.hpp"
+#include "ttt/nn/short_convolution.hpp"
 #include "ttt/nn/swiglu.hpp"
-#include "ttt/nn/temporal_conv.hpp"
 
 #include "ttt/layers/any_sequence_layer.hpp"
 #include "ttt/layers/attention.hpp"

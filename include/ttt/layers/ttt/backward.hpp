@@ -186,14 +186,14 @@ void TttLayer<Rule>::backward_convolutions(const Parameters& parameters, const R
   Arena& scratch = context.scratch();
   const auto d_initial_tails = scratch.matrix<Scalar>(record.initial_tails.rows(), width());
   const auto convolution = [&](const auto& conv, MatrixView<Scalar> d_y, auto& d_conv, kernels::Output output) {
-    nn::temporal_conv_backward<Scalar>(conv, a.shared, a.plan, record.initial_tails, d_y, d_shared, d_initial_tails,
-                                       d_conv, context, output);
+    nn::short_convolution_backward<Scalar>(conv, a.shared, a.plan, record.initial_tails, d_y, d_shared, d_initial_tails,
+                                           d_conv, context, output);
   };
   convolution(parameters.conv_query, d.queries, gradients.conv_query, kernels::Output::assign);
   convolution(parameters.conv_key, d.keys, gradients.conv_key, kernels::Output::accumulate);
   const auto d_tails = nn::conv_tails<Scalar>(
       a.plan, d_states, [&](State& state) { return tail(state); }, scratch);
-  nn::temporal_conv_tails_backward<Scalar>(a.plan, d_tails, d_initial_tails, d_shared, context);
+  nn::convolution_tails_backward<Scalar>(a.plan, d_tails, d_initial_tails, d_shared, context);
 }
 
 TTT_NAMESPACE_END

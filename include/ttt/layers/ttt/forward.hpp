@@ -101,9 +101,10 @@ void TttLayer<Rule>::project(const Parameters& parameters, Segments segments, Ma
   if (!config_.share_query_key) return;
   const auto tails = nn::conv_tails<Scalar>(
       segments, [&](State& state) { return tail(state); }, context.scratch());
-  nn::temporal_conv_tails<Scalar>(all.shared, all.plan, tails, initial_tails, context);
-  nn::temporal_conv_forward<Scalar>(parameters.conv_query, all.shared, all.plan, initial_tails, all.queries, context);
-  nn::temporal_conv_forward<Scalar>(parameters.conv_key, all.shared, all.plan, initial_tails, all.keys, context);
+  nn::convolution_tails<Scalar>(all.shared, all.plan, tails, initial_tails, context);
+  nn::short_convolution_forward<Scalar>(parameters.conv_query, all.shared, all.plan, initial_tails, all.queries,
+                                        context);
+  nn::short_convolution_forward<Scalar>(parameters.conv_key, all.shared, all.plan, initial_tails, all.keys, context);
   rotate(all, kernels::RotaryTurn::forward, context);
 }
 

@@ -11,7 +11,7 @@
 #include "ttt/core/parameters.hpp"
 #include "ttt/nn/gated_output.hpp"
 #include "ttt/nn/linear.hpp"
-#include "ttt/nn/temporal_conv.hpp"
+#include "ttt/nn/short_convolution.hpp"
 #include "ttt/rules/ttt/sequence.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -65,7 +65,7 @@ struct TttParameters {
   using Scalar = Element;
 
   Tensor<Scalar> query, key, value, output, gate;  ///< projections [C × C]; `query` also makes k when shared
-  nn::TemporalConvParameters<Scalar> conv_query, conv_key;
+  nn::ShortConvolutionParameters<Scalar> conv_query, conv_key;
   Tensor<Scalar> rate_weight, rate_bias;  ///< inner learning rate gate, [H × 1 × C] and [H × 1]
   Tensor<Scalar> position;                ///< learned addition to the position factors 1/r, [K]
   Tensor<Scalar> norm_weight, norm_bias;  ///< inner layer norm per head, [H × D]

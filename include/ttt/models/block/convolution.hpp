@@ -5,7 +5,7 @@
 
 #include "ttt/nn/residual.hpp"
 #include "ttt/nn/rms_norm.hpp"
-#include "ttt/nn/temporal_conv.hpp"
+#include "ttt/nn/short_convolution.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -13,10 +13,10 @@ TTT_NAMESPACE_BEGIN
 template <class Element>
 struct BlockConvolution {
   using Scalar = Element;
-  using Tails = nn::ConvTails<Scalar>;
+  using Tails = nn::ConvolutionTails<Scalar>;
 
   Tensor<Scalar> norm;  ///< [C]
-  nn::TemporalConvParameters<Scalar> conv;
+  nn::ShortConvolutionParameters<Scalar> conv;
 
   void visit(ParameterVisitor<Scalar> visitor) {
     visitor("norm.weight", norm, parameter::one);
@@ -29,8 +29,8 @@ struct BlockConvolution {
                MatrixView<Scalar> initial_tails, MatrixView<Scalar> normed, MatrixView<Scalar> h,
                Context& context) const {
     nn::rms_norm_forward(norm, x, epsilon, normed, context);
-    nn::temporal_conv_tails<Scalar>(normed, plan, tails, initial_tails, context);
-    nn::temporal_conv_forward<Scalar>(conv, normed, plan, initial_tails, h, context);
+    nn::convolution_tails<Scalar>(normed, plan, tails, initial_tails, context);
+    nn::short_convolution_forward<Scalar>(conv, normed, plan, initial_tails, h, context);
     nn::add(x, h, context);
   }
 
@@ -45,9 +45,9 @@ struct BlockConvolution {
     const auto d_normed = scratch.matrix<Scalar>(x.rows(), x.columns());
     const auto d_initial_tails = scratch.matrix<Scalar>(initial_tails.rows(), x.columns());
     nn::rms_norm_forward(norm, x, epsilon, normed, context);
-    nn::temporal_conv_backward<Scalar>(conv, normed, plan, initial_tails, d_x, d_normed, d_initial_tails,
-                                       gradients.conv, context);
-    nn::temporal_conv_tails_backward<Scalar>(plan, d_tails, d_initial_tails, d_normed, context);
+    nn::short_convolution_backward<Scalar>(conv, normed, plan, initial_tails, d_x, d_normed, d_initial_tails,
+                                           gradients.conv, context);
+    nn::convolution_tails_backward<Scalar>(plan, d_tails, d_initial_tails, d_normed, context);
     nn::rms_norm_backward(norm, x, epsilon, d_normed, d_x, gradients.norm, context, kernels::Output::accumulate);
   }
 };
