@@ -8,6 +8,8 @@
 #include "ttt/kernels/activation.hpp"
 #include "ttt/kernels/causal_convolution.hpp"
 #include "ttt/kernels/cross_entropy.hpp"
+#include "ttt/kernels/decay.hpp"
+#include "ttt/kernels/l2_norm.hpp"
 #include "ttt/kernels/layer_norm.hpp"
 #include "ttt/kernels/matmul.hpp"
 #include "ttt/kernels/matmul_bfloat16.hpp"
@@ -49,6 +51,10 @@ class KernelTableBuilder {
     add<Scalar, KernelId::activate_rows_backward, &kernels::activate_rows_backward<Arch, Scalar>>();
     add<Scalar, KernelId::gate_rows, &kernels::gate_rows<Arch, Scalar>>();
     add<Scalar, KernelId::gate_rows_backward, &kernels::gate_rows_backward<Arch, Scalar>>();
+    add<Scalar, KernelId::l2_norm, &kernels::l2_norm<Arch, Scalar>>();
+    add<Scalar, KernelId::l2_norm_backward, &kernels::l2_norm_backward<Arch, Scalar>>();
+    add<Scalar, KernelId::decay_rows, &kernels::decay_rows<Arch, Scalar>>();
+    add<Scalar, KernelId::decay_rows_backward, &kernels::decay_rows_backward<Arch, Scalar>>();
     add<Scalar, KernelId::causal_convolution, &kernels::causal_convolution<Arch, Scalar>>();
     add<Scalar, KernelId::causal_convolution_backward, &kernels::causal_convolution_backward<Arch, Scalar>>();
     add<Scalar, KernelId::rotary, &kernels::rotate_heads<Arch, Scalar>>();
