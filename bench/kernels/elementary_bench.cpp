@@ -26,9 +26,11 @@ BENCHMARK_CAPTURE(elementary, sigmoid, [](auto x) TTT_INLINE_LAMBDA { return ker
     -> Apply(bench::row_sizes);
 BENCHMARK_CAPTURE(elementary, tanh, [](auto x) TTT_INLINE_LAMBDA { return kernels::tanh(x); })
     -> Apply(bench::row_sizes);
+BENCHMARK_CAPTURE(elementary, softplus, [](auto x) TTT_INLINE_LAMBDA { return kernels::softplus(x); })
+    -> Apply(bench::row_sizes);
 BENCHMARK_CAPTURE(elementary, silu, [](auto x) TTT_INLINE_LAMBDA { return kernels::silu(x); })
     -> Apply(bench::row_sizes);
-BENCHMARK_CAPTURE(elementary, silu_derivative, [](auto x) TTT_INLINE_LAMBDA { return kernels::silu_derivative(x); })
+BENCHMARK_CAPTURE(elementary, silu_derivative, [](auto x) TTT_INLINE_LAMBDA { return kernels::Silu(x).derivative(); })
     -> Apply(bench::row_sizes);
 BENCHMARK_CAPTURE(elementary, gelu, [](auto x) TTT_INLINE_LAMBDA { return kernels::gelu(x); })
     -> Apply(bench::row_sizes);

@@ -38,13 +38,12 @@ inline ttt::Buffer<float> random_values(ttt::Index count) {
 /// Each tensor with the mean and variance its initialiser would give it.
 template <class Parameters>
 void random_parameters(Parameters& parameters) {
-  using Initial = ttt::ParameterInfo::Initial;
   std::uint32_t seed = 0;
   parameters.visit([&](std::string_view, ttt::Tensor<float>& tensor, const ttt::ParameterInfo& info) {
-    const double spread = info.initial == Initial::normal ? info.scale * std::sqrt(3.0) : info.scale;
+    const double spread = info.draw == ttt::draw::normal ? info.scale * std::sqrt(3.0) : info.scale;
     Uniform next(static_cast<float>(spread), ++seed);
     for (ttt::Index i = 0; i < tensor.size(); ++i)
-      tensor[i] = info.initial == Initial::constant ? static_cast<float>(info.scale) : next();
+      tensor[i] = info.draw == ttt::draw::constant ? static_cast<float>(info.scale) : next();
   });
 }
 

@@ -51,6 +51,11 @@ TEMPLATE_TEST_CASE("a causal convolution is its sum, on every pack", "", float, 
         CHECK(numbers::difference(native, expected) <= numbers::rounding<TestType>(taps, magnitude));
         CHECK(numbers::same_bits(native, generic));
         CHECK(native.gaps_untouched());
+        const Matrix<TestType> no_bias(1, channels);
+        kernels::causal_convolution(in.x.view(), in.tail.view(), in.transposed.view(), no_bias.vector(),
+                                    generic.view());
+        kernels::causal_convolution(in.x.view(), in.tail.view(), in.transposed.view(), {}, native.view());
+        CHECK(numbers::same_bits(native, generic));
       }
 }
 

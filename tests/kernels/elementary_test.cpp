@@ -126,7 +126,7 @@ TEMPLATE_TEST_CASE("exp is exact at 0, finite and normal at the ends, and keeps 
   check(simd::Generic());
 }
 
-TEMPLATE_TEST_CASE("sigmoid, tanh and silu with its derivative have the stated errors", "", float, double) {
+TEMPLATE_TEST_CASE("sigmoid, tanh, softplus and silu with its derivative have the stated errors", "", float, double) {
   // What is exactly 0 where σ is below 2^-63 (2^-511) is off by all of its value there.
   const auto relative = [](long double bound) {
     return [=](long double x, long double exact) {
@@ -139,10 +139,13 @@ TEMPLATE_TEST_CASE("sigmoid, tanh and silu with its derivative have the stated e
   check_error<TestType>(
       "silu", [](auto p) { return kernels::silu(p); }, [](long double x) { return x * logistic(x); }, relative(2));
   check_error<TestType>(
+      "softplus", [](auto p) { return kernels::softplus(p); },
+      [](long double x) { return std::max(0.0L, x) + std::log1p(std::exp(-std::abs(x))); }, relative(2));
+  check_error<TestType>(
       "tanh", [](auto p) { return kernels::tanh(p); }, [](long double x) { return std::tanh(x); },
       [](long double, long double) { return 2.0L; });
   check_error<TestType>(
-      "silu derivative", [](auto p) { return kernels::silu_derivative(p); },
+      "silu derivative", [](auto p) { return kernels::Silu(p).derivative(); },
       [](long double x) { return logistic(x) * (1 + x * logistic(-x)); },
       [](long double x, long double) { return 1.5L * std::max(1.0L, x); });
 }
@@ -186,8 +189,9 @@ TEMPLATE_TEST_CASE("what saturates is zero, never denormal, and so are products 
       }
   };
   check("sigmoid", [](auto p) { return kernels::sigmoid(p); });
+  check("softplus", [](auto p) { return kernels::softplus(p); });
   check("silu", [](auto p) { return kernels::silu(p); });
-  check("silu derivative", [](auto p) { return kernels::silu_derivative(p); });
+  check("silu derivative", [](auto p) { return kernels::Silu(p).derivative(); });
   check("weight", [](auto p) { return kernels::weight_exp(simd::min(decltype(p)(TestType(0)), p)); });
   check("gelu", [](auto p) { return kernels::gelu(p); });
 }
@@ -209,7 +213,8 @@ TEMPLATE_TEST_CASE("derivatives of a saturated tanh-GELU are 0 and 1, of an over
   for (Index i = 0; i < 16; ++i) x(0, i) = std::numeric_limits<TestType>::quiet_NaN();
   for (const auto& y : {apply<simd::Native>(x, slope), apply<simd::Native>(x, curvature),
                         apply<simd::Native>(x, [](auto p) { return kernels::gelu(p); }),
-                        apply<simd::Native>(x, [](auto p) { return kernels::silu(p); })})
+                        apply<simd::Native>(x, [](auto p) { return kernels::silu(p); }),
+                        apply<simd::Native>(x, [](auto p) { return kernels::softplus(p); })})
     for (Index i = 0; i < 16; ++i) CHECK(std::isnan(y(0, i)));
 }
 

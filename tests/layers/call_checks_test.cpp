@@ -6,8 +6,8 @@
 #include "suites/wrong_calls.hpp"
 #include "support/catch.hpp"
 #include "support/compiled_layers.hpp"
+#include "ttt/layers/short_convolution.hpp"
 #include "ttt/layers/swiglu.hpp"
-#include "ttt/layers/temporal_conv.hpp"
 #include "ttt/models/residual.hpp"
 
 using namespace ttt;
@@ -75,8 +75,8 @@ Index check_residual_of_attention() {
 /// A convolution and an MLP.
 template <class Scalar>
 Index check_parts() {
-  return suites::check_wrong_calls(TemporalConv<Scalar>({12, 3}), fixed,
-                                   {TemporalConv<Scalar>({24, 3}), TemporalConv<Scalar>({12, 4})}) +
+  return suites::check_wrong_calls(ShortConvolution<Scalar>({12, 3}), fixed,
+                                   {ShortConvolution<Scalar>({24, 3}), ShortConvolution<Scalar>({12, 4})}) +
          suites::check_wrong_calls(Swiglu<Scalar>({12, 10}), fixed,
                                    {Swiglu<Scalar>({24, 10}), Swiglu<Scalar>({12, 11})});
 }

@@ -68,6 +68,6 @@ TEST_CASE("A block that cannot be is refused by name") {
   CHECK(message({7, 7}) == "block 1: width of its layer: expected 7, found 6");
   CHECK(message({6, -1}) == "block 1: hidden width of the MLP: expected at least 1, found -1");
   CHECK(message({0, 7}) == "block 1: width: expected at least 1, found 0");
-  CHECK(message({6, 7, true, 0}) == "block 1: taps of the temporal convolution: expected at least 1, found 0");
+  CHECK(message({6, 7, true, 0}) == "block 1: taps of the convolution: expected at least 1, found 0");
   CHECK(message({6, 7, false, 0}) == "");
 }

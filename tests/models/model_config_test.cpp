@@ -65,7 +65,7 @@ TEST_CASE("what a configuration says reaches the layers and the blocks") {
   const auto model = make_model<float>(config);
   CHECK_FALSE(model.config().tied);
   CHECK(model.stack().layers().size() == 9);
-  CHECK(model.stack().layers()[6].layer.get<Residual<TemporalConv<float>>>()->layer().config().taps == 3);
+  CHECK(model.stack().layers()[6].layer.get<Residual<ShortConvolution<float>>>()->layer().config().taps == 3);
   CHECK(model.stack().layers()[8].layer.get<Residual<Swiglu<float>>>()->layer().config().hidden == 10);
   CHECK(mixer(model, 7).config() == ResidualConfig{"seq_modeling_block", "seq_norm", "", 1e-3});
   const TttConfig& layer = mixer(model, 7).layer().get<TttMlp<float>>()->config();

@@ -37,7 +37,8 @@ TEMPLATE_TEST_CASE("RMS norm of a block is the kernel's, row by row, on any numb
 
 TEST_CASE("backward of the RMS norm block is its gradient") {
   const Index rows = 3, width = 10;
-  Owned<double> weight({width}, Layout::rows, "weight"), d_weight({width});
+  const Index weights = GENERATE(10, 5);  // of the whole row, or of each of two heads alike
+  Owned<double> weight({weights}, Layout::rows, "weight"), d_weight({weights});
   Matrix<double> x(rows, width, "x"), d_x(rows, width), y(rows, width);
   const Matrix<double> d_y(rows, width, "d_y");
   Context context;

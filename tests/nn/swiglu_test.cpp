@@ -50,7 +50,7 @@ TEMPLATE_TEST_CASE("SwiGLU is its formula, with and without a record, on any num
     Context serial;
     nn::linear_forward(parameters.gate_proj, x.view(), gate.view(), serial);
     nn::linear_forward(parameters.up_proj, x.view(), up.view(), serial);
-    kernels::swiglu(gate.view(), up.view(), h.view());
+    kernels::gate_rows(kernels::Activation::silu, gate.view(), up.view(), h.view());
     nn::linear_forward(parameters.down_proj, h.view(), expected.view(), serial);
     numbers::on_each_executor([&](Context& context) {
       Arena arena;

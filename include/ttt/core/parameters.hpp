@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -14,25 +15,49 @@
 
 TTT_NAMESPACE_BEGIN
 
+/// Initial values by their index in the stream of a parameter.
+namespace draw {
+inline double constant(const RandomStream&, std::uint64_t, double scale) { return scale; }
+/// With the standard deviation `scale`.
+inline double normal(const RandomStream& random, std::uint64_t index, double scale) {
+  return scale * random.normal(index);
+}
+/// In (−scale, scale).
+inline double uniform(const RandomStream& random, std::uint64_t index, double scale) {
+  return scale * (2 * random.uniform(index) - 1);
+}
+/// The logarithm of a number that is uniform in (1, scale): A_log of the Mamba layers.
+inline double log_uniform(const RandomStream& random, std::uint64_t index, double scale) {
+  return std::log(1 + (scale - 1) * random.uniform(index));
+}
+/// What softplus turns into a step width between 0.001 and `scale`, uniform in its logarithm: dt_bias of the Mamba
+/// layers.
+inline double step_bias(const RandomStream& random, std::uint64_t index, double scale) {
+  return std::log(std::expm1(0.001 * std::pow(scale / 0.001, random.uniform(index))));
+}
+}  // namespace draw
+
 /// What an optimiser and an initialiser need to know of a parameter.
 struct ParameterInfo {
-  enum class Initial { constant, normal, uniform };
-  Initial initial = Initial::constant;
-  double scale = 0;     ///< the constant, the standard deviation, or half the width of the uniform interval
+  double (*draw)(const RandomStream&, std::uint64_t index, double scale) = draw::constant;
+  double scale = 0;
   bool decays = false;  ///< takes part in decoupled weight decay
 };
 
 namespace parameter {
 /// Projections, MLP weights and embeddings: normal, and the only ones that decay.
-inline constexpr ParameterInfo projection{ParameterInfo::Initial::normal, 0.02, true};
+inline constexpr ParameterInfo projection{draw::normal, 0.02, true};
 /// W₀ of the fast weights and the weights of small gates: normal, no decay.
-inline constexpr ParameterInfo fast_weight{ParameterInfo::Initial::normal, 0.02, false};
-inline constexpr ParameterInfo zero{ParameterInfo::Initial::constant, 0, false};
-inline constexpr ParameterInfo one{ParameterInfo::Initial::constant, 1, false};
+inline constexpr ParameterInfo fast_weight{draw::normal, 0.02, false};
+inline constexpr ParameterInfo zero{draw::constant, 0, false};
+inline constexpr ParameterInfo one{draw::constant, 1, false};
 /// Weight and bias of a depthwise convolution over `taps` inputs.
 inline ParameterInfo convolution(Index taps) {
-  return {ParameterInfo::Initial::uniform, 1 / std::sqrt(static_cast<double>(taps)), false};
+  return {draw::uniform, 1 / std::sqrt(static_cast<double>(taps)), false};
 }
+/// A_log and dt_bias of the gates of a recurrence (nn/decay.hpp).
+inline constexpr ParameterInfo log_rate{draw::log_uniform, 16, false};
+inline constexpr ParameterInfo step_bias{draw::step_bias, 0.1, false};
 }  // namespace parameter
 
 /// Called with the published name, the tensor and its info. Every struct of parameters has one
@@ -148,20 +173,8 @@ void initialize(Parameters& parameters, std::uint64_t seed) {
   using Scalar = typename Parameters::Scalar;
   parameters.visit([&](std::string_view name, Tensor<Scalar>& tensor, const ParameterInfo& info) {
     const RandomStream random(seed, name);
-    for (Index i = 0; i < tensor.size(); ++i) {
-      const auto counter = static_cast<std::uint64_t>(i);
-      switch (info.initial) {
-        case ParameterInfo::Initial::constant:
-          tensor[i] = static_cast<Scalar>(info.scale);
-          break;
-        case ParameterInfo::Initial::normal:
-          tensor[i] = static_cast<Scalar>(info.scale * random.normal(counter));
-          break;
-        case ParameterInfo::Initial::uniform:
-          tensor[i] = static_cast<Scalar>(info.scale * (2 * random.uniform(counter) - 1));
-          break;
-      }
-    }
+    for (Index i = 0; i < tensor.size(); ++i)
+      tensor[i] = static_cast<Scalar>(info.draw(random, static_cast<std::uint64_t>(i), info.scale));
   });
 }
 

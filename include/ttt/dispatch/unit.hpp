@@ -6,9 +6,11 @@
 
 #include "ttt/core/kernel_table.hpp"
 #include "ttt/dispatch/rules.hpp"
+#include "ttt/kernels/activation.hpp"
 #include "ttt/kernels/causal_convolution.hpp"
 #include "ttt/kernels/cross_entropy.hpp"
-#include "ttt/kernels/gelu_gate.hpp"
+#include "ttt/kernels/decay.hpp"
+#include "ttt/kernels/l2_norm.hpp"
 #include "ttt/kernels/layer_norm.hpp"
 #include "ttt/kernels/matmul.hpp"
 #include "ttt/kernels/matmul_bfloat16.hpp"
@@ -16,7 +18,6 @@
 #include "ttt/kernels/rms_norm.hpp"
 #include "ttt/kernels/rotary.hpp"
 #include "ttt/kernels/rows.hpp"
-#include "ttt/kernels/swiglu.hpp"
 #include "ttt/rules/attention/backward.hpp"
 #include "ttt/rules/attention/forward.hpp"
 
@@ -44,10 +45,14 @@ class KernelTableBuilder {
     add<Scalar, KernelId::layer_norm_row_backward, &kernels::layer_norm_row_backward<Arch, Scalar>>();
     add<Scalar, KernelId::rms_norm, &kernels::rms_norm<Arch, Scalar>>();
     add<Scalar, KernelId::rms_norm_row_backward, &kernels::rms_norm_row_backward<Arch, Scalar>>();
-    add<Scalar, KernelId::swiglu, &kernels::swiglu<Arch, Scalar>>();
-    add<Scalar, KernelId::swiglu_backward, &kernels::swiglu_backward<Arch, Scalar>>();
-    add<Scalar, KernelId::gelu_gate, &kernels::gelu_gate<Arch, Scalar>>();
-    add<Scalar, KernelId::gelu_gate_backward, &kernels::gelu_gate_backward<Arch, Scalar>>();
+    add<Scalar, KernelId::activate_rows, &kernels::activate_rows<Arch, Scalar>>();
+    add<Scalar, KernelId::activate_rows_backward, &kernels::activate_rows_backward<Arch, Scalar>>();
+    add<Scalar, KernelId::gate_rows, &kernels::gate_rows<Arch, Scalar>>();
+    add<Scalar, KernelId::gate_rows_backward, &kernels::gate_rows_backward<Arch, Scalar>>();
+    add<Scalar, KernelId::l2_norm, &kernels::l2_norm<Arch, Scalar>>();
+    add<Scalar, KernelId::l2_norm_backward, &kernels::l2_norm_backward<Arch, Scalar>>();
+    add<Scalar, KernelId::decay_rows, &kernels::decay_rows<Arch, Scalar>>();
+    add<Scalar, KernelId::decay_rows_backward, &kernels::decay_rows_backward<Arch, Scalar>>();
     add<Scalar, KernelId::causal_convolution, &kernels::causal_convolution<Arch, Scalar>>();
     add<Scalar, KernelId::causal_convolution_backward, &kernels::causal_convolution_backward<Arch, Scalar>>();
     add<Scalar, KernelId::rotary, &kernels::rotate_heads<Arch, Scalar>>();

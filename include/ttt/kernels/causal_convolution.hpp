@@ -114,32 +114,27 @@ void weights_backward(MatrixView<const Scalar> x, MatrixView<const Scalar> tail,
 
 /// y[t] = bias + Σ_j weights[j] ∘ x[t − taps + 1 + j], where rows before the first are those of `tail`.
 ///
-/// x, y [T × C], weights [taps × C], bias [C], tail [(taps − 1) × C]. y is assigned and must not overlap x. Each
-/// element is one chain of fused multiply-adds from the bias over j = 0, 1, …
+/// x, y [T × C], weights [taps × C], bias [C] or empty, tail [(taps − 1) × C]. y is assigned and must not overlap x.
+/// Each element is one chain of fused multiply-adds from the bias, or 0, over j = 0, 1, …
 template <class Arch = simd::Native, class Scalar>
 void causal_convolution(MatrixView<const std::type_identity_t<Scalar>> x,
                         MatrixView<const std::type_identity_t<Scalar>> tail,
                         MatrixView<const std::type_identity_t<Scalar>> weights,
                         VectorView<const std::type_identity_t<Scalar>> bias, MatrixView<Scalar> y) {
   TTT_ASSERT(tail.rows() == weights.rows() - 1, "a tail has one row less than there are taps");
-  const Index edge = std::min(tail.rows(), y.rows());  // rows that reach back into the tail
-  for (Index t = 0; t < edge; ++t)
+  const auto write = [&](Index t, auto taps, auto&& source) TTT_INLINE_LAMBDA {
     simd::for_each_pack<Scalar, Arch>(y.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
-      P sum = P::load(bias.data() + c);
-      for (Index j = 0; j < weights.rows(); ++j)
-        sum = simd::fma(P::load(weights.row(j) + c), P::load(detail::row_behind_tail(tail, x, t + j) + c), sum);
+      P sum = bias.empty() ? P(Scalar(0)) : P::load(bias.data() + c);
+      for (Index j = 0; j < taps; ++j) sum = simd::fma(P::load(weights.row(j) + c), P::load(source(j) + c), sum);
       sum.store(y.row(t) + c);
     });
+  };
+  const Index edge = std::min(tail.rows(), y.rows());  // rows that reach back into the tail
+  for (Index t = 0; t < edge; ++t)
+    write(t, weights.rows(), [&](Index j) TTT_INLINE_LAMBDA { return detail::row_behind_tail(tail, x, t + j); });
   detail::with_taps(weights.rows(), [&](auto taps) TTT_INLINE_LAMBDA {
-    for (Index t = edge; t < y.rows(); ++t) {
-      const Scalar* const oldest = x.row(t - edge);
-      simd::for_each_pack<Scalar, Arch>(y.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
-        P sum = P::load(bias.data() + c);
-        for (Index j = 0; j < taps; ++j)
-          sum = simd::fma(P::load(weights.row(j) + c), P::load(oldest + j * x.stride() + c), sum);
-        sum.store(y.row(t) + c);
-      });
-    }
+    for (Index t = edge; t < y.rows(); ++t)
+      write(t, taps, [&](Index j) TTT_INLINE_LAMBDA { return x.row(t - edge + j); });
   });
 }
 

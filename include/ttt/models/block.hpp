@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "ttt/layers/short_convolution.hpp"
 #include "ttt/layers/swiglu.hpp"
-#include "ttt/layers/temporal_conv.hpp"
 #include "ttt/models/residual.hpp"
 #include "ttt/models/stack.hpp"
 
@@ -43,7 +43,7 @@ void append_block(std::vector<StackLayer<Scalar>>& stack, const BlockConfig& con
     stack.push_back({block, layer_name, Any(Residual<decltype(inner)>(residual, std::move(inner), name))});
   };
   if (config.temporal_conv)
-    append("conv.conv", "conv.norm", TemporalConv<Scalar>({config.width, config.conv_taps}, name));
+    append("conv.conv", "conv.norm", ShortConvolution<Scalar>({config.width, config.conv_taps}, name));
   append("seq_modeling_block", "seq_norm", std::move(layer));
   if (config.hidden != 0) append("mlp", "ffn_norm", Swiglu<Scalar>({config.width, config.hidden}, name));
 }

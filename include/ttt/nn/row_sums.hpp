@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+#include <array>
+
 #include "ttt/core/context.hpp"
+#include "ttt/core/tensor.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -22,6 +26,25 @@ void sum_over_rows(Index rows, VectorView<Scalar> total, Context& context, Task&
   });
   for (Index range = 0; range < ranges; ++range)
     for (Index i = 0; i < total.size(); ++i) total[i] += partial(range, i);
+}
+
+/// The same for gradients that accumulate: `task(first, count, sums, arena)` gets memory for those of each, null for
+/// one that is not wanted.
+template <class Scalar, std::size_t count, class Task>
+void sum_gradients(Index rows, const std::array<Tensor<Scalar>*, count>& gradients, Context& context, Task&& task) {
+  const Arena::Frame frame(context.scratch());
+  std::array<Index, count + 1> begin{};
+  for (std::size_t i = 0; i < count; ++i) begin[i + 1] = begin[i] + (gradients[i]->empty() ? 0 : gradients[i]->size());
+  const VectorView<Scalar> total = context.scratch().template vector<Scalar>(begin[count]);
+  for (std::size_t i = 0; i < count; ++i)
+    std::copy_n(gradients[i]->data(), begin[i + 1] - begin[i], total.data() + begin[i]);
+  sum_over_rows(rows, total, context, [&](Index first, Index size, VectorView<Scalar> all, Arena& arena) {
+    std::array<Scalar*, count> sums;
+    for (std::size_t i = 0; i < count; ++i) sums[i] = gradients[i]->empty() ? nullptr : all.data() + begin[i];
+    task(first, size, sums, arena);
+  });
+  for (std::size_t i = 0; i < count; ++i)
+    std::copy_n(total.data() + begin[i], begin[i + 1] - begin[i], gradients[i]->data());
 }
 
 /// Runs `backward(d_row, r)` for rows [first, first + count), which assigns d_row [C]; the row lands in d_x as

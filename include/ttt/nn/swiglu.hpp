@@ -2,7 +2,7 @@
 #pragma once
 
 #include "ttt/core/parameters.hpp"
-#include "ttt/kernels/swiglu.hpp"
+#include "ttt/kernels/activation.hpp"
 #include "ttt/nn/linear.hpp"
 #include "ttt/nn/row_pieces.hpp"
 
@@ -58,8 +58,8 @@ inline constexpr Index swiglu_grain = 16;
 template <class Scalar>
 void swiglu_hidden(const SwigluRecord<Scalar>& values, MatrixView<Scalar> h, Context& context) {
   context.parallel_ranges(h.rows(), swiglu_grain, [&](Index first, Index count, Arena&) {
-    context.call<KernelId::swiglu, Scalar, &kernels::swiglu<simd::Native, Scalar>>(
-        values.gate.rows(first, count), values.up.rows(first, count), h.rows(first, count));
+    context.call<KernelId::gate_rows, Scalar, &kernels::gate_rows<simd::Native, Scalar>>(
+        kernels::Activation::silu, values.gate.rows(first, count), values.up.rows(first, count), h.rows(first, count));
   });
 }
 
@@ -68,9 +68,9 @@ template <class Scalar>
 void swiglu_hidden_backward(const SwigluRecord<Scalar>& values, MatrixView<Scalar> d_gate, MatrixView<Scalar> d_up,
                             Context& context) {
   context.parallel_ranges(d_gate.rows(), swiglu_grain, [&](Index first, Index count, Arena&) {
-    context.call<KernelId::swiglu_backward, Scalar, &kernels::swiglu_backward<simd::Native, Scalar>>(
-        values.gate.rows(first, count), values.up.rows(first, count), d_gate.rows(first, count),
-        d_gate.rows(first, count), d_up.rows(first, count));
+    context.call<KernelId::gate_rows_backward, Scalar, &kernels::gate_rows_backward<simd::Native, Scalar>>(
+        kernels::Activation::silu, values.gate.rows(first, count), values.up.rows(first, count),
+        d_gate.rows(first, count), d_gate.rows(first, count), d_up.rows(first, count));
   });
 }
 

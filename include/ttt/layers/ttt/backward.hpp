@@ -36,36 +36,25 @@ void TttLayer<Rule>::backward_output(const Parameters& parameters, const Activat
   const nn::LinearBackward output(parameters.output, gradients.output, context);
   std::optional<nn::LinearBackward<Scalar>> gate;
   if (config_.gate) gate.emplace(parameters.gate, gradients.gate, context);
+  const nn::GatedOutput<Scalar> gated_output(ttt::gated_output(config_), parameters.post_norm);
   nn::in_rounds(all.x.rows(), context, [&](Index first, Index count) {
     const Activations a = all.piece(first, count);
-    const auto normed = scratch.matrix<Scalar>(count, width()), d_normed = scratch.matrix<Scalar>(count, width());
+    const MatrixView<const Scalar> d_out = d_y.rows(first, count);
+    const auto gated = scratch.matrix<Scalar>(count, width()), d_gated = scratch.matrix<Scalar>(count, width());
     const auto d_gate = gate ? scratch.matrix<Scalar>(count, width()) : MatrixView<Scalar>();
     nn::in_pieces(count, context, [&](Index row, Index size, Context& own) {
-      const Activations piece = a.piece(row, size);
-      gated_norm(parameters, piece, normed.rows(row, size), own);
-      output.input(d_y.rows(first + row, size), d_normed.rows(row, size), own);
-      if (!gate) return;
-      backward_gate(parameters, piece, d_normed.rows(row, size), d_gate.rows(row, size), own);
-      gate->input(d_gate.rows(row, size), d_x.rows(first + row, size), own);
+      output.input(d_out.rows(row, size), d_gated.rows(row, size), own);
     });
+    gated_output.backward(a.inner, a.gate, d_gated, d_inner.rows(first, count), d_gate, gradients.post_norm, gated,
+                          context);
     nn::WeightSums<Scalar> sums(context);
-    output.weight(normed, d_y.rows(first, count), sums);
+    output.weight(gated, d_out, sums);
     if (gate) gate->weight(a.x, d_gate, sums);
     sums.add_up();
-    nn::layer_norm_backward(parameters.post_weight, a.inner, config_.norm_epsilon, d_normed, d_inner.rows(first, count),
-                            gradients.post_weight, gradients.post_bias, context);
-  });
-}
-
-/// LN(z) ∘ gelu(gate): d_normed goes from the gradient of the product to that of LN(z).
-template <class Rule>
-void TttLayer<Rule>::backward_gate(const Parameters& parameters, const Activations& a, MatrixView<Scalar> d_normed,
-                                   MatrixView<Scalar> d_gate, Context& context) const {
-  const auto normed = context.scratch().template matrix<Scalar>(d_normed.rows(), width());
-  nn::layer_norm_forward(parameters.post_weight, parameters.post_bias, a.inner, config_.norm_epsilon, normed, context);
-  context.parallel_ranges(normed.rows(), 64, [&](Index first, Index count, Arena&) {
-    context.call<KernelId::gelu_gate_backward, Scalar, &kernels::gelu_gate_backward<simd::Native, Scalar>>(
-        a.gate.rows(first, count), normed.rows(first, count), d_normed.rows(first, count), d_gate.rows(first, count));
+    if (!gate) return;
+    nn::in_pieces(count, context, [&](Index row, Index size, Context& own) {
+      gate->input(d_gate.rows(row, size), d_x.rows(first + row, size), own);
+    });
   });
 }
 
@@ -156,14 +145,14 @@ void TttLayer<Rule>::backward_convolutions(const Parameters& parameters, const R
   Arena& scratch = context.scratch();
   const auto d_initial_tails = scratch.matrix<Scalar>(record.initial_tails.rows(), width());
   const auto convolution = [&](const auto& conv, MatrixView<Scalar> d_y, auto& d_conv, kernels::Output output) {
-    nn::temporal_conv_backward<Scalar>(conv, a.shared, a.plan, record.initial_tails, d_y, d_shared, d_initial_tails,
-                                       d_conv, context, output);
+    nn::short_convolution_backward<Scalar>(conv, a.shared, a.plan, record.initial_tails, d_y, d_shared, d_initial_tails,
+                                           d_conv, context, output);
   };
   convolution(parameters.conv_query, d.queries, gradients.conv_query, kernels::Output::assign);
   convolution(parameters.conv_key, d.keys, gradients.conv_key, kernels::Output::accumulate);
   const auto d_tails = nn::conv_tails<Scalar>(
       a.plan, d_states, [&](State& state) { return tail(state); }, scratch);
-  nn::temporal_conv_tails_backward<Scalar>(a.plan, d_tails, d_initial_tails, d_shared, context);
+  nn::convolution_tails_backward<Scalar>(a.plan, d_tails, d_initial_tails, d_shared, context);
 }
 
 TTT_NAMESPACE_END

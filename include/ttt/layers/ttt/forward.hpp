@@ -27,9 +27,10 @@ void TttLayer<Rule>::forward(const Parameters& parameters, MatrixView<const Scal
   project(parameters, segments, held.initial_tails, a, context);
   inner_loop(parameters, segments, a, held.records, context);
   nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
-    const auto normed = own.scratch().template matrix<Scalar>(count, width());
-    gated_norm(parameters, a.piece(first, count), normed, own);
-    nn::linear_forward<Scalar>(parameters.output, normed, y.rows(first, count), own);
+    const auto gated = own.scratch().template matrix<Scalar>(count, width());
+    const Activations piece = a.piece(first, count);
+    nn::GatedOutput(gated_output(config_), parameters.post_norm).forward(piece.inner, piece.gate, gated, own);
+    nn::linear_forward<Scalar>(parameters.output, gated, y.rows(first, count), own);
   });
   for (std::size_t i = 0; i < segments.size(); ++i) segments[i].state->position = plan[i].position + plan[i].length;
   if (record) record->call.end(fingerprint_);
@@ -94,9 +95,10 @@ void TttLayer<Rule>::project(const Parameters& parameters, Segments segments, Ma
   if (!config_.share_query_key) return;
   const auto tails = nn::conv_tails<Scalar>(
       segments, [&](State& state) { return tail(state); }, context.scratch());
-  nn::temporal_conv_tails<Scalar>(all.shared, all.plan, tails, initial_tails, context);
-  nn::temporal_conv_forward<Scalar>(parameters.conv_query, all.shared, all.plan, initial_tails, all.queries, context);
-  nn::temporal_conv_forward<Scalar>(parameters.conv_key, all.shared, all.plan, initial_tails, all.keys, context);
+  nn::convolution_tails<Scalar>(all.shared, all.plan, tails, initial_tails, context);
+  nn::short_convolution_forward<Scalar>(parameters.conv_query, all.shared, all.plan, initial_tails, all.queries,
+                                        context);
+  nn::short_convolution_forward<Scalar>(parameters.conv_key, all.shared, all.plan, initial_tails, all.keys, context);
   rotate(all, kernels::RotaryTurn::forward, context);
 }
 
@@ -161,18 +163,6 @@ void TttLayer<Rule>::report(SegmentPlan plan, Records records, Context& context)
                                         list[p].count, loss.at_initial, loss.before_update, loss.after_update});
       }
   }
-}
-
-/// out = LN(z) ∘ gelu(gate), or LN(z): [N × C].
-template <class Rule>
-void TttLayer<Rule>::gated_norm(const Parameters& parameters, const Activations& a, MatrixView<Scalar> out,
-                                Context& context) const {
-  nn::layer_norm_forward(parameters.post_weight, parameters.post_bias, a.inner, config_.norm_epsilon, out, context);
-  if (!config_.gate) return;
-  context.parallel_ranges(out.rows(), 64, [&](Index first, Index count, Arena&) {
-    context.call<KernelId::gelu_gate, Scalar, &kernels::gelu_gate<simd::Native, Scalar>>(a.gate.rows(first, count),
-                                                                                         out.rows(first, count));
-  });
 }
 
 TTT_NAMESPACE_END

@@ -9,8 +9,9 @@
 #include "ttt/core/domain.hpp"
 #include "ttt/core/fingerprint.hpp"
 #include "ttt/core/parameters.hpp"
+#include "ttt/nn/gated_output.hpp"
 #include "ttt/nn/linear.hpp"
-#include "ttt/nn/temporal_conv.hpp"
+#include "ttt/nn/short_convolution.hpp"
 #include "ttt/rules/ttt/sequence.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -49,6 +50,14 @@ inline void check(const TttConfig& config) {
   domain::positive_float(layer + "norm_epsilon", config.norm_epsilon);
 }
 
+/// LN(z) ∘ gelu(gate), or LN(z).
+inline nn::GatedOutputConfig gated_output(const TttConfig& config) {
+  return {.norm = nn::NormKind::layer,
+          .group = config.width,
+          .activation = kernels::Activation::gelu,
+          .epsilon = config.norm_epsilon};
+}
+
 /// Weights of a TTT layer under their published names; what the configuration leaves out has an empty shape and is not
 /// visited.
 template <class Element>
@@ -56,11 +65,11 @@ struct TttParameters {
   using Scalar = Element;
 
   Tensor<Scalar> query, key, value, output, gate;  ///< projections [C × C]; `query` also makes k when shared
-  nn::TemporalConvParameters<Scalar> conv_query, conv_key;
-  Tensor<Scalar> rate_weight, rate_bias;     ///< inner learning rate gate, [H × 1 × C] and [H × 1]
-  Tensor<Scalar> position;                   ///< learned addition to the position factors 1/r, [K]
-  Tensor<Scalar> norm_weight, norm_bias;     ///< inner layer norm per head, [H × D]
-  Tensor<Scalar> post_weight, post_bias;     ///< output norm, [C]
+  nn::ShortConvolutionParameters<Scalar> conv_query, conv_key;
+  Tensor<Scalar> rate_weight, rate_bias;  ///< inner learning rate gate, [H × 1 × C] and [H × 1]
+  Tensor<Scalar> position;                ///< learned addition to the position factors 1/r, [K]
+  Tensor<Scalar> norm_weight, norm_bias;  ///< inner layer norm per head, [H × D]
+  nn::GatedOutputParameters<Scalar> post_norm;
   std::vector<Tensor<Scalar>> fast;          ///< W₀ and b₀ of the rule
   std::vector<rules::FastWeight> fast_info;  ///< their names and shapes
   bool share_query_key = false;
@@ -85,8 +94,7 @@ struct TttParameters {
     visitor("learnable_token_idx", position, parameter::zero);
     visitor("ttt_norm_weight", norm_weight, parameter::one);
     visitor("ttt_norm_bias", norm_bias, parameter::zero);
-    visitor("post_norm.weight", post_weight, parameter::one);
-    visitor("post_norm.bias", post_bias, parameter::zero);
+    visit_nested(visitor, "post_norm.", post_norm);
     for (std::size_t i = 0; i < fast.size(); ++i) visitor(fast_info[i].name, fast[i], fast_info[i].info);
   }
   bool has_gate() const { return gate.shape().rank() > 0; }
@@ -105,8 +113,7 @@ TttParameters<Element>::TttParameters(const TttConfig& config, const Rule& rule)
       position(Shape{config.mini_batch}),
       norm_weight(Shape{config.heads, rule.head_width()}),
       norm_bias(norm_weight),
-      post_weight(Shape{config.width}),
-      post_bias(post_weight),
+      post_norm(gated_output(config), config.width),
       share_query_key(config.share_query_key) {
   if (!share_query_key) key = query;
   if (config.gate) gate = query;

@@ -5,12 +5,10 @@
 #include <optional>
 #include <span>
 
-#include "ttt/kernels/gelu_gate.hpp"
 #include "ttt/layers/call_checks.hpp"
 #include "ttt/layers/sequence_layer.hpp"
 #include "ttt/layers/ttt/parameters.hpp"
 #include "ttt/layers/ttt/record.hpp"
-#include "ttt/nn/layer_norm.hpp"
 #include "ttt/nn/rotary.hpp"
 #include "ttt/nn/row_pieces.hpp"
 
@@ -139,13 +137,10 @@ class TttLayer {
                   Context& context) const;
   Records with_losses(const Parameters& parameters, SegmentPlan plan, Records records, Arena& memory) const;
   void report(SegmentPlan plan, Records records, Context& context) const;
-  void gated_norm(const Parameters& parameters, const Activations& a, MatrixView<Scalar> out, Context& context) const;
 
   void backward_output(const Parameters& parameters, const Activations& all, MatrixView<const Scalar> d_y,
                        MatrixView<Scalar> d_x, MatrixView<Scalar> d_inner, Parameters& gradients,
                        Context& context) const;
-  void backward_gate(const Parameters& parameters, const Activations& a, MatrixView<Scalar> d_normed,
-                     MatrixView<Scalar> d_gate, Context& context) const;
   void backward_inner_loop(const Parameters& parameters, const Record& record, const Activations& d,
                            Parameters& gradients, std::span<State* const> d_states, Context& context) const;
   void add_head_sums(Index h, const Scalar* sums, Parameters& gradients) const;

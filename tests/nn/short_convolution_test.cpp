@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT
-#include "ttt/nn/temporal_conv.hpp"
+#include "ttt/nn/short_convolution.hpp"
 
 #include "nn/blocks.hpp"
 #include "support/allocation_hook.hpp"
 #include "ttt/nn/rms_norm.hpp"
 
 using namespace ttt;
+using kernels::Activation;
 using numbers::Matrix;
 
 namespace {
 
 template <class Scalar>
-using Store = ParameterStore<nn::TemporalConvParameters<Scalar>>;
+using Store = ParameterStore<nn::ShortConvolutionParameters<Scalar>>;
 /// A planned call and the tail of each of its segments.
 template <class Scalar>
 struct Call {
@@ -30,9 +31,16 @@ Call<Scalar> one_segment(Index length, MatrixView<Scalar> tail) {
   return call;
 }
 
+/// Of TTT layers, Gated DeltaNet and Mamba.
+struct Kind {
+  bool has_bias = true;
+  Activation activation = Activation::none;
+};
+constexpr Kind kinds[] = {{}, {false, Activation::silu}, {true, Activation::silu}};
+
 template <class Scalar>
-Store<Scalar> make_store(Index width, Index taps, std::uint64_t seed) {
-  Store<Scalar> store{nn::TemporalConvParameters<Scalar>(width, taps)};
+Store<Scalar> make_store(Index width, Index taps, std::uint64_t seed, Kind kind = {}) {
+  Store<Scalar> store{nn::ShortConvolutionParameters<Scalar>(width, taps, kind.has_bias, kind.activation)};
   initialize(store.views(), seed);
   return store;
 }
@@ -64,7 +72,7 @@ struct Tails {
 
 // Each segment by itself with the kernel, tails carried by hand.
 template <class Scalar>
-Matrix<Scalar> convolve_by_hand(const nn::TemporalConvParameters<Scalar>& parameters, const Matrix<Scalar>& x,
+Matrix<Scalar> convolve_by_hand(const nn::ShortConvolutionParameters<Scalar>& parameters, const Matrix<Scalar>& x,
                                 Tails<Scalar>& tails) {
   const Index width = parameters.width(), taps = parameters.taps();
   Matrix<Scalar> y(x.view().rows(), width), running(taps - 1, width), weights(taps, width);
@@ -76,8 +84,10 @@ Matrix<Scalar> convolve_by_hand(const nn::TemporalConvParameters<Scalar>& parame
       fill(running.view(), Scalar(0));
     else if (!continues)
       running = tail;
+    const auto out = y.view().rows(first, length);
     kernels::causal_convolution(x.view().rows(first, length), running.view(), weights.view(), parameters.bias.vector(),
-                                y.view().rows(first, length));
+                                out);
+    kernels::activate_rows(parameters.activation, out, out);
     kernels::advance_tail(x.view().rows(first, length), running.view());
     tail = running;
     first += length;
@@ -86,18 +96,18 @@ Matrix<Scalar> convolve_by_hand(const nn::TemporalConvParameters<Scalar>& parame
 }
 
 template <class Scalar>
-Matrix<Scalar> convolve(const nn::TemporalConvParameters<Scalar>& parameters, const Matrix<Scalar>& x,
+Matrix<Scalar> convolve(const nn::ShortConvolutionParameters<Scalar>& parameters, const Matrix<Scalar>& x,
                         const Call<Scalar>& call, Matrix<Scalar>& initial_tails, Context& context) {
   Matrix<Scalar> y(x.view().rows(), parameters.width());
-  nn::temporal_conv_tails(x.view(), call.plan, call.tails, initial_tails.view(), context);
-  nn::temporal_conv_forward(parameters, x.view(), call.plan, initial_tails.view(), y.view(), context);
+  nn::convolution_tails(x.view(), call.plan, call.tails, initial_tails.view(), context);
+  nn::short_convolution_forward(parameters, x.view(), call.plan, initial_tails.view(), y.view(), context);
   CHECK((y.gaps_untouched() && initial_tails.gaps_untouched()));
   return y;
 }
 
 }  // namespace
 
-TEST_CASE("a temporal convolution's parameters have the published names, shapes and start") {
+TEST_CASE("a short convolution's parameters have the published names, shapes and start") {
   Store<double> store = make_store<double>(6, 4, 1);
   std::vector<std::pair<std::string, Shape>> found;
   store.views().visit([&](std::string_view name, Tensor<double>& tensor, const ParameterInfo& info) {
@@ -106,13 +116,18 @@ TEST_CASE("a temporal convolution's parameters have the published names, shapes 
     for (const double value : tensor.vector()) CHECK((value != 0 && std::abs(value) <= 0.5));
   });
   CHECK(found == std::vector<std::pair<std::string, Shape>>{{"weight", {6, 1, 4}}, {"bias", {6}}});
+  Index tensors = 0;
+  auto without_bias = make_store<double>(6, 4, 1, kinds[1]);
+  without_bias.views().visit([&](std::string_view, Tensor<double>&, const ParameterInfo&) { ++tensors; });
+  CHECK(tensors == 1);
 }
 
 TEMPLATE_TEST_CASE("segments are convolved one after another from where each starts, on any number of threads", "",
                    float, double) {
+  const Kind kind = GENERATE(kinds[0], kinds[1], kinds[2]);
   for (const Index taps : {1, 2, 4, 6})
     for (const Index width : {5, 150}) {
-      const auto store = make_store<TestType>(width, taps, 7);
+      const auto store = make_store<TestType>(width, taps, 7, kind);
       const Matrix<TestType> x(plan_rows, width, "x");
       Tails<TestType> expected_tails(taps, width, "tail");
       const Matrix<TestType> expected = convolve_by_hand(store.views(), x, expected_tails);
@@ -130,8 +145,9 @@ TEMPLATE_TEST_CASE("segments are convolved one after another from where each sta
 }
 
 TEST_CASE("pieces in several calls give the bits of one call, and one token allocates nothing") {
+  const Kind kind = GENERATE(kinds[0], kinds[1], kinds[2]);
   const Index width = 70, taps = 4, tokens = 9;
-  const auto store = make_store<float>(width, taps, 7);
+  const auto store = make_store<float>(width, taps, 7, kind);
   const Matrix<float> x(tokens, width, "x"), start(taps - 1, width, "start");
   Context context;
   Matrix<float> whole_tail = start, tail = start, initial(taps - 1, width), pieces(tokens, width);
@@ -139,13 +155,50 @@ TEST_CASE("pieces in several calls give the bits of one call, and one token allo
   for (Index t = 0; t < tokens; ++t) {
     const auto one = one_segment(1, tail.view());
     const auto before = testing::allocations();
-    nn::temporal_conv_tails(x.view().rows(t, 1), one.plan, one.tails, initial.view(), context);
-    nn::temporal_conv_forward(store.views(), x.view().rows(t, 1), one.plan, initial.view(), pieces.view().rows(t, 1),
-                              context);
+    nn::convolution_tails(x.view().rows(t, 1), one.plan, one.tails, initial.view(), context);
+    nn::short_convolution_forward(store.views(), x.view().rows(t, 1), one.plan, initial.view(),
+                                  pieces.view().rows(t, 1), context);
     CHECK(testing::allocations() == before);
   }
   CHECK(numbers::same_bits(pieces, whole));
   CHECK(numbers::same_bits(tail, whole_tail));
+}
+
+TEST_CASE("a long segment, activated in blocks of its rows, is that of its pieces") {
+  const Index width = 9, tokens = 200;
+  for (const Index taps : {4, 70}) {
+    const auto store = make_store<float>(width, taps, 7, kinds[1]);
+    const Matrix<float> x(tokens, width, "x"), start(taps - 1, width, "start");
+    Context context;
+    Matrix<float> whole_tail = start, tail = start, initial(taps - 1, width), pieces(tokens, width);
+    const auto whole = convolve(store.views(), x, one_segment(tokens, whole_tail.view()), initial, context);
+    for (Index t = 0; t < tokens; t += 50) {
+      Matrix<float> part(50, width);
+      copy(x.view().rows(t, 50), part.view());
+      copy(convolve(store.views(), part, one_segment(50, tail.view()), initial, context).view(),
+           pieces.view().rows(t, 50));
+    }
+    CHECK(numbers::same_bits(pieces, whole));
+    CHECK(numbers::same_bits(tail, whole_tail));
+  }
+}
+
+TEST_CASE("streams side by side are one wider convolution") {
+  const Index width = 5, taps = 4;
+  const auto wide = make_store<double>(2 * width, taps, 7, kinds[1]);
+  const Matrix<double> x(plan_rows, 2 * width, "x");
+  Tails<double> tails(taps, 2 * width, "tail");
+  Context context;
+  Matrix<double> initial(static_cast<Index>(std::size(parts)) * (taps - 1), 2 * width);
+  const auto both = convolve(wide.views(), x, tails.call(), initial, context);
+  for (const Index first : {Index{0}, width}) {
+    auto narrow = make_store<double>(width, taps, 1, kinds[1]);
+    copy(wide.views().weight.matrix().rows(first, width), narrow.views().weight.matrix());
+    Matrix<double> y(plan_rows, width);
+    nn::short_convolution_forward(narrow.views(), x.view().columns(first, width), tails.call().plan,
+                                  std::as_const(initial).view().columns(first, width), y.view(), context);
+    CHECK(numbers::same_bits(y.view(), both.view().columns(first, width)));
+  }
 }
 
 TEST_CASE("no segments and no rows are no work") {
@@ -161,10 +214,12 @@ TEST_CASE("no segments and no rows are no work") {
 }
 
 TEST_CASE("backward through two convolutions of the same rows, their tails and every kind of start") {
+  const Kind kind = GENERATE(kinds[0], kinds[2]);
   for (const Index taps : {1, 2, 4, 6}) {
     const Index width = 3;
-    auto query = make_store<double>(width, taps, 7), key = make_store<double>(width, taps, 8);
-    Store<double> d_query{nn::TemporalConvParameters<double>(width, taps)}, d_key = d_query;
+    auto query = make_store<double>(width, taps, 7, kind), key = make_store<double>(width, taps, 8, kinds[1]);
+    Store<double> d_query{nn::ShortConvolutionParameters<double>(width, taps)};
+    Store<double> d_key{nn::ShortConvolutionParameters<double>(width, taps, false)};
     Matrix<double> x(plan_rows, width, "x"), d_x(plan_rows, width, "stale");
     const Matrix<double> d_q(plan_rows, width, "d_q"), d_k(plan_rows, width, "d_k");
     Matrix<double> initial(static_cast<Index>(std::size(parts)) * (taps - 1), width), d_initial = initial;
@@ -182,24 +237,24 @@ TEST_CASE("backward through two convolutions of the same rows, their tails and e
     };
     loss();
     const auto call = d_tails.call();
-    nn::temporal_conv_backward(query.views(), x.view(), call.plan, initial.view(), d_q.view(), d_x.view(),
-                               d_initial.view(), d_query.views(), context);
-    nn::temporal_conv_backward(key.views(), x.view(), call.plan, initial.view(), d_k.view(), d_x.view(),
-                               d_initial.view(), d_key.views(), context, kernels::Output::accumulate);
-    nn::temporal_conv_tails_backward(call.plan, call.tails, d_initial.view(), d_x.view(), context);
+    nn::short_convolution_backward(query.views(), x.view(), call.plan, initial.view(), d_q.view(), d_x.view(),
+                                   d_initial.view(), d_query.views(), context);
+    nn::short_convolution_backward(key.views(), x.view(), call.plan, initial.view(), d_k.view(), d_x.view(),
+                                   d_initial.view(), d_key.views(), context, kernels::Output::accumulate);
+    nn::convolution_tails_backward(call.plan, call.tails, d_initial.view(), d_x.view(), context);
     numbers::check_gradient(x, d_x, loss);
     for (std::size_t s = 0; s < start.of.size(); ++s) numbers::check_gradient(start.of[s], d_tails.of[s], loss);
     numbers::check_tensor_gradient(query.views().weight, d_query.views().weight, loss);
     numbers::check_tensor_gradient(query.views().bias, d_query.views().bias, loss);
     numbers::check_tensor_gradient(key.views().weight, d_key.views().weight, loss);
-    numbers::check_tensor_gradient(key.views().bias, d_key.views().bias, loss);
   }
 }
 
-TEMPLATE_TEST_CASE("backward of a temporal convolution: threads, tails and gradients that are not wanted", "", float,
+TEMPLATE_TEST_CASE("backward of a short convolution: threads, tails and gradients that are not wanted", "", float,
                    double) {
+  const Kind kind = GENERATE(kinds[0], kinds[2]);
   const Index width = 150, taps = 4;
-  const auto store = make_store<TestType>(width, taps, 7), stale = make_store<TestType>(width, taps, 9);
+  const auto store = make_store<TestType>(width, taps, 7, kind), stale = make_store<TestType>(width, taps, 9, kind);
   const Matrix<TestType> x(plan_rows, width, "x"), d_y(plan_rows, width, "d_y");
   const Index rows = static_cast<Index>(std::size(parts)) * (taps - 1);
   Matrix<TestType> initial(rows, width);
@@ -219,9 +274,9 @@ TEMPLATE_TEST_CASE("backward of a temporal convolution: threads, tails and gradi
     auto call = result.d_tails.call();
     if (!with_tails)
       for (auto& tail : call.tails) tail = {};
-    nn::temporal_conv_backward(store.views(), x.view(), call.plan, initial.view(), d_y.view(), result.d_x.view(),
-                               d_initial.view(), result.gradients.views(), context);
-    nn::temporal_conv_tails_backward(call.plan, call.tails, d_initial.view(), result.d_x.view(), context);
+    nn::short_convolution_backward(store.views(), x.view(), call.plan, initial.view(), d_y.view(), result.d_x.view(),
+                                   d_initial.view(), result.gradients.views(), context);
+    nn::convolution_tails_backward(call.plan, call.tails, d_initial.view(), result.d_x.view(), context);
     return result;
   };
   const Result expected = run(serial, true);
@@ -238,22 +293,22 @@ TEMPLATE_TEST_CASE("backward of a temporal convolution: threads, tails and gradi
   for (auto& part : zero.d_tails.of) fill(part.view(), TestType(0));
   Matrix<TestType> d_initial(rows, width);
   const auto call = zero.d_tails.call();
-  nn::temporal_conv_backward(store.views(), x.view(), call.plan, initial.view(), d_y.view(), zero.d_x.view(),
-                             d_initial.view(), zero.gradients.views(), serial);
-  nn::temporal_conv_tails_backward(call.plan, call.tails, d_initial.view(), zero.d_x.view(), serial);
+  nn::short_convolution_backward(store.views(), x.view(), call.plan, initial.view(), d_y.view(), zero.d_x.view(),
+                                 d_initial.view(), zero.gradients.views(), serial);
+  nn::convolution_tails_backward(call.plan, call.tails, d_initial.view(), zero.d_x.view(), serial);
   const Result without = run(serial, false);
   CHECK(numbers::same_bits(without.d_x, zero.d_x));
 
   for (auto& part : zero.d_tails.of) fill(part.view(), TestType(0));
   Matrix<TestType> only(plan_rows, width), d_unused(rows, width);
-  nn::TemporalConvParameters<TestType> unwanted(width, taps);
-  nn::temporal_conv_backward(store.views(), x.view(), call.plan, initial.view(), d_y.view(), only.view(),
-                             d_unused.view(), unwanted, serial);
-  nn::temporal_conv_tails_backward(call.plan, call.tails, d_unused.view(), only.view(), serial);
+  nn::ShortConvolutionParameters<TestType> unwanted(width, taps);
+  nn::short_convolution_backward(store.views(), x.view(), call.plan, initial.view(), d_y.view(), only.view(),
+                                 d_unused.view(), unwanted, serial);
+  nn::convolution_tails_backward(call.plan, call.tails, d_unused.view(), only.view(), serial);
   CHECK(numbers::same_bits(only, zero.d_x));
   auto gradients = stale;
-  nn::temporal_conv_backward(store.views(), x.view(), call.plan, initial.view(), d_y.view(), {}, {}, gradients.views(),
-                             serial);
+  nn::short_convolution_backward(store.views(), x.view(), call.plan, initial.view(), d_y.view(), {}, {},
+                                 gradients.views(), serial);
   CHECK(gradients.arena() == expected.gradients.arena());
 }
 
@@ -263,7 +318,7 @@ TEST_CASE("a convolution of normalised rows gives the golden values, tail and gr
   const Index rows = x.view().rows(), width = x.view().columns(), taps = weight.view().columns();
   const Index batch = golden.batch("x"), tokens = golden.tokens("x");
   auto store = make_store<double>(width, taps, 1);
-  Store<double> gradients{nn::TemporalConvParameters<double>(width, taps)};
+  Store<double> gradients{nn::ShortConvolutionParameters<double>(width, taps)};
   numbers::Owned<double> norm({width}), d_norm({width});
   copy(weight.view(), store.views().weight.matrix());
   copy(golden.matrix("conv.bias").view(), MatrixView<double>(store.views().bias.data(), 1, width));
@@ -282,9 +337,9 @@ TEST_CASE("a convolution of normalised rows gives the golden values, tail and gr
       for (Index i = 0; i + 1 < taps; ++i)
         CHECK(std::abs(tails[static_cast<std::size_t>(b)](i, c) - cache(b * width + c, i + 1)) <= 1e-10);
   for (auto& tail : call.tails) tail = {};
-  nn::temporal_conv_backward(store.views(), normed.view(), call.plan, initial.view(), d_y.view(), d_normed.view(),
-                             d_initial.view(), gradients.views(), context);
-  nn::temporal_conv_tails_backward(call.plan, call.tails, d_initial.view(), d_normed.view(), context);
+  nn::short_convolution_backward(store.views(), normed.view(), call.plan, initial.view(), d_y.view(), d_normed.view(),
+                                 d_initial.view(), gradients.views(), context);
+  nn::convolution_tails_backward(call.plan, call.tails, d_initial.view(), d_normed.view(), context);
   nn::rms_norm_backward(*norm, x.view(), 1e-6, d_normed.view(), d_x.view(), *d_norm, context);
   golden.check_gradient("grad.x", d_x);
   golden.check_gradient("grad.norm.weight", [&] {

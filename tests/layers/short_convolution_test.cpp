@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT
-#include "ttt/layers/temporal_conv.hpp"
+#include "ttt/layers/short_convolution.hpp"
 
 #include "suites/sequence_layer.hpp"
 
 using namespace ttt;
 
-TEST_CASE("A temporal convolution is a sequence layer") {
-  suites::check_sequence_layer(TemporalConv<double>({6, 4}), {.mini_batch = 4});
-  suites::check_sequence_layer(TemporalConv<float>({18, 3}), {.mini_batch = 3});
-  suites::check_sequence_layer(TemporalConv<double>({5, 2}), {.mini_batch = 2});
+TEST_CASE("A short convolution is a sequence layer") {
+  suites::check_sequence_layer(ShortConvolution<double>({6, 4}), {.mini_batch = 4});
+  suites::check_sequence_layer(ShortConvolution<float>({18, 3}), {.mini_batch = 3});
+  suites::check_sequence_layer(ShortConvolution<double>({5, 2}), {.mini_batch = 2});
+  suites::check_sequence_layer(ShortConvolution<double>({5, 3, false, kernels::Activation::silu}), {.mini_batch = 3});
 }
 
-TEST_CASE("A temporal convolution sums the last tokens") {
+TEST_CASE("A short convolution sums the last tokens") {
   const Index taps = GENERATE(1, 4);
-  const TemporalConv<double> layer({3, taps});
-  ParameterStore<TemporalConv<double>::Parameters> store(layer.make_parameters());
+  const ShortConvolution<double> layer({3, taps});
+  ParameterStore<ShortConvolution<double>::Parameters> store(layer.make_parameters());
   initialize(store.views(), 3);
   const auto& weights = store.views();
   const auto x = testing::random_matrix<double>(9, 3, 2);
