@@ -79,6 +79,15 @@ def state_blob(model, position, parts):
     return safetensors(header, b"".join(part for _, part in parts))
 
 
+def small_tokenizer(path):
+    """Without merges: what is changed should be the steps in front of the model."""
+    file = json.loads(path.read_text(encoding="utf-8"))
+    vocabulary = file["model"]["vocab"]
+    keep = {token: id for token, id in vocabulary.items() if len(token) == 1 or token.startswith("<")}
+    file["model"] |= {"vocab": keep, "merges": []}
+    return json.dumps(file, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def seeds():
     every = safetensors(
         {"__metadata__": {"format": "pt"}, "a": tensor("I64", [2], 0, 16), "b": tensor("F64", [1], 16, 24),
@@ -106,6 +115,8 @@ def seeds():
         ("blocks.2.layer.open", bytes(range(8)))])
     for name in ("gpt2", "llama2", "llama3", "metaspace"):
         yield f"tokenizer/{name}.json", (HERE.parent / "io" / "tokenizer" / f"{name}.json").read_bytes()
+    for name in ("falcon_punct_digits", "gemma2_gemma3", "phi4_o200k", "qwen3_5"):
+        yield f"tokenizer/{name}.json", small_tokenizer(HERE.parent / "golden/families/tokenizer" / f"{name}.json")
     for folder in sorted((HERE.parent / "golden" / "model").iterdir()):
         if folder.name not in ("mamba", "mamba2") and (folder / "config.json").exists():
             yield f"config/{folder.name}.json", (folder / "config.json").read_bytes()

@@ -24,7 +24,7 @@ std::vector<std::string> trained_slowly(const std::string& text, std::size_t siz
   BpeVocabulary bytes = train("", 256);
   std::vector<std::string> tokens = bytes.tokens;
   Words words;
-  detail::for_each_word(text, detail::WordPattern::gpt2, [&](std::string_view word) {
+  detail::SplittingStep::gpt2().split(text, [&](std::string_view word) {
     words.emplace_back();
     for (const char byte : word)
       words.back().push_back(static_cast<std::uint32_t>(

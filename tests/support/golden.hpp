@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "support/golden_folder.hpp"
 #include "ttt/core/error.hpp"
 #include "ttt/core/parameters.hpp"
 #include "ttt/io/safetensors_set.hpp"
@@ -50,7 +51,7 @@ struct Set {
 
 /// Loads set `name` ("layer/ttt_linear_mamba"), in one file or in shards, from the golden folder.
 inline Set load(const std::string& name) {
-  const std::filesystem::path path = std::filesystem::path(TTT_GOLDEN_DIR) / name;
+  const std::filesystem::path path = folder() / name;
   const auto file = io::open_set(path.parent_path(), io::Access::copied, path.filename().string());
   Set set{name, {}};
   for (const auto& info : file.tensors()) {

@@ -5,6 +5,7 @@
 
 #include "support/catch.hpp"
 #include "support/error_message.hpp"
+#include "support/golden_folder.hpp"
 #include "training/tiny_model.hpp"
 #include "ttt/io/safetensors.hpp"
 #include "ttt/training/clip.hpp"
@@ -50,7 +51,7 @@ Store random_store(std::uint64_t seed) {
 }  // namespace
 
 TEST_CASE("Five clipped updates of PyTorch's AdamW") {
-  const auto golden = io::SafetensorsFile::open(TTT_GOLDEN_DIR "/kernel/adamw.safetensors");
+  const auto golden = io::SafetensorsFile::open(golden::folder() / "kernel/adamw.safetensors");
   ParameterStore<GoldenParameters> parameters{GoldenParameters{}}, gradients{GoldenParameters{}},
       expected{GoldenParameters{}};
   AdamW<double> optimizer({0.9, 0.95, 1e-8, 0.1}, parameters);

@@ -3,13 +3,14 @@
 
 #include "support/catch.hpp"
 #include "support/error_message.hpp"
+#include "support/golden_folder.hpp"
 #include "ttt/io/safetensors.hpp"
 
 using ttt::testing::error_lacks;
 using ttt::training::CosineSchedule;
 
 TEST_CASE("The schedule of the transformers library") {
-  const auto golden = ttt::io::SafetensorsFile::open(TTT_GOLDEN_DIR "/kernel/cosine_warmup.safetensors");
+  const auto golden = ttt::io::SafetensorsFile::open(ttt::golden::folder() / "kernel/cosine_warmup.safetensors");
   const auto rates = golden.values<double>("lr");
   const CosineSchedule schedule{0.003, 5, 40, 0};
   REQUIRE(rates.size() == 43);

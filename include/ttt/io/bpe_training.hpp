@@ -14,7 +14,7 @@
 #include "ttt/io/bpe_training/pairs.hpp"
 #include "ttt/io/json_header.hpp"
 #include "ttt/io/tokenizer/byte_alphabet.hpp"
-#include "ttt/io/tokenizer/words.hpp"
+#include "ttt/io/tokenizer/splitting.hpp"
 
 TTT_NAMESPACE_BEGIN
 namespace io {
@@ -35,8 +35,8 @@ namespace detail {
 
 inline std::unordered_map<std::string_view, std::int64_t> count_words(std::span<const std::string_view> texts) {
   std::unordered_map<std::string_view, std::int64_t> counts;
-  for (const std::string_view text : texts)
-    for_each_word(text, WordPattern::gpt2, [&](std::string_view word) { ++counts[word]; });
+  const SplittingStep words = SplittingStep::gpt2();
+  for (const std::string_view text : texts) words.split(text, [&](std::string_view word) { ++counts[word]; });
   return counts;
 }
 

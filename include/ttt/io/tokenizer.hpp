@@ -27,10 +27,11 @@ enum class SpecialTokens {
 
 /// Token ids of texts and back: bytes, or what a tokenizer.json says. A value, safe to use from many threads at once.
 ///
-/// Byte-level vocabularies, and bytes, give every text back, whatever bytes it consists of: one that is no UTF-8 counts
-/// as a symbol to the pattern that splits words. Llama-style vocabularies give back every text without U+2581 (which
-/// stands for a space in them) as long as they have tokens for bytes; with a Metaspace "first" or "always" a text loses
-/// a space at its beginning. Ids are those of the Python package `tokenizers`.
+/// Byte-level vocabularies with all bytes, and bytes, give every text back in its normal form, whatever it consists of:
+/// a byte that is no UTF-8 counts as a symbol to the patterns that split words. Bytes without a token are left out.
+/// Llama-style vocabularies give back every text without U+2581 (which stands for a space in them) as long as they have
+/// tokens for bytes; with a Metaspace "first" or "always" a text loses a space at its beginning. Ids are those of the
+/// Python package `tokenizers`.
 class Tokenizer {
  public:
   /// The vocabulary of bytes: 256 ids, each its byte.
@@ -44,10 +45,10 @@ class Tokenizer {
 
   /// Reads the text of a tokenizer.json, called `file` in messages.
   ///
-  /// Known are: BPE over bytes with the pattern of GPT-2 or Llama 3 (ByteLevel, or Split and ByteLevel), BPE over
-  /// characters as in Llama 2 and Mistral (normaliser Prepend and Replace, or pre-tokeniser Metaspace; byte fallback or
-  /// an unknown token), added tokens, TemplateProcessing. Everything else that would change ids is an Error: one line
-  /// with file, key, what was expected and what was found.
+  /// Known are: BPE over bytes or over characters (with byte fallback or an unknown token), the normalisers NFC,
+  /// Prepend and Replace, the pre-tokenisers Split (detail::PatternParser), Digits, Punctuation, ByteLevel and
+  /// Metaspace, each one or many in any order, added tokens, TemplateProcessing. Everything else that would change ids
+  /// is an Error: one line with file, key, what was expected and what was found.
   static Tokenizer from_json(std::string_view text, const std::string& file) {
     detail::TokenizerDescription description = detail::TokenizerReader(text, file).read();
     return Tokenizer(std::move(description), file);
@@ -72,13 +73,12 @@ class Tokenizer {
   }
 
   /// The same, with the bytes of the text that each id stands for: all of them, whatever is added, replaced, taken by a
-  /// token beside it or unknown to the vocabulary. A text without ids is an empty one.
+  /// token beside it or unknown to the vocabulary.
   EncodedText encode_with_ends(std::string_view text, SpecialTokens special = SpecialTokens::keep) const {
     EncodedText result;
-    Index end = 0;
     for (const auto& token : tokens_of<detail::TextToken>(text, special)) {
       result.ids.push_back(token.id);
-      result.ends.push_back(end += static_cast<Index>(token.bytes));
+      result.ends.push_back(static_cast<Index>(token.end));
     }
     return result;
   }
@@ -123,7 +123,7 @@ class Tokenizer {
     for (const auto& token : description.tokens) entry(token.id) = {decoded(description, token.text), true, false};
     for (const auto& token : description.added) {
       // As the normaliser leaves it, with the space in front that it was found behind.
-      if (token.is_normalized && description.normalizer_marks_spaces)
+      if (token.is_normalized && !description.is_byte_level && !description.normalizer.empty())
         entry(token.id).text = detail::replaced(normalized(description, token.content), detail::space_mark, " ");
       else if (!has_token(token.id))
         entry(token.id).text = token.content;
@@ -149,10 +149,7 @@ class Tokenizer {
   }
 
   static std::string normalized(const detail::TokenizerDescription& description, std::string_view text) {
-    std::string result =
-        description.normalizer_marks_spaces ? detail::replaced(text, " ", detail::space_mark) : std::string(text);
-    const bool is_marked = description.normalizer_mark == detail::LeadingMark::always && !text.empty();
-    return is_marked ? std::string(detail::space_mark) + result : result;
+    return std::string(detail::rewritten(text, description.normalizer, true, false).text());
   }
 
   static std::vector<detail::AddedToken> added_tokens(const detail::TokenizerDescription& description,
@@ -169,66 +166,55 @@ class Tokenizer {
   template <class Token>
   std::vector<Token> tokens_of(std::string_view text, SpecialTokens special) const {
     std::vector<Token> tokens;
-    const auto add = [&](const std::vector<detail::TokenId>& ids) {
-      for (const detail::TokenId id : ids) tokens.push_back({id, 0});
+    tokens.reserve(text.size() / 4);
+    const auto add = [&](const std::vector<detail::TokenId>& ids, std::size_t end) {
+      for (const detail::TokenId id : ids) tokens.push_back({id, end});
     };
-    if (special == SpecialTokens::add) add(description_.prefix);
+    if (special == SpecialTokens::add) add(description_.prefix, 0);
     plain_added_.split(
-        text,
-        [&](std::size_t start, std::size_t end) { encode_text(text.substr(start, end - start), start == 0, tokens); },
-        [&](detail::TokenId id, std::size_t bytes) {
-          tokens.push_back({id, bytes});
+        text, [&](std::size_t start, std::size_t end) { encode_text(text.substr(start, end - start), start, tokens); },
+        [&](detail::TokenId id, std::size_t end) {
+          tokens.push_back({id, end});
         });
-    if (special == SpecialTokens::add) add(description_.suffix);
+    // What the vocabulary does not have at the end of a text is left to the token in front of it.
+    if constexpr (Token::has_end)
+      if (!tokens.empty()) tokens.back().end = text.size();
+    if (special == SpecialTokens::add) add(description_.suffix, text.size());
     return tokens;
   }
 
-  /// A text in which no added token is left that is looked for before the normaliser.
+  /// A text from `offset` on in which no added token is left that is looked for in front of the normaliser.
   template <class Token>
-  void encode_text(std::string_view text, bool is_beginning, std::vector<Token>& tokens) const {
-    if (!description_.normalizer_marks_spaces) return encode_normalized(text, is_beginning, tokens);
+  void encode_text(std::string_view text, std::size_t offset, std::vector<Token>& tokens) const {
     const std::size_t first = tokens.size();
-    const std::string marked_text = normalized(description_, text);
-    encode_normalized(marked_text, is_beginning, tokens);
-    detail::count_without_marks(std::span(tokens).subspan(first), text, marked_text.size());
-  }
-
-  template <class Token>
-  void encode_normalized(std::string_view text, bool is_beginning, std::vector<Token>& tokens) const {
+    const auto changed = detail::rewritten(text, description_.normalizer, offset == 0, Token::has_end);
     normalized_added_.split(
-        text,
+        changed.text(),
         [&](std::size_t start, std::size_t end) {
-          encode_words(text.substr(start, end - start), is_beginning && start == 0, tokens);
+          encode_words(changed.text().substr(start, end - start), start, offset + start == 0, tokens);
         },
-        [&](detail::TokenId id, std::size_t bytes) {
-          tokens.push_back({id, bytes});
+        [&](detail::TokenId id, std::size_t end) {
+          tokens.push_back({id, end});
         });
+    place_ends(changed, offset, std::span(tokens).subspan(first));
   }
 
   template <class Token>
-  void encode_words(std::string_view text, bool is_beginning, std::vector<Token>& tokens) const {
+  void encode_words(std::string_view text, std::size_t offset, bool is_beginning, std::vector<Token>& tokens) const {
     const std::size_t first = tokens.size();
-    if (description_.is_byte_level) {
-      const bool adds_space = description_.adds_space && !text.starts_with(' ');
-      const std::string spaced = adds_space ? std::string(1, ' ').append(text) : std::string();
-      detail::for_each_word(adds_space ? std::string_view(spaced) : text, description_.pattern,
-                            [&](std::string_view word) { model_.encode_word(word, tokens); });
-      if (adds_space) tokens[first].count(-1);
-    } else if (description_.marks_spaces) {
-      const std::string marked_text = marked(text, is_beginning);
-      model_.encode_marked(marked_text, tokens);
-      detail::count_without_marks(std::span(tokens).subspan(first), text, marked_text.size());
-    } else {
-      model_.encode_marked(text, tokens);
-    }
+    const auto changed = detail::rewritten(text, description_.marking, is_beginning, Token::has_end);
+    const char* const begin = changed.text().data();
+    detail::for_each_word(changed.text(), description_.splitting, [&](std::string_view word) {
+      model_.encode(word, static_cast<std::size_t>(word.data() - begin) + word.size(), tokens);
+    });
+    place_ends(changed, offset, std::span(tokens).subspan(first));
   }
 
-  /// The form that Metaspace gives a text.
-  std::string marked(std::string_view text, bool is_beginning) const {
-    std::string result = detail::replaced(text, " ", detail::space_mark);
-    const bool wanted = description_.mark == detail::LeadingMark::unless_marked ||
-                        (description_.mark == detail::LeadingMark::at_the_beginning && is_beginning);
-    return wanted && !result.starts_with(detail::space_mark) ? std::string(detail::space_mark) + result : result;
+  /// Ends in a changed text become those in the text in which its original begins at `offset`.
+  template <class Token>
+  static void place_ends(const detail::RewrittenText& changed, std::size_t offset, std::span<Token> tokens) {
+    if constexpr (Token::has_end)
+      for (Token& token : tokens) token.end = offset + changed.original_end(token.end);
   }
 
   detail::TokenizerDescription description_;  ///< without tokens and merges

@@ -22,9 +22,7 @@ namespace {
 const std::vector<std::string> models{
     "ttt_linear_transformer", "ttt_linear_mamba", "ttt_mlp_transformer", "ttt_mlp_mamba", "llama", "mistral"};
 
-std::filesystem::path golden_folder(const std::string& model) {
-  return std::filesystem::path(TTT_GOLDEN_DIR) / "model" / model;
-}
+std::filesystem::path golden_folder(const std::string& model) { return golden::folder() / "model" / model; }
 
 std::vector<std::int64_t> ids_of(const golden::Array& array) {
   std::vector<std::int64_t> ids;

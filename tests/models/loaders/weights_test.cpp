@@ -170,7 +170,7 @@ TEMPLATE_TEST_CASE("Weights of the published PyTorch layers, from files and from
     INFO(name);
     using Definition = std::remove_cvref_t<decltype(definition)>;
     const auto golden = golden::load("layer/" + name);
-    const std::filesystem::path place = std::filesystem::path(TTT_GOLDEN_DIR) / "layer";
+    const std::filesystem::path place = golden::folder() / "layer";
     const bool sharded = name.find("mlp") != std::string::npos;
     Layer<Definition> from_file(definition, 1), from_memory(definition, 2);
     load_weights(place / (name + (sharded ? ".safetensors.index.json" : ".safetensors")), from_file.parameters(),

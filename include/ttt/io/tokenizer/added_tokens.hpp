@@ -19,6 +19,7 @@ struct AddedToken {
   std::string content;
   TokenId id = 0;
   bool strips_left = false, strips_right = false;  ///< takes white space beside it too
+  bool is_single_word = false;                     ///< is none within a word
   bool is_normalized = false;                      ///< is looked for in the normalised text, normalised itself
   bool is_special = false;
 };
@@ -36,7 +37,7 @@ class AddedTokens {
 
   bool empty() const { return tokens_.empty(); }
 
-  /// Calls `take_text(start, end)` and `take_token(id, bytes)` for what `text` consists of, one after another. The
+  /// Calls `take_text(start, end)` and `take_token(id, end)` for what `text` consists of, one after another. The
   /// white space that a token takes is part of it.
   template <class TakeText, class TakeToken>
   void split(std::string_view text, TakeText take_text, TakeToken take_token) const {
@@ -48,11 +49,15 @@ class AddedTokens {
         ++place;
         continue;
       }
+      if (token->is_single_word && is_within_word(text, place, place + token->content.size())) {
+        place += token->content.size();
+        continue;
+      }
       const std::size_t start = token->strips_left ? spaces_before(text, done, place) : place;
       if (done < start) take_text(done, start);
       place += token->content.size();
       if (token->strips_right) place = spaces_after(text, place);
-      take_token(token->id, place - start);
+      take_token(token->id, place);
       done = place;
     }
     if (done < text.size()) take_text(done, text.size());
@@ -75,21 +80,24 @@ class AddedTokens {
     return found;
   }
 
+  static bool is_within_word(std::string_view text, std::size_t start, std::size_t end) {
+    return (start > 0 && is_word(last_character(text.substr(0, start)).code)) ||
+           (end < text.size() && is_word(first_character(text.substr(end)).code));
+  }
+
   /// Where the white space that ends at `end` begins, not before `limit`.
   static std::size_t spaces_before(std::string_view text, std::size_t limit, std::size_t end) {
     while (end > limit) {
-      std::size_t start = end - 1;
-      while (start > limit && end - start < 4 && (static_cast<unsigned char>(text[start]) & 0xC0) == 0x80) --start;
-      const Character character = first_character(text.substr(start));
-      if (!is_space(character.kind) || start + character.length != end) break;
-      end = start;
+      const Character character = last_character(text.substr(limit, end - limit));
+      if (!is_space(character.code)) break;
+      end -= character.length;
     }
     return end;
   }
   static std::size_t spaces_after(std::string_view text, std::size_t start) {
     while (start < text.size()) {
       const Character character = first_character(text.substr(start));
-      if (!is_space(character.kind)) break;
+      if (!is_space(character.code)) break;
       start += character.length;
     }
     return start;

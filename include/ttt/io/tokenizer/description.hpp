@@ -7,21 +7,14 @@
 #include <vector>
 
 #include "ttt/io/tokenizer/added_tokens.hpp"
-#include "ttt/io/tokenizer/words.hpp"
+#include "ttt/io/tokenizer/rewriting.hpp"
+#include "ttt/io/tokenizer/splitting.hpp"
 
 TTT_NAMESPACE_BEGIN
 namespace io::detail {
 
 /// The character that stands for a space in Llama-style vocabularies.
 inline constexpr std::string_view space_mark = "\u2581";
-
-/// When a text gets a mark in front, as if a space stood there.
-enum class LeadingMark {
-  none,
-  always,           ///< normaliser Prepend
-  unless_marked,    ///< Metaspace "always"
-  at_the_beginning  ///< Metaspace "first": of the whole text only, unless it has one
-};
 
 /// What a tokenizer.json says, checked.
 struct TokenizerDescription {
@@ -38,16 +31,12 @@ struct TokenizerDescription {
   std::vector<AddedToken> added;
   std::vector<TokenId> prefix, suffix;  ///< around a text, by the post-processor
 
-  bool is_byte_level = false;
-  WordPattern pattern = WordPattern::none;
-  bool adds_space = false;         ///< ByteLevel add_prefix_space
-  bool takes_whole_words = false;  ///< ignore_merges
+  std::vector<RewritingStep> normalizer;  ///< in front of added tokens that are normalised
+  std::vector<RewritingStep> marking;     ///< of the pre-tokeniser, behind them
+  std::vector<SplittingStep> splitting;   ///< of the pre-tokeniser, at last
 
-  LeadingMark normalizer_mark = LeadingMark::none;
-  bool normalizer_marks_spaces = false;
-  LeadingMark mark = LeadingMark::none;  ///< of Metaspace
-  bool marks_spaces = false;             ///< Metaspace
-  bool splits_at_marks = false;          ///< Metaspace split
+  bool is_byte_level = false;
+  bool takes_whole_words = false;  ///< ignore_merges
   bool falls_back_to_bytes = false;
   bool fuses_unknown = false;
   TokenId unknown = no_token;

@@ -14,6 +14,7 @@ struct EncodedText {
   std::vector<std::int64_t> ids;
   /// Bytes of the text up to and with id i: it stands for those from ends[i − 1] on, and for none where a tokenizer
   /// adds a space or a mark that is not in the text. They never fall, and the last one is the size of the text.
+  /// A text whose every byte is unknown to a byte-level vocabulary has no ids.
   std::vector<Index> ends;
 };
 

@@ -64,6 +64,9 @@ class Fields {
     return objects;
   }
 
+  /// File and key, for messages.
+  std::string place(const std::string& key) const { return file_ + ", key '" + printable(name(key)) + "'"; }
+
   /// Throws Error unless the text under `key` is this one.
   void require_text(const std::string& key, std::string_view expected) const {
     if (text(key) != expected) fail(key, "'" + std::string(expected) + "'");
@@ -74,7 +77,7 @@ class Fields {
          has(key) ? printable(at(key).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)) : "none");
   }
   [[noreturn]] void fail(const std::string& key, const std::string& expected, const std::string& found) const {
-    throw_unexpected(file_ + ", key '" + printable(name(key)) + "'", expected, found);
+    throw_unexpected(place(key), expected, found);
   }
 
  private:

@@ -38,32 +38,15 @@ inline std::string replaced(std::string_view text, std::string_view part, std::s
   return result.append(text);
 }
 
-/// Tokens of `text` with marks in the place of its spaces, `marked_size` bytes with perhaps one more mark in front,
-/// come to stand for bytes of `text`. A space belongs to the token that its mark ends in.
-inline void count_without_marks(std::span<TextToken> tokens, std::string_view text, std::size_t marked_size) {
-  const auto size = [](char c) { return c == ' ' ? space_mark.size() : 1; };
-  std::size_t begin = marked_size;  // of text[place] in the marked text
-  for (const char c : text) begin -= size(c);
-  std::size_t place = 0, end = 0;
-  for (TextToken& token : tokens) {
-    end += token.bytes;
-    const std::size_t first = place;
-    while (place < text.size() && begin + size(text[place]) <= end) begin += size(text[place++]);
-    token.bytes = place - first;
-  }
-}
-inline void count_without_marks(std::span<IdToken>, std::string_view, std::size_t) {}
-
 /// Byte-pair encoding (Gage 1994; Sennrich et al. 2016) of words, over bytes or over characters with bytes for those
 /// that have no token.
 class BpeModel {
  public:
-  /// Throws Error, naming `file`, when there is no token for some byte.
+  /// Throws Error, naming `file`, when there is no token for some byte to fall back to.
   BpeModel(const TokenizerDescription& description, const std::string& file)
       : is_byte_level_(description.is_byte_level),
         falls_back_to_bytes_(description.falls_back_to_bytes),
         fuses_unknown_(description.fuses_unknown),
-        splits_at_marks_(description.splits_at_marks),
         unknown_(description.unknown),
         words_(description.tokens.size(), 8 * description.tokens.size()),
         merges_(description.merges.size()),
@@ -80,39 +63,55 @@ class BpeModel {
     find_whole_words(description);
   }
 
-  /// Appends the tokens of one word of a byte-level vocabulary.
+  /// Appends the tokens of a word, which ends at `end` in its text.
   template <class Token>
-  void encode_word(std::string_view word, std::vector<Token>& tokens) const {
-    if (const TokenId id = words_.find(word); id != no_token && is_whole_[id])
-      return tokens.push_back({id, word.size()});
-    const std::size_t start = tokens.size();
-    for (const char byte : word) tokens.push_back({bytes_[static_cast<unsigned char>(byte)], 1});
-    if (has_merges_) merge_word(tokens, start, merges_);
-  }
-
-  /// Appends the tokens of a text whose spaces are marked.
-  template <class Token>
-  void encode_marked(std::string_view text, std::vector<Token>& tokens) const {
-    Piece piece{0, tokens.size()};
-    for (std::size_t place = 0; place < text.size();) {
-      const std::size_t valid = utf8_sequence_length(text.substr(place));
-      const std::string_view character = text.substr(place, valid > 0 ? valid : 1);
-      const TokenId id = valid > 0 ? words_.find(character) : no_token;
-      if (place > piece.begin && can_split(piece.last, id, character)) {
-        finish(text.substr(piece.begin, place - piece.begin), piece, tokens);
-        piece = {place, tokens.size()};
-      }
-      if (id != no_token)
-        tokens.push_back({id, character.size()});
-      else
-        add_unknown(character, piece, tokens);
-      piece.last = id;
-      place += character.size();
-    }
-    finish(text.substr(piece.begin), piece, tokens);
+  void encode(std::string_view word, std::size_t end, std::vector<Token>& tokens) const {
+    const std::size_t begin = end - word.size();
+    is_byte_level_ ? encode_bytes(word, begin, tokens) : encode_characters(word, begin, tokens);
   }
 
  private:
+  template <class Token>
+  void encode_bytes(std::string_view word, std::size_t begin, std::vector<Token>& tokens) const {
+    if (const TokenId id = words_.find(word); id != no_token && is_whole_[id])
+      return tokens.push_back({id, begin + word.size()});
+    const std::size_t start = tokens.size();
+    bool is_unknown = false;
+    for (const char byte : word) {
+      const TokenId id = bytes_[static_cast<unsigned char>(byte)];
+      ++begin;
+      if (id != no_token)
+        tokens.push_back({id, begin});
+      else
+        add_unknown(begin, is_unknown, tokens);
+      is_unknown = id == no_token;
+    }
+    if (has_merges_) merge_word(tokens, start, merges_);
+  }
+
+  template <class Token>
+  void encode_characters(std::string_view word, std::size_t begin, std::vector<Token>& tokens) const {
+    Piece piece{0, tokens.size()};
+    for (std::size_t place = 0; place < word.size();) {
+      const std::size_t valid = utf8_sequence_length(word.substr(place));
+      const std::string_view character = word.substr(place, valid > 0 ? valid : 1);
+      const TokenId id = valid == 1  ? ascii_[static_cast<unsigned char>(character.front())]
+                         : valid > 0 ? words_.find(character)
+                                     : no_token;
+      if (place > piece.begin && can_split(piece.last, id)) {
+        finish(word.substr(piece.begin, place - piece.begin), begin + place, piece, tokens);
+        piece = {place, tokens.size()};
+      }
+      place += character.size();
+      if (id != no_token)
+        tokens.push_back({id, begin + place});
+      else
+        add_bytes(character, begin + place, piece, tokens);
+      piece.last = id;
+    }
+    finish(word.substr(piece.begin), begin + word.size(), piece, tokens);
+  }
+
   /// A part of a text that no merge reaches out of.
   struct Piece {
     std::size_t begin = 0;    ///< in the text
@@ -121,28 +120,36 @@ class BpeModel {
     bool has_unknown = false;
   };
 
-  bool can_split(TokenId last, TokenId next, std::string_view character) const {
-    if (splits_at_marks_ && character == space_mark) return true;
+  bool can_split(TokenId last, TokenId next) const {
     return last != no_token && next != no_token && joined_.find(last, next).token == no_token;
   }
 
   template <class Token>
-  void finish(std::string_view text, const Piece& piece, std::vector<Token>& tokens) const {
+  void finish(std::string_view text, std::size_t end, const Piece& piece, std::vector<Token>& tokens) const {
     const TokenId id = piece.has_unknown ? no_token : words_.find(text);
     if (id == no_token || !is_whole_[id]) return merge_word(tokens, piece.start, merges_);
     tokens.resize(piece.start);
-    tokens.push_back({id, text.size()});
+    tokens.push_back({id, end});
   }
 
+  /// A character without a token, which ends at `end`.
   template <class Token>
-  void add_unknown(std::string_view character, Piece& piece, std::vector<Token>& tokens) const {
-    if (falls_back_to_bytes_)
-      for (const char byte : character) tokens.push_back({bytes_[static_cast<unsigned char>(byte)], 1});
-    else if (fuses_unknown_ && piece.has_unknown && piece.last == no_token)
-      tokens.back().count(static_cast<std::ptrdiff_t>(character.size()));
-    else
-      tokens.push_back({unknown_, character.size()});
+  void add_bytes(std::string_view character, std::size_t end, Piece& piece, std::vector<Token>& tokens) const {
+    const bool follows_unknown = piece.has_unknown && piece.last == no_token;
     piece.has_unknown = true;
+    if (!falls_back_to_bytes_) return add_unknown(end, follows_unknown, tokens);
+    end -= character.size();
+    for (const char byte : character) tokens.push_back({bytes_[static_cast<unsigned char>(byte)], ++end});
+  }
+
+  /// What the vocabulary does not have: a token for it, which may go on, or nothing.
+  template <class Token>
+  void add_unknown(std::size_t end, bool follows_unknown, std::vector<Token>& tokens) const {
+    if (unknown_ == no_token) return;
+    if (!fuses_unknown_ || !follows_unknown)
+      tokens.push_back({unknown_, end});
+    else if constexpr (Token::has_end)
+      tokens.back().end = end;
   }
 
   void read_tokens(const TokenizerDescription& description, const std::string& file) {
@@ -154,10 +161,12 @@ class BpeModel {
       if (bytes) words_.insert(*bytes, token.id);
     }
     is_whole_.resize(std::size_t{largest} + 1);
+    for (std::size_t byte = 0; byte < ascii_.size(); ++byte)
+      ascii_[byte] = words_.find(std::string(1, static_cast<char>(byte)));
     for (unsigned byte = 0; byte < 256 && (is_byte_level_ || falls_back_to_bytes_); ++byte) {
       const std::string text = is_byte_level_ ? std::string(1, static_cast<char>(byte)) : byte_token(byte);
       bytes_[byte] = words_.find(text);
-      if (bytes_[byte] == no_token)
+      if (bytes_[byte] == no_token && falls_back_to_bytes_)
         throw_unexpected(file + ", key 'model.vocab'", "a token for every byte",
                          "none for byte " + std::to_string(byte));
     }
@@ -185,20 +194,19 @@ class BpeModel {
     for (const auto& token : description.tokens) {
       if (description.takes_whole_words) break;
       tokens.clear();
-      if (!is_byte_level_)
-        encode_marked(token.text, tokens);
-      else if (const auto bytes = byte_alphabet.read(token.text))
-        encode_word(*bytes, tokens);
+      const auto text = is_byte_level_ ? byte_alphabet.read(token.text) : std::optional(token.text);
+      if (text) encode(*text, text->size(), tokens);
       found[token.id] = tokens.size() == 1 && tokens.front().id == token.id;
     }
     is_whole_ = std::move(found);
   }
 
-  bool is_byte_level_, falls_back_to_bytes_, fuses_unknown_, splits_at_marks_;
+  bool is_byte_level_, falls_back_to_bytes_, fuses_unknown_;
   bool has_merges_ = false;
   TokenId unknown_;
   std::array<TokenId, 256> bytes_{};
-  TextTable words_;  ///< by what is in the text
+  std::array<TokenId, 128> ascii_{};  ///< of characters of one byte
+  TextTable words_;                   ///< by what is in the text
   std::vector<bool> is_whole_;
   MergeTable merges_, joined_;
 };

@@ -9,6 +9,7 @@
 #include "ttt/io/tokenizer/description.hpp"
 #include "ttt/io/tokenizer/fields.hpp"
 #include "ttt/io/tokenizer/json_text.hpp"
+#include "ttt/io/tokenizer/steps_reader.hpp"
 
 TTT_NAMESPACE_BEGIN
 namespace io::detail {
@@ -23,8 +24,8 @@ class TokenizerReader {
     const Fields root(json_.rest, file_, "");
     for (const char* key : {"truncation", "padding"})
       if (root.has(key)) root.fail(key, "null: every text keeps its own length");
-    read_normalizer(root);
-    read_pre_tokenizer(root);
+    result_.normalizer = read_normalizer(root);
+    PreTokenizerReader(result_).read(root);
     read_model(root.object("model"));
     read_added_tokens(root);
     read_post_processor(root);
@@ -33,68 +34,6 @@ class TokenizerReader {
   }
 
  private:
-  void read_normalizer(const Fields& root) {
-    for (const Fields& part : components(root, "normalizer", "normalizers")) {
-      const std::string type = part.type();
-      if (type == "Prepend" && result_.normalizer_mark == LeadingMark::none) {
-        part.require_text("prepend", space_mark);
-        result_.normalizer_mark = LeadingMark::always;
-      } else if (type == "Replace" && !result_.normalizer_marks_spaces) {
-        part.object("pattern").require_text("String", " ");
-        part.require_text("content", space_mark);
-        result_.normalizer_marks_spaces = true;
-      } else {
-        part.fail("type", "Prepend and Replace, once each, or no normaliser");
-      }
-    }
-    if (result_.normalizer_mark != LeadingMark::none && !result_.normalizer_marks_spaces)
-      root.fail("normalizer", "a Replace of spaces beside Prepend", "Prepend alone");
-  }
-
-  void read_pre_tokenizer(const Fields& root) {
-    const auto parts = components(root, "pre_tokenizer", "pretokenizers");
-    if (parts.empty()) return;
-    if (parts.front().type() == "Metaspace" && parts.size() == 1) return read_metaspace(parts.front());
-    const bool splits = parts.size() == 2 && parts.front().type() == "Split";
-    if (splits) read_split(parts.front());
-    if (parts.size() != (splits ? 2U : 1U) || parts.back().type() != "ByteLevel")
-      parts[splits ? 1 : 0].fail("type", "ByteLevel, Split before ByteLevel, or Metaspace alone");
-    read_byte_level(parts.back(), splits);
-    if (root.has("normalizer")) root.fail("normalizer", "null beside the pre-tokeniser ByteLevel");
-  }
-
-  void read_byte_level(const Fields& part, bool is_split) {
-    result_.is_byte_level = true;
-    result_.adds_space = part.flag("add_prefix_space", true);
-    const bool uses_pattern = part.flag("use_regex", true);
-    if (is_split && uses_pattern) part.fail("use_regex", "false after Split");
-    if (is_split && result_.adds_space) part.fail("add_prefix_space", "false after Split");
-    if (uses_pattern) result_.pattern = WordPattern::gpt2;
-  }
-
-  void read_split(const Fields& part) {
-    const Fields pattern = part.object("pattern");
-    const std::string text = pattern.text("Regex");
-    if (text != gpt2_pattern && text != llama3_pattern) pattern.fail("Regex", "the one of GPT-2 or of Llama 3");
-    result_.pattern = text == gpt2_pattern ? WordPattern::gpt2 : WordPattern::llama3;
-    part.require_text("behavior", "Isolated");
-    if (part.flag("invert", false)) part.fail("invert", "false");
-  }
-
-  void read_metaspace(const Fields& part) {
-    part.require_text("replacement", space_mark);
-    const std::string scheme = part.has("prepend_scheme") ? part.text("prepend_scheme") : "always";
-    if (scheme != "always" && scheme != "first" && scheme != "never")
-      part.fail("prepend_scheme", "always, first or never");
-    if (part.has("add_prefix_space") && !part.flag("add_prefix_space", true) && scheme != "never")
-      part.fail("add_prefix_space", "true, as prepend_scheme is " + scheme);
-    result_.mark = scheme == "never"   ? LeadingMark::none
-                   : scheme == "first" ? LeadingMark::at_the_beginning
-                                       : LeadingMark::unless_marked;
-    result_.marks_spaces = true;
-    result_.splits_at_marks = part.flag("split", true);
-  }
-
   void read_model(const Fields& model) {
     // The file of GPT-2 is older than the key.
     if (model.has("type")) model.require_text("type", "BPE");
@@ -165,7 +104,7 @@ class TokenizerReader {
       token.content = entry.text("content");
       if (token.content.empty() || token.content.size() > longest_added_token)
         entry.fail("content", "1 to " + std::to_string(longest_added_token) + " bytes");
-      if (entry.flag("single_word", false)) entry.fail("single_word", "false");
+      token.is_single_word = entry.flag("single_word", false);
       token.strips_left = entry.flag("lstrip", false);
       token.strips_right = entry.flag("rstrip", false);
       token.is_normalized = entry.flag("normalized", false);

@@ -30,16 +30,21 @@ inline std::uint64_t mix(std::uint64_t value) {
 }
 
 inline std::uint64_t hash_bytes(std::string_view bytes) {
+  // Copies of a known size are loads; those of the last ones may overlap.
+  const auto read = [&](auto word, std::size_t place) {
+    std::memcpy(&word, bytes.data() + place, sizeof word);
+    return std::uint64_t{word};
+  };
   std::uint64_t hash = bytes.size();
-  while (bytes.size() >= 8) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, bytes.data(), 8);
-    hash = mix(hash ^ word);
-    bytes.remove_prefix(8);
-  }
-  std::uint64_t word = 0;
-  std::memcpy(&word, bytes.data(), bytes.size());
-  return mix(hash ^ word ^ 0x9E3779B97F4A7C15ULL);
+  for (; bytes.size() >= 8; bytes.remove_prefix(8)) hash = mix(hash ^ read(std::uint64_t{}, 0));
+  std::uint64_t last = 0;
+  if (bytes.size() >= 4)
+    last = read(std::uint32_t{}, 0) << 32 | read(std::uint32_t{}, bytes.size() - 4);
+  else if (bytes.size() >= 2)
+    last = read(std::uint16_t{}, 0) << 16 | read(std::uint16_t{}, bytes.size() - 2);
+  else if (!bytes.empty())
+    last = read(std::uint8_t{}, 0);
+  return mix(hash ^ last ^ 0x9E3779B97F4A7C15ULL);
 }
 
 [[noreturn]] inline void throw_collisions() {
