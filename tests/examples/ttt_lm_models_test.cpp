@@ -162,7 +162,7 @@ TEST_CASE("every command opens the families people have, and what convert writes
     CAPTURE(name);
     const Arguments verified{golden, "--tolerance", "1e-5"};
     CHECK(run(Arguments{"verify", model} + verified).exit_code == 0);
-    CHECK(run(Arguments{"verify", model, "--pieces", "7,1"} + verified).exit_code == 0);
+    CHECK(run(Arguments{"verify", model} + verified + Arguments{"--pieces", "7,1"}).exit_code == 0);
     REQUIRE(run({"convert", model, "--to", "ttt-cpp", "--out", general}).exit_code == 0);
     CHECK(run(Arguments{"verify", general} + verified).exit_code == 0);
     REQUIRE(run({"convert", model, "--dtype", "f64", "--out", back}).exit_code == 0);
