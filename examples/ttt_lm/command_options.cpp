@@ -235,7 +235,7 @@ void add_verify(CLI::App& app, Invocation& call) {
 )");
   add_model_folder(command, options.model);
   add(command, "GOLDEN,--golden", options.golden, any_text("FILE.safetensors"),
-      "Tensors input_ids [B x T], int64, and logits [B x T x V], perhaps loss");
+      "Tensors input_ids [B x T], int64, and logits (or logits_f64) [B x T x V], perhaps loss");
   add_weight_type(command, options.dtype);
   add(command, "--tolerance", options.tolerance, number_from_zero("SHARE"),
       "Largest difference, as a share of the largest logit");

@@ -154,6 +154,24 @@ TEST_CASE("verify lists every problem, and compares no logits of a model that is
                   {"config.json", "'model_type'", "\"" + name + "\"", "not supported yet"});
 }
 
+TEST_CASE("every command opens the families people have, and what convert writes of them") {
+  const TemporaryFolder folder;
+  for (const auto& entry : std::filesystem::directory_iterator(std::string(TTT_GOLDEN_DIR) + "/families")) {
+    const std::string model = entry.path().string(), golden = model + "/golden.safetensors";
+    const std::string name = entry.path().filename().string(), general = folder / name, back = general + "-back";
+    CAPTURE(name);
+    const Arguments verified{golden, "--tolerance", "1e-5"};
+    CHECK(run(Arguments{"verify", model} + verified).exit_code == 0);
+    CHECK(run(Arguments{"verify", model} + verified + Arguments{"--pieces", "7,1"}).exit_code == 0);
+    REQUIRE(run({"convert", model, "--to", "ttt-cpp", "--out", general}).exit_code == 0);
+    CHECK(run(Arguments{"verify", general} + verified).exit_code == 0);
+    REQUIRE(run({"convert", model, "--dtype", "f64", "--out", back}).exit_code == 0);
+    CHECK(run(Arguments{"verify", back} + verified).exit_code == 0);
+    CHECK(json::parse(run({"info", model, "--context", "40", "--json"}).output)["family"] ==
+          json::parse(read_bytes(model + "/config.json"))["model_type"]);
+  }
+}
+
 TEST_CASE("convert writes other numbers and other kinds of folders") {
   const TemporaryFolder folder;
   const std::string source = golden_model("llama");
