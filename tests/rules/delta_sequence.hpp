@@ -48,33 +48,40 @@ struct Result {
   Matrix<Scalar> out, state;
 };
 
+/// The rule of any instance, whose functions find out from the rows what there is of them.
+template <class Scalar>
+auto rule_of(const Sequence<Scalar>& s) {
+  return rules::Delta<Scalar, rules::DeltaDecay::by_row, true>(s.state.rows(), s.state.columns(), 2);
+}
+
 template <class Scalar>
 Result<Scalar> forward(Sequence<Scalar> s) {
   Result<Scalar> result{Matrix<Scalar>(s.queries.rows(), s.values.columns(), Scalar(777)), s.state};
   Arena scratch;
-  rules::delta_forward<simd::Native, Scalar>(s.rows(), result.state.view(), result.out.view(), {}, scratch);
+  rule_of(s).template forward<simd::Native>({{}, s.rows()}, result.state.view().data(), result.out.view(), {}, scratch);
   return result;
 }
 template <class Scalar>
 Result<Scalar> recurrent(Sequence<Scalar> s) {
   Result<Scalar> result{Matrix<Scalar>(s.queries.rows(), s.values.columns(), Scalar(777)), s.state};
   Arena scratch;
-  rules::delta_recurrent<simd::Native, Scalar>(s.rows(), result.state.view(), result.out.view(), scratch);
+  rule_of(s).template primal<simd::Native>({{}, s.rows()}, result.state.view().data(), result.out.view(), scratch);
   return result;
 }
 
 /// The gradients of all inputs and of the initial state, for those of the outputs and of the final state.
 template <class Scalar>
 Sequence<Scalar> backward(Sequence<Scalar> s, const Matrix<Scalar>& d_out, const Matrix<Scalar>& d_state) {
-  const rules::Delta<Scalar, rules::DeltaDecay::by_row, true> rule(s.state.rows(), s.state.columns(), 2);
+  const auto rule = rule_of(s);
   Arena scratch, memory;
   const auto record = rule.record(0, s.queries.rows(), memory);
   Matrix<Scalar> state = s.state, out(s.queries.rows(), s.state.columns());
-  rules::delta_forward<simd::Native, Scalar>(s.rows(), state.view(), out.view(), record, scratch);
+  rule.template forward<simd::Native>({{}, s.rows()}, state.view().data(), out.view(), record, scratch);
   Sequence<Scalar> d = s;
   for (auto* part : d.inputs()) *part = Matrix<Scalar>(part->rows(), part->columns(), Scalar(777));
   d.state = d_state;
-  rules::delta_backward<simd::Native, Scalar>(s.rows(), record, d_out.view(), d.state.view(), d.rows(), scratch);
+  rule.template backward<simd::Native>({{}, s.rows()}, record, d_out.view(), d.state.view().data(), {{}, d.rows()},
+                                       scratch);
   return d;
 }
 

@@ -42,26 +42,17 @@ class RuleDriverCall {
   };
 
   explicit RuleDriverCall(const Model& model) : model_(model) {
-    std::uint64_t seed = 0;
-    const auto draw = [&](Index count, const RuleColumns& of) {
-      Matrix drawn = testing::random_matrix<Scalar>(count, of.columns, ++seed, of.scale);
-      for (Index i = 0; of.sign != 0 && i < count * of.columns; ++i)
-        drawn.view().data()[i] = static_cast<Scalar>(of.sign) * std::abs(drawn.view().data()[i]);
-      return drawn;
-    };
-    numbers.groups.resize(groups);
-    for (auto& group : numbers.groups) {
-      for (const auto& columns : model_.rows()) group.rows.push_back(draw(rows, columns));
-      for (const auto& columns : model_.shared()) group.shared.push_back(draw(1, columns));
-      group.state = draw(1, {"initial", size(), 0.5});
-      std::fill(group.state.view().data() + model_.rule.initial_size(), group.state.view().row(1), Scalar(0));
-    }
-    for (Index sequence = 0; sequence < 3; ++sequence) {
-      Matrix state(1, groups * size());
-      for (Index group = 0; group < groups; ++group)  // what a sequence of tokens has left, or nothing does
-        copy(testing::random_matrix<Scalar>(1, model_.drawn_state(), ++seed, 0.5).view(),
-             state.view().columns(group * size(), model_.drawn_state()));
-      numbers.states.push_back(state);
+    for (std::uint64_t group = 0; group < groups; ++group)
+      numbers.groups.push_back(draw_numbers<Scalar>(model_.rows(), model_.shared(), rows,
+                                                    {size(), model_.rule.initial_size()}, 100 * group));
+    for (std::uint64_t sequence = 0; sequence < 3; ++sequence) {
+      Matrix states(1, groups * size());
+      for (Index group = 0; group < groups; ++group)  // rows of an open mini-batch are zero at its start
+        copy(testing::random_matrix<Scalar>(1, model_.drawn_state(),
+                                            700 + 10 * sequence + static_cast<std::uint64_t>(group), 0.5)
+                 .view(),
+             states.view().columns(group * size(), model_.drawn_state()));
+      numbers.states.push_back(states);
     }
   }
 
@@ -127,7 +118,9 @@ class RuleDriverCall {
     return d;
   }
 
-  Matrix d_out(Index group) const { return testing::random_matrix<Scalar>(rows, model_.out_width(), 901 + group); }
+  Matrix d_out(Index group) const {
+    return testing::random_matrix<Scalar>(rows, model_.out_width(), 901 + static_cast<std::uint64_t>(group));
+  }
   Matrix d_state(std::size_t sequence) const {
     return testing::random_matrix<Scalar>(1, groups * size(), 801 + sequence);
   }

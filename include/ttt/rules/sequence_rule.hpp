@@ -12,9 +12,8 @@
 /// - `forward<Arch>(input, state, out, record, scratch)` reads T ≥ 0 tokens, in whatever form is fastest for so many:
 ///   `state` advances, out [T × …] is assigned. Fills `record` unless it is empty (`Record{}`).
 /// - `primal<Arch>(input, state, out, scratch)` does the same token after token, as it was published: the reference.
-/// - `backward<Arch>(input, record, d_out, d_state, d_input, scratch)`, from the record a forward filled: `d_state`
-/// goes
-///   from the gradient of the final state to that of the initial one, the rows of `d_input` are assigned, what is
+/// - `backward<Arch>(input, record, d_out, d_state, d_input, scratch)`, from the record a forward filled: the gradient
+///   of the final state in `d_state` becomes that of the initial one, the rows of `d_input` are assigned, what is
 ///   shared accumulates. The record stays as it is.
 /// - `record(position, tokens, memory)` lays out what a forward of so many tokens leaves for its backward: on an arena
 ///   that only counts, its size.

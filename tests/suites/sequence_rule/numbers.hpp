@@ -47,6 +47,30 @@ struct RuleNumbers {
   }
 };
 
+/// Scalars of a state, and how many of them, the first, are drawn; the others are zero.
+struct StateSize {
+  Index size, drawn;
+};
+
+/// Random numbers, decays of a given strength where it is not 0.
+template <class Scalar>
+RuleNumbers<Scalar> draw_numbers(const std::vector<RuleColumns>& rows, const std::vector<RuleColumns>& shared,
+                                 Index tokens, StateSize state, std::uint64_t seed, double strength = 0) {
+  const auto draw = [&](Index count, const RuleColumns& of) {
+    const double scale = of.decays && strength > 0 ? strength : of.scale;
+    auto drawn = testing::random_matrix<Scalar>(count, of.columns, seed++, scale);
+    for (Index i = 0; of.sign != 0 && i < count * of.columns; ++i)
+      drawn.view().data()[i] = static_cast<Scalar>(of.sign) * std::abs(drawn.view().data()[i]);
+    return drawn;
+  };
+  RuleNumbers<Scalar> numbers;
+  for (const auto& columns : rows) numbers.rows.push_back(draw(tokens, columns));
+  for (const auto& columns : shared) numbers.shared.push_back(draw(1, columns));
+  numbers.state = draw(1, {"state", state.size, 0.5});
+  std::fill(numbers.state.view().data() + state.drawn, numbers.state.view().row(1), Scalar(0));
+  return numbers;
+}
+
 template <class Scalar>
 struct RuleAnswer {
   testing::Matrix<Scalar> out, state;
