@@ -3,6 +3,7 @@
 
 #include "ttt/layers/attention/basic_attention.hpp"
 #include "ttt/layers/attention/call_backward.hpp"
+#include "ttt/nn/projections.hpp"
 #include "ttt/nn/row_pieces.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -19,26 +20,21 @@ void BasicAttention<Element, memory>::backward(const Parameters& parameters, con
   nn::linear_backward(parameters.output, rows.heads, d_y, d_rows.heads, gradients.output, context);
   detail::attend_backward(layout_, std::span<const Piece>(record.pieces), rows, d_rows, d_states, context);
 
-  const nn::LinearBackward query(parameters.query, gradients.query, context);
-  const nn::LinearBackward key(parameters.key, gradients.key, context);
-  const nn::LinearBackward value(parameters.value, gradients.value, context);
+  const std::array<nn::Projection<Scalar>, 3> maps{
+      {{parameters.query, gradients.query}, {parameters.key, gradients.key}, {parameters.value, gradients.value}}};
+  const nn::ProjectionsBackward<Scalar> projections(maps, context);
+  const auto of_maps = [](const Rows& d) {
+    return std::array<MatrixView<const Scalar>, 3>{d.queries, d.keys, d.values};
+  };
   nn::in_rounds(d_y.rows(), context, [&](Index first, Index count) {
     nn::in_pieces(count, context, [&](Index row, Index size, Context& own) {
       const Index start = first + row;
       const auto d_piece = d_x.empty() ? d_x : d_x.rows(start, size);
       const Rows d = d_rows.rows(start, size);
       rotate(record.call.plan(), start, d, kernels::RotaryTurn::back, own);
-      query.input(d.queries, d_piece, own);
-      key.input(d.keys, d_piece, own, kernels::Output::accumulate);
-      value.input(d.values, d_piece, own, kernels::Output::accumulate);
+      projections.input(of_maps(d), d_piece, own);
     });
-    const auto x = record.x.rows(first, count);
-    const Rows d = d_rows.rows(first, count);
-    nn::WeightSums<Scalar> sums(context);
-    query.weight(x, d.queries, sums);
-    key.weight(x, d.keys, sums);
-    value.weight(x, d.values, sums);
-    sums.add_up();
+    projections.weights(record.x.rows(first, count), of_maps(d_rows.rows(first, count)), context);
   });
 }
 
