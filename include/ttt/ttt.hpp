@@ -58,6 +58,7 @@
 #include "ttt/nn/layer_norm.hpp"
 #include "ttt/nn/linear.hpp"
 #include "ttt/nn/norm.hpp"
+#include "ttt/nn/projections.hpp"
 #include "ttt/nn/rms_norm.hpp"
 #include "ttt/nn/rotary.hpp"
 #include "ttt/nn/short_convolution.hpp"

@@ -3,6 +3,7 @@
 
 #include "ttt/layers/attention/basic_attention.hpp"
 #include "ttt/layers/attention/call_backward.hpp"
+#include "ttt/nn/projections.hpp"
 #include "ttt/nn/row_pieces.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -36,9 +37,12 @@ void BasicAttention<Element, memory>::backward(const Parameters& parameters, con
   nn::linear_backward(parameters.output, rows.heads, d_y, d_rows.heads, gradients.output, context);
   detail::attend_backward(layout_, std::span<const Piece>(record.pieces), rows, d_rows, d_states, context);
 
-  const nn::LinearBackward query(parameters.query, gradients.query, context);
-  const nn::LinearBackward key(parameters.key, gradients.key, context);
-  const nn::LinearBackward value(parameters.value, gradients.value, context);
+  const std::array<nn::Projection<Scalar>, 3> maps{
+      {{parameters.query, gradients.query}, {parameters.key, gradients.key}, {parameters.value, gradients.value}}};
+  const nn::ProjectionsBackward<Scalar> projections(maps, context);
+  const auto of_maps = [](const Rows& d) {
+    return std::array<MatrixView<const Scalar>, 3>{d.queries, d.keys, d.values};
+  };
   nn::in_rounds(d_y.rows(), context, [&](Index first, Index count) {
     const Rows d = d_rows.rows(first, count);
     if (config_.query_key_norm) backward_norms(parameters, record, first, d, gradients, context);
@@ -47,16 +51,9 @@ void BasicAttention<Element, memory>::backward(const Parameters& parameters, con
       const auto d_piece = d_x.empty() ? d_x : d_x.rows(start, size);
       const Rows piece = d.rows(row, size);
       if (!config_.query_key_norm) rotate(record.call.plan(), start, piece, kernels::RotaryTurn::back, own);
-      query.input(piece.queries, d_piece, own);
-      key.input(piece.keys, d_piece, own, kernels::Output::accumulate);
-      value.input(piece.values, d_piece, own, kernels::Output::accumulate);
+      projections.input(of_maps(piece), d_piece, own);
     });
-    const auto x = record.x.rows(first, count);
-    nn::WeightSums<Scalar> sums(context);
-    query.weight(x, d.queries, sums);
-    key.weight(x, d.keys, sums);
-    value.weight(x, d.values, sums);
-    sums.add_up();
+    projections.weights(record.x.rows(first, count), of_maps(d), context);
     nn::bias_backward(d.queries, gradients.query_bias, context);
     nn::bias_backward(d.keys, gradients.key_bias, context);
     nn::bias_backward(d.values, gradients.value_bias, context);

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "ttt/layers/run_rule.hpp"
-#include "ttt/layers/ttt/projections.hpp"
 #include "ttt/layers/ttt/ttt_layer.hpp"
+#include "ttt/nn/projections.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -114,7 +114,15 @@ void TttLayer<Rule>::backward_projections(const Parameters& parameters, const Re
   Arena& scratch = context.scratch();
   const Arena::Frame frame(scratch);
   const bool shared = config_.share_query_key;
-  const TttProjectionsBackward<Scalar> projections(parameters, gradients, !shared, context);
+  const std::array<nn::Projection<Scalar>, 4> maps{{{parameters.rate_weight, gradients.rate_weight},
+                                                    {parameters.value, gradients.value},
+                                                    {parameters.query, gradients.query},
+                                                    {parameters.key, gradients.key}}};
+  // Between a shared query and key and their projection stand the convolutions.
+  const nn::ProjectionsBackward<Scalar> projections{std::span(maps).first(shared ? 2 : 4), context};
+  const auto of_maps = [](MatrixView<const Scalar> d_logits, const Activations& d) {
+    return std::array<MatrixView<const Scalar>, 4>{d_logits, d.values, d.queries, d.keys};
+  };
   nn::in_rounds(d_x.rows(), context, [&](Index first, Index count) {
     const Activations a_round = record.activations.piece(first, count), d_round = d_all.piece(first, count);
     const auto d_logits = scratch.matrix<Scalar>(count, config_.heads);
@@ -122,12 +130,12 @@ void TttLayer<Rule>::backward_projections(const Parameters& parameters, const Re
       const Activations a = a_round.piece(row, size), d = d_round.piece(row, size);
       backward_learning_rates(a, d, d_logits.rows(row, size), own);
       rotate(d, kernels::RotaryTurn::back, own);
-      projections.input(d, d_logits.rows(row, size), d_x.rows(first + row, size), own,
+      projections.input(of_maps(d_logits.rows(row, size), d), d_x.rows(first + row, size), own,
                         config_.gate ? Output::accumulate : Output::assign);
     });
     if (!gradients.rate_bias.empty())
       kernels::add_column_sums<simd::Native, Scalar>(d_logits, {gradients.rate_bias.data(), 1, config_.heads});
-    projections.weights(a_round.x, d_round, d_logits, context);
+    projections.weights(a_round.x, of_maps(d_logits, d_round), context);
   });
   if (!shared) return;
   const auto d_shared = scratch.matrix<Scalar>(d_x.rows(), width());

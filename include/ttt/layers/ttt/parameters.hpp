@@ -52,10 +52,7 @@ inline void check(const TttConfig& config) {
 
 /// LN(z) ∘ gelu(gate), or LN(z).
 inline nn::GatedOutputConfig gated_output(const TttConfig& config) {
-  return {.norm = nn::NormKind::layer,
-          .group = config.width,
-          .activation = kernels::Activation::gelu,
-          .epsilon = config.norm_epsilon};
+  return {nn::NormKind::layer, config.width, false, kernels::Activation::gelu, false, config.norm_epsilon};
 }
 
 /// Weights of a TTT layer under their published names; what the configuration leaves out has an empty shape and is not
