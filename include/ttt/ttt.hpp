@@ -40,6 +40,7 @@
 #include "ttt/kernels/rotary.hpp"
 #include "ttt/kernels/rows.hpp"
 #include "ttt/kernels/softmax.hpp"
+#include "ttt/kernels/write_rates.hpp"
 
 #include "ttt/rules/attention/reference.hpp"
 #include "ttt/rules/delta/delta.hpp"
@@ -66,6 +67,7 @@
 
 #include "ttt/layers/any_sequence_layer.hpp"
 #include "ttt/layers/attention.hpp"
+#include "ttt/layers/gated_delta_net.hpp"
 #include "ttt/layers/layer.hpp"
 #include "ttt/layers/run_rule.hpp"
 #include "ttt/layers/sequence_layer.hpp"

@@ -31,8 +31,11 @@ inline constexpr double gradient_tolerance = std::is_same_v<Scalar, float> ? 1e-
 struct LayerCase {
   Index mini_batch = 4;      ///< K; for a layer without mini-batches any length at which something changes
   bool state_grows = false;  ///< its size depends on the capacity
-  std::uint64_t seed = 1;    ///< of weights and data
-  double spread = 0.2;       ///< standard deviation of what is added to every initial weight
+  /// One pass and any pieces have the same bits; without, a chunk form and a recurrence agree up to rounding, and a
+  /// number that overflows may be lost in one of them only.
+  bool one_form = true;
+  std::uint64_t seed = 1;  ///< of weights and data
+  double spread = 0.2;     ///< standard deviation of what is added to every initial weight
   /// The last word on each weight, by its name, row-major index and drawn value: keeps clamped ones off their clamp.
   std::function<double(std::string_view name, Index index, double value)> prepare = nullptr;
 };

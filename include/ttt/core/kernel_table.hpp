@@ -37,6 +37,8 @@ enum class KernelId : int {
   l2_norm_backward,
   decay_rows,
   decay_rows_backward,
+  write_rates,
+  write_rates_backward,
   causal_convolution,
   causal_convolution_backward,
   rotary,

@@ -36,7 +36,8 @@
 ///
 /// - Outputs before t and everything of other sequences keep their bits.
 /// - Row t of y is not finite where x is not. Later rows are not where they depend on it; one pass and any pieces agree
-///   there: each number has the same bits in both, or is infinite or NaN in both.
+///   there: each number has the same bits in both, or is infinite or NaN in both. (Layers of the delta family, whose
+///   chunk form and recurrence agree up to rounding, do so there, too; what overflows may be lost in one of them only.)
 /// - So is the State. Attention gets over it with its window, if it has one, a convolution with its taps, a TTT layer
 /// never
 ///   once the mini-batch of t has been folded into its fast weights. The cure is a copy of the State from before.

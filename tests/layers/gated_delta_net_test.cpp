@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+#include "ttt/layers/gated_delta_net.hpp"
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "suites/sequence_layer.hpp"
+#include "support/catch.hpp"
+#include "support/error_message.hpp"
+
+using namespace ttt;
+using testing::Matrix;
+
+namespace {
+
+constexpr Index width = 7;
+
+GatedDeltaNetConfig grouped() {
+  return {.width = width, .key_heads = 2, .value_heads = 4, .key_width = 3, .value_width = 5, .conv_taps = 3};
+}
+GatedDeltaNetConfig plain() {
+  return {.width = width,
+          .key_heads = 2,
+          .value_heads = 2,
+          .key_width = 4,
+          .value_width = 3,
+          .conv_taps = 1,
+          .decay = false,
+          .gate = false,
+          .negative_eigenvalues = true};
+}
+
+const suites::LayerCase options{.mini_batch = 4, .one_form = false, .spread = 0.3};
+
+double silu(double x) { return x / (1 + std::exp(-x)); }
+
+/// x W^T of one token.
+std::vector<double> map(const Tensor<double>& weight, const double* x) {
+  std::vector<double> y(static_cast<std::size_t>(weight.shape()[0]));
+  for (std::size_t n = 0; n < y.size(); ++n)
+    for (Index c = 0; c < weight.shape()[1]; ++c) y[n] += weight.panels()(c, static_cast<Index>(n)) * x[c];
+  return y;
+}
+
+/// The formula of the docstring, a token at a time, in plain loops.
+Matrix<double> formula(const GatedDeltaNetConfig& config, const GatedDeltaNetParameters<double>& p,
+                       const Matrix<double>& x) {
+  const auto keys = static_cast<std::size_t>(config.keys()), K = static_cast<std::size_t>(config.key_width);
+  const auto V = static_cast<std::size_t>(config.value_width), heads = static_cast<std::size_t>(config.value_heads);
+  const std::size_t group = heads / static_cast<std::size_t>(config.key_heads);
+  std::vector<std::vector<double>> projected, S(heads, std::vector<double>(K * V));
+  Matrix<double> y(x.rows(), config.width);
+  for (Index t = 0; t < x.rows(); ++t) {
+    projected.push_back(map(p.mixed, x.view().row(t)));
+    std::vector<double> mixed(projected.back().size());
+    for (std::size_t c = 0; c < mixed.size(); ++c) {
+      double sum = 0;
+      for (Index j = 0; j < config.conv_taps; ++j)
+        if (const Index from = t - config.conv_taps + 1 + j; from >= 0)
+          sum += p.conv.weight[static_cast<Index>(c) * config.conv_taps + j] *
+                 projected[static_cast<std::size_t>(from)][c];
+      mixed[c] = silu(sum);
+    }
+    const auto b = map(p.rate, x.view().row(t));
+    const auto a = config.decay ? map(p.step, x.view().row(t)) : b;
+    const auto z = config.gate ? map(p.gate, x.view().row(t)) : mixed;
+    std::vector<double> out(heads * V);
+    for (std::size_t h = 0; h < heads; ++h) {
+      const double *const q = &mixed[h / group * K], *const k = &mixed[keys + h / group * K];
+      const double* const v = &mixed[2 * keys + h * V];
+      double q_norm = 1e-6, k_norm = 1e-6, squares = 0;
+      for (std::size_t i = 0; i < K; ++i) q_norm += q[i] * q[i], k_norm += k[i] * k[i];
+      const double beta = (config.negative_eigenvalues ? 2 : 1) / (1 + std::exp(-b[h]));
+      const auto head = static_cast<Index>(h);
+      const double kept =
+          config.decay ? std::exp(-std::exp(p.decay.log_rate[head]) * std::log1p(std::exp(a[h] + p.decay.bias[head])))
+                       : 1;
+      for (std::size_t j = 0; j < V; ++j) {
+        double answer = 0, o = 0;
+        for (std::size_t i = 0; i < K; ++i) answer += (S[h][i * V + j] *= kept) * k[i] / std::sqrt(k_norm);
+        for (std::size_t i = 0; i < K; ++i) {
+          S[h][i * V + j] += beta * (v[j] - answer) * k[i] / std::sqrt(k_norm);
+          o += S[h][i * V + j] * q[i] / std::sqrt(q_norm * static_cast<double>(K));
+        }
+        out[h * V + j] = o;
+        squares += o * o;
+      }
+      for (std::size_t j = 0; j < V; ++j)
+        out[h * V + j] *= p.norm.weight[static_cast<Index>(j)] /
+                          std::sqrt(squares / static_cast<double>(V) + config.norm_epsilon) *
+                          (config.gate ? silu(z[h * V + j]) : 1);
+    }
+    const auto row = map(p.output, out.data());
+    std::copy(row.begin(), row.end(), y.view().row(t));
+  }
+  return y;
+}
+
+}  // namespace
+
+TEST_CASE("Gated DeltaNet is its formula") {
+  for (const GatedDeltaNetConfig& config : {grouped(), plain()}) {
+    const GatedDeltaNet<double> layer(config);
+    ParameterStore<GatedDeltaNetParameters<double>> store(layer.make_parameters());
+    suites::draw_weights(store.views(), options);
+    const auto x = testing::random_matrix<double>(37, width, 2);
+    Matrix<double> y(37, width);
+    Context context;
+    auto state = layer.initial_state(store.views());
+    const Segment<State<double>> segment{37, &state};
+    layer.forward(store.views(), x.view(), {&segment, 1}, y.view(), context);
+    const Matrix<double> expected = formula(config, store.views(), x);
+    CHECK(testing::far_apart(testing::parts_of(std::as_const(y).view(), "y")[0].values,
+                             testing::parts_of(expected.view(), "y")[0].values, 1e-11) == "");
+  }
+}
+
+TEST_CASE("Gated DeltaNet is a sequence layer, with grouped heads and as DeltaNet") {
+  suites::check_sequence_layer(GatedDeltaNet<double>(grouped()), options);
+  suites::check_sequence_layer(GatedDeltaNet<float>(grouped()), options);
+  suites::check_sequence_layer(GatedDeltaNet<double>(plain()), {.mini_batch = 3, .one_form = false, .spread = 0.3});
+}
+
+TEST_CASE("Gated DeltaNet names its parameters as qwen3_5 does, and only those it has") {
+  const auto names_of = [](const GatedDeltaNetConfig& config) {
+    auto parameters = GatedDeltaNet<float>(config).make_parameters();
+    std::vector<std::string> names;
+    parameters.visit([&](std::string_view name, auto&, const ParameterInfo&) { names.emplace_back(name); });
+    return names;
+  };
+  CHECK(names_of(grouped()) == std::vector<std::string>{"in_proj_qkv.weight", "conv1d.weight", "in_proj_z.weight",
+                                                        "in_proj_b.weight", "in_proj_a.weight", "A_log", "dt_bias",
+                                                        "norm.weight", "out_proj.weight"});
+  CHECK(names_of(plain()) == std::vector<std::string>{"in_proj_qkv.weight", "conv1d.weight", "in_proj_b.weight",
+                                                      "norm.weight", "out_proj.weight"});
+}
+
+TEST_CASE("A Gated DeltaNet that cannot be is refused by name") {
+  const auto refusal = [](auto change) {
+    GatedDeltaNetConfig config = grouped();
+    change(config);
+    return testing::error_message([&] { GatedDeltaNet<float>{config}; });
+  };
+  CHECK(refusal([](auto&) {}) == "");
+  CHECK(refusal([](auto& c) { c.value_heads = 3; }) ==
+        "Gated DeltaNet option value_heads: expected a multiple of the 2 key heads, found 3");
+  CHECK(refusal([](auto& c) { c.width = 0; }) == "Gated DeltaNet option width: expected at least 1, found 0");
+  CHECK(refusal([](auto& c) { c.key_heads = 0; }) == "Gated DeltaNet option key_heads: expected at least 1, found 0");
+  CHECK(refusal([](auto& c) { c.key_width = 0; }) == "Gated DeltaNet option key_width: expected at least 1, found 0");
+  CHECK(refusal([](auto& c) { c.value_width = 0; }) ==
+        "Gated DeltaNet option value_width: expected at least 1, found 0");
+  CHECK(refusal([](auto& c) { c.conv_taps = 0; }) == "Gated DeltaNet option conv_taps: expected at least 1, found 0");
+  CHECK(refusal([](auto& c) { c.norm_epsilon = 0; }).starts_with("Gated DeltaNet option norm_epsilon: expected"));
+}
