@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <map>
+#include <cstdlib>
 #include <set>
 
 #include "io/tokenizer/fixtures.hpp"
@@ -56,4 +56,14 @@ TEST_CASE("the tokenizers of families of models say which bytes each id stands f
       if (name != "gemma2_gemma3") CHECK(tokenizer.decode(ids) == text);
     }
   }
+}
+
+TEST_CASE("golden files are looked for where TTT_GOLDEN_DIR says when the test runs") {
+  const char* before = std::getenv("TTT_GOLDEN_DIR");
+  const std::string kept = before ? before : "";
+  ::setenv("TTT_GOLDEN_DIR", "/another", 1);
+  CHECK(ttt::golden::folder() == "/another");
+  ::setenv("TTT_GOLDEN_DIR", "", 1);
+  CHECK(ttt::golden::folder() == TTT_GOLDEN_DIR);
+  ::setenv("TTT_GOLDEN_DIR", kept.c_str(), 1);
 }

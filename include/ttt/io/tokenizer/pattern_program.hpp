@@ -10,8 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "ttt/core/error.hpp"
-#include "ttt/io/tokenizer/characters.hpp"
+#include "ttt/io/tokenizer/pattern_text.hpp"
 
 TTT_NAMESPACE_BEGIN
 namespace io::detail {
@@ -41,14 +40,14 @@ inline constexpr std::size_t longest_pattern = 2000, most_instructions = 1000, m
 /// Reads a pattern: alternatives, groups `( )`, `(?: )` and `(?i: )`, greedy `? * + {n} {n,} {n,m}`, classes, general
 /// categories as `\p{L}`, `\s \S \d \r \n \t`, and `(?=x)` and `(?!x)` of one character. Throws Error, naming `name`,
 /// for everything else.
-class PatternParser {
+class PatternParser : PatternText {
  public:
-  PatternParser(std::string_view text, std::string name) : text_(text), rest_(text), name_(std::move(name)) {}
+  PatternParser(std::string_view text, std::string name) : PatternText(text, std::move(name)) {}
 
   PatternProgram read() {
-    if (text_.size() > longest_pattern)
-      throw_unexpected(name_, "at most " + std::to_string(longest_pattern) + " bytes", std::to_string(text_.size()));
-    if (find_invalid_utf8(text_) != std::string_view::npos) throw_unexpected(name_, "UTF-8", "other bytes");
+    if (rest_.size() > longest_pattern)
+      throw_unexpected(name_, "at most " + std::to_string(longest_pattern) + " bytes", std::to_string(rest_.size()));
+    if (find_invalid_utf8(rest_) != std::string_view::npos) throw_unexpected(name_, "UTF-8", "other bytes");
     const Node pattern = alternatives();
     if (!rest_.empty()) fail();
     result_.code.push_back({});
@@ -64,20 +63,6 @@ class PatternParser {
     std::vector<Node> parts;
     std::size_t least = 1, most = 1;
   };
-
-  [[noreturn]] void fail() const {
-    throw_unexpected(name_,
-                     "a pattern of alternatives, groups, classes, \\p{L}, \\s, greedy repetitions, (?=x) and (?!x)",
-                     rest_.empty() ? "its end" : "'" + printable(rest_) + "'");
-  }
-  bool take(std::string_view part) {
-    if (!rest_.starts_with(part)) return false;
-    rest_.remove_prefix(part.size());
-    return true;
-  }
-  void require(std::string_view part) {
-    if (!take(part)) fail();
-  }
 
   Node alternatives() {
     if (++depth_ > deepest_group) fail();
@@ -96,14 +81,6 @@ class PatternParser {
       node.parts.push_back(item());
     }
     return node;
-  }
-
-  /// Two letters that a single character stands for, such as the sharp s.
-  void refuse_folded_pair(char last) const {
-    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-    const std::string pair{lower(last), lower(rest_.front())};
-    for (const char* folded : {"ss", "ff", "fi", "fl", "st"})
-      if (pair == folded) fail();
   }
 
   Node item() {
@@ -127,16 +104,6 @@ class PatternParser {
     return {Node::Kind::sequence, 0, {std::move(node)}, least, most};
   }
 
-  std::size_t number() {
-    std::size_t value = 0, digits = 0;
-    for (; !rest_.empty() && rest_.front() >= '0' && rest_.front() <= '9' && digits < 6; ++digits) {
-      value = 10 * value + static_cast<std::size_t>(rest_.front() - '0');
-      rest_.remove_prefix(1);
-    }
-    if (digits == 0) fail();
-    return value;
-  }
-
   Node look_ahead() {
     const auto kind = rest_.starts_with("(?=") ? Node::Kind::ahead : Node::Kind::not_ahead;
     rest_.remove_prefix(3);
@@ -156,90 +123,6 @@ class PatternParser {
     require(")");
     ignores_case_ = ignored_case;
     return node;
-  }
-
-  /// A class, an escape or a character that stands for itself.
-  CharacterSet one_character() {
-    if (take("[")) return bracketed();
-    if (rest_.front() == '\\') return escaped();
-    if (std::string_view(".^$*+?{}()]|").find(rest_.front()) != std::string_view::npos) fail();
-    const std::uint32_t code = literal();
-    return range(code, code);
-  }
-
-  CharacterSet bracketed() {
-    const bool is_negated = take("^");
-    CharacterSet set;
-    if (rest_.starts_with("]")) fail();
-    while (!take("]")) {
-      if (rest_.empty() || rest_.front() == '[' || rest_.starts_with("&&")) fail();
-      set = set | bracketed_part();
-    }
-    return is_negated ? ~set : set;
-  }
-
-  CharacterSet bracketed_part() {
-    if (is_class_escape()) return escaped();
-    const std::uint32_t first = literal();
-    if (!rest_.starts_with("-") || rest_.starts_with("-]")) return range(first, first);
-    rest_.remove_prefix(1);
-    if (rest_.empty() || rest_.front() == '[' || is_class_escape()) fail();
-    const std::string_view before = rest_;
-    const std::uint32_t last = literal();
-    if (last < first) rest_ = before, fail();
-    return range(first, last);
-  }
-
-  bool is_class_escape() const {
-    return rest_.size() > 1 && rest_.front() == '\\' &&
-           std::string_view("pPsSd").find(rest_[1]) != std::string_view::npos;
-  }
-
-  CharacterSet escaped() {
-    if (!is_class_escape()) {
-      const std::uint32_t code = literal();
-      return range(code, code);
-    }
-    const std::string_view before = rest_;
-    if (take("\\s")) return CharacterSet::white_space();
-    if (take("\\S")) return ~CharacterSet::white_space();
-    if (take("\\d")) return CharacterSet::category("Nd").value();
-    const bool is_negated = take("\\P{");
-    if (!is_negated) require("\\p{");
-    const std::size_t size = std::min(rest_.find('}'), rest_.size());
-    const auto set = CharacterSet::category(rest_.substr(0, size));
-    if (!set || size == rest_.size() || ignores_case_) rest_ = before, fail();
-    rest_.remove_prefix(size + 1);
-    return is_negated ? ~*set : *set;
-  }
-
-  /// A character that stands for itself, perhaps behind a backslash.
-  std::uint32_t literal() {
-    if (take("\\r")) return '\r';
-    if (take("\\n")) return '\n';
-    if (take("\\t")) return '\t';
-    if (rest_.starts_with("\\") && (rest_.size() < 2 || !is_symbol(rest_[1]))) fail();
-    take("\\");
-    const Character character = first_character(rest_);
-    if (ignores_case_ && character.code >= 0x80) fail();
-    rest_.remove_prefix(character.length);
-    return character.code;
-  }
-  static bool is_symbol(char c) {
-    return c >= ' ' && c < 0x7F && !(c >= '0' && c <= '9') && !(c >= 'A' && c <= 'Z') && !(c >= 'a' && c <= 'z');
-  }
-
-  /// Without regard to case, U+017F is an s and U+212A a k.
-  CharacterSet range(std::uint32_t first, std::uint32_t last) const {
-    CharacterSet set(first, last);
-    for (std::uint32_t letter = 'a'; ignores_case_ && letter <= 'z'; ++letter) {
-      const std::uint32_t capital = letter - 'a' + 'A';
-      if ((letter < first || letter > last) && (capital < first || capital > last)) continue;
-      set = set | CharacterSet(letter, letter) | CharacterSet(capital, capital);
-      if (letter == 's') set = set | CharacterSet(0x17F, 0x17F);
-      if (letter == 'k') set = set | CharacterSet(0x212A, 0x212A);
-    }
-    return set;
   }
 
   std::size_t add(CharacterSet set) {
@@ -297,11 +180,8 @@ class PatternParser {
     return entry;
   }
 
-  std::string_view text_, rest_;
-  std::string name_;
   PatternProgram result_;
   std::size_t depth_ = 0, emitted_ = 0;
-  bool ignores_case_ = false;
 };
 
 }  // namespace io::detail
