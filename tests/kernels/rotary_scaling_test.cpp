@@ -60,6 +60,11 @@ TEST_CASE("llama3 and yarn give the frequencies of the published functions") {
   CHECK(error(kernels::rotary_frequencies(16, 1e4, yarn()),
               {1.0, 0.23717082451262847, 0.05, 0.007905694150420948, 0.0025, 0.0007905694150420947, 0.00025,
                7.905694150420948e-05}) < 1e-14);
+  RotaryScaling whole = yarn();  // pairs 2.2 and 3.7
+  whole.original_positions = 640, whole.fast_turns = 8, whole.slow_turns = 1.5;
+  CHECK(error(kernels::rotary_frequencies(16, 1e4, whole), {1.0, 0.31622776601683794, 0.1, 0.019764235376052368, 0.0025,
+                                                            0.0007905694150420947, 0.00025, 7.905694150420948e-05}) <
+        1e-14);
   RotaryScaling between = yarn();
   between.original_positions = 640, between.fast_turns = 8, between.slow_turns = 2, between.whole_pairs = false;
   CHECK(error(kernels::rotary_frequencies(16, 1e4, between),
