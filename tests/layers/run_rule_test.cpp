@@ -19,7 +19,7 @@ using DeltaModel = rule_tests::DeltaModel<double, rules::DeltaDecay::one, true>;
 
 template <class Body>
 void for_each_model(Body&& body) {
-  body(TttModel(4, 3));  // begins with learned weights
+  body(TttModel(4, 4));  // begins with learned weights; 6 tokens are no whole number of mini-batches
   body(ScanModel(5, 2));
   body(DeltaModel(3, 4));
 }
