@@ -156,7 +156,7 @@ TEST_CASE("verify lists every problem, and compares no logits of a model that is
 
 TEST_CASE("every command opens the families people have, and what convert writes of them") {
   const TemporaryFolder folder;
-  for (const auto& entry : std::filesystem::directory_iterator(std::string(TTT_GOLDEN_DIR) + "/families")) {
+  for (const auto& entry : std::filesystem::directory_iterator(std::string(TTT_GOLDEN_DIR) + "/families/model")) {
     const std::string model = entry.path().string(), golden = model + "/golden.safetensors";
     const std::string name = entry.path().filename().string(), general = folder / name, back = general + "-back";
     CAPTURE(name);

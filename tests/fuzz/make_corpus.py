@@ -120,7 +120,7 @@ def seeds():
     for folder in sorted((HERE.parent / "golden" / "model").iterdir()):
         if folder.name not in ("mamba", "mamba2") and (folder / "config.json").exists():
             yield f"config/{folder.name}.json", (folder / "config.json").read_bytes()
-    for folder in sorted((HERE.parent / "golden" / "families").iterdir()):
+    for folder in sorted((HERE.parent / "golden/families/model").iterdir()):
         for spelling in ("config", "config_v5"):
             yield f"config/{folder.name}_{spelling}.json", (folder / f"{spelling}.json").read_bytes()
 

@@ -111,10 +111,10 @@ std::vector<std::int64_t> greedy(const LoadedModel<Scalar>& loaded, std::vector<
   return result;
 }
 
-/// The folders of families of golden/families.
+/// The folders of golden/families/model.
 std::vector<std::string> families() {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(TTT_GOLDEN_DIR) / "families"))
+  for (const auto& entry : std::filesystem::directory_iterator(golden::folder() / "families/model"))
     if (entry.is_directory()) names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
@@ -122,7 +122,7 @@ std::vector<std::string> families() {
 
 /// A folder of a family with one of the two spellings of its configuration.
 void copy_folder(const std::string& name, const std::string& config, const std::filesystem::path& to) {
-  const auto from = std::filesystem::path(TTT_GOLDEN_DIR) / "families" / name;
+  const auto from = golden::folder() / "families/model" / name;
   std::filesystem::create_directories(to);
   std::filesystem::copy_file(from / "model.safetensors", to / "model.safetensors");
   std::filesystem::copy_file(from / config, to / "config.json");
@@ -219,7 +219,7 @@ TEMPLATE_TEST_CASE("models of the families people have give their logits, whole,
   const double bound = sizeof(TestType) == 4 ? 1e-5 : 1e-9;
   CHECK(families().size() >= 10);
   for (const std::string& name : families()) {
-    const auto set = golden::load("families/" + name + "/golden");
+    const auto set = golden::load("families/model/" + name + "/golden");
     const auto& expected = set.at("logits_f64").values;
     const auto ids = ids_of(set.at("input_ids"));
     const Index rows = set.at("input_ids").shape[0], tokens = set.at("input_ids").shape[1];
