@@ -4,7 +4,7 @@
 #include <array>
 #include <cmath>
 
-#include "ttt/layers/gated_delta_net.hpp"
+#include "ttt/layers/gated_delta_net/layer.hpp"
 #include "ttt/layers/gated_delta_net/forward.hpp"
 #include "ttt/nn/projections.hpp"
 

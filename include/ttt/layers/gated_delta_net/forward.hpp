@@ -5,7 +5,7 @@
 
 #include "ttt/core/lent_states.hpp"
 #include "ttt/kernels/write_rates.hpp"
-#include "ttt/layers/gated_delta_net.hpp"
+#include "ttt/layers/gated_delta_net/layer.hpp"
 #include "ttt/nn/l2_norm.hpp"
 #include "ttt/nn/row_pieces.hpp"
 

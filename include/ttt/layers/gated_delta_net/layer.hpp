@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "ttt/kernels/write_rates.hpp"
+#include "ttt/layers/call_checks.hpp"
+#include "ttt/layers/gated_delta_net/parameters.hpp"
+#include "ttt/layers/run_rule.hpp"
+#include "ttt/layers/sequence_layer.hpp"
+#include "ttt/rules/delta/delta.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+/// Gated DeltaNet (Yang, Kautz and Hatamizadeh 2025, arXiv 2412.06464), with grouped value heads as in Qwen3-Next:
+///
+///   q | k | v = silu(conv(x W_qkvᵀ))                          a causal convolution of a few taps over all columns
+///   q, k      = q / (‖q‖ √K), k / ‖k‖                         per key head
+///   β, g      = most σ(x W_bᵀ), −e^A softplus(x W_aᵀ + bias)   per value head
+///   S_t       = e^g S_{t−1} (I − β k kᵀ) + β v kᵀ,   o = S q    rules::Delta
+///   y         = (w ∘ o / rms(o) ∘ silu(x W_zᵀ)) W_oᵀ           per value head
+///
+/// Without `decay` it is DeltaNet (Schlag et al. 2021; Yang et al. 2024, arXiv 2406.06484); the gate is an option, too.
+/// Models TrainableSequenceLayer. State: "fast_weights", S of each head [H × K · V], then the tail of the convolution.
+template <class Element>
+class GatedDeltaNet {
+ public:
+  using Scalar = Element;
+  using Config = GatedDeltaNetConfig;
+  using Parameters = GatedDeltaNetParameters<Scalar>;
+  using State = ttt::State<Scalar>;
+  using Segments = std::span<const Segment<State>>;
+  using Rule = rules::Delta<Scalar, rules::DeltaDecay::one, true>;
+
+  /// What a call holds until its end, and for a backward: of all rows, [N × columns].
+  struct Values {
+    MatrixView<Scalar> projected, mixed;  ///< q | k | v in front of the convolution and behind it
+    MatrixView<Scalar> queries, keys, gate, logits, steps;
+    MatrixView<Scalar> rates, erase, written, decay, inner;
+    MatrixView<Scalar> initial_tails;
+    std::span<typename Rule::Record> records;
+  };
+  struct Record {
+    RecordedCall call;
+    MatrixView<const Scalar> x;
+    Arena memory;
+    Values values;
+  };
+
+  /// Throws Error for a configuration that makes no layer.
+  explicit GatedDeltaNet(const Config& config)
+      : config_((config.check(), config)),
+        fingerprint_(name, {config.width, config.key_heads, config.value_heads, config.key_width, config.value_width,
+                            config.conv_taps, config.decay, config.gate}),
+        rule_(config.key_width, config.value_width) {
+    StateLayout layout(fingerprint_);
+    layout.add(config.value_heads, {{"fast_weights", StateKind::fast_weights, rule_.state_size()}});
+    layout.add(config.conv_taps - 1, {{"conv", StateKind::tail, config.mixed_width()}});
+    state_layout_ = std::make_shared<const StateLayout>(std::move(layout));
+  }
+
+  const Config& config() const { return config_; }
+  Index width() const { return config_.width; }
+  Parameters make_parameters() const { return {config_, fingerprint_}; }
+  std::shared_ptr<const StateLayout> state_layout([[maybe_unused]] Index capacity = 0) const { return state_layout_; }
+  State initial_state(const Parameters& parameters, [[maybe_unused]] Index capacity = 0) const {
+    State state(state_layout_);
+    reset(parameters, state);
+    return state;
+  }
+  void reset(const Parameters& parameters, State& state) const {
+    detail::check_reset(name, *this, parameters, state);
+    state.wipe();
+    state.position = 0;
+  }
+  bool accepts(const Parameters& parameters) const {
+    return parameters.layer == fingerprint_ && !parameters.mixed.empty();
+  }
+  bool accepts_gradients(const Parameters& gradients) const { return gradients.layer == fingerprint_; }
+  bool accepts(const State& state) const { return state.made_by(fingerprint_); }
+  bool accepts(const Record& record) const { return record.call.layer() == fingerprint_; }
+  std::size_t record_bytes(Index tokens) const {
+    const PlannedSegment whole{0, tokens};
+    return static_cast<std::size_t>(Arena::count([&](Arena& memory) { lay_out({&whole, 1}, true, memory); }));
+  }
+
+  void forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, MatrixView<Scalar> y,
+               Context& context, Record* record = nullptr) const;
+  void backward(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_y,
+                MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
+                Context& context) const;
+
+ private:
+  static constexpr const char* name = "Gated DeltaNet";
+
+  MatrixView<Scalar> tail(State& state) const {
+    const Index rows = config_.conv_taps - 1, columns = config_.mixed_width();
+    return {state.values.data() + state.values.size() - rows * columns, rows, columns};
+  }
+  Values lay_out(SegmentPlan plan, bool recorded, Arena& memory) const;
+  Values lay_out_gradients(Index rows, Arena& memory) const;
+  void project(const Parameters& parameters, MatrixView<const Scalar> x, const Values& values, Context& context) const;
+  void backward_projections(const Parameters& parameters, MatrixView<const Scalar> x, const Values& d,
+                            MatrixView<Scalar> d_x, Parameters& gradients, Context& context) const;
+  kernels::WriteRates<Scalar> write_rates(const Values& values, Index first, Index count) const;
+  /// The rows that the rule reads of a segment and head, or their gradients.
+  rules::DeltaRows<Scalar> rows(const Values& values, const PlannedSegment& segment, Index head) const;
+  MatrixView<Scalar> answers(const Values& values, const PlannedSegment& segment, Index head) const {
+    return values.inner.rows(segment.row, segment.length).columns(head * config_.value_width, config_.value_width);
+  }
+
+  Config config_;
+  Fingerprint fingerprint_;
+  Rule rule_;
+  std::shared_ptr<const StateLayout> state_layout_;
+};
+
+TTT_NAMESPACE_END
+
+#include "ttt/layers/gated_delta_net/backward.hpp"
+#include "ttt/layers/gated_delta_net/forward.hpp"
