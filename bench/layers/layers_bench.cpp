@@ -6,6 +6,7 @@
 
 #include "support/bench.hpp"
 #include "ttt/layers/attention.hpp"
+#include "ttt/layers/gated_delta_net.hpp"
 #include "ttt/layers/layer.hpp"
 #include "ttt/layers/ttt_linear.hpp"
 #include "ttt/layers/ttt_mlp.hpp"
@@ -22,11 +23,20 @@ inline constexpr Kind kind<ttt::TttLinear<float, D, K>> = Kind::ttt_linear;
 template <Index D, Index K>
 inline constexpr Kind kind<ttt::TttMlp<float, D, K>> = Kind::ttt_mlp;
 
+template <>
+inline constexpr Kind kind<ttt::GatedDeltaNet<float>> = Kind::gated_delta_net;
+
+/// A layer with heads of 64 columns.
 template <class Definition>
 ttt::Layer<Definition> make_layer(Index width) {
   typename Definition::Config config;
   config.width = width;
-  config.heads = width / 64;
+  if constexpr (kind<Definition> == Kind::gated_delta_net) {
+    config.key_heads = config.value_heads = width / 64;
+    config.key_width = config.value_width = 64;
+  } else {
+    config.heads = width / 64;
+  }
   return ttt::Layer<Definition>(config);
 }
 
@@ -180,6 +190,7 @@ void stacks(benchmark::internal::Benchmark* cases) {
 TTT_LAYER_BENCHMARKS("attention", ttt::Attention<float>);
 TTT_LAYER_BENCHMARKS("ttt-linear", ttt::TttLinear<float, 64, 16>);
 TTT_LAYER_BENCHMARKS("ttt-mlp", ttt::TttMlp<float, 64, 16>);
+TTT_LAYER_BENCHMARKS("gated-delta-net", ttt::GatedDeltaNet<float>);
 // Sizes known at run time only.
 TTT_LAYER_BENCHMARKS("ttt-linear-any-size", ttt::TttLinear<float>);
 TTT_LAYER_BENCHMARKS("ttt-mlp-any-size", ttt::TttMlp<float>);

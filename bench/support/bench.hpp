@@ -11,17 +11,17 @@
 #include "support/machine.hpp"
 #include "support/random.hpp"
 #include "ttt/core/state.hpp"
-#include "ttt/core/state_position.hpp"
 
 namespace bench {
 
-enum class Kind { ttt_linear, ttt_mlp, attention };
+enum class Kind { ttt_linear, ttt_mlp, gated_delta_net, attention };
 
 /// FLOPs of all matrix products of one layer, forward, for `tokens` that follow `before` others; a multiply-add is two.
 /// A backward is exactly twice that: what it computes again is overhead.
 ///
 ///   TTT-Linear  T (8C² + C(6D + 4K) + 2CH)
 ///   TTT-MLP     T (8C² + C(56D + 20K) + 2CH)
+///   Gated DeltaNet  T (10C² + 4CH + C(6D + 4K)), as many key heads as value heads, chunks of K = 16
 ///   attention   T (8C² + 2CT), causal, and 4C for each earlier token
 inline double layer_flops(Kind kind, Index width, Index heads, Index tokens, Index before = 0) {
   constexpr double mini_batch = 16;
@@ -32,6 +32,8 @@ inline double layer_flops(Kind kind, Index width, Index heads, Index tokens, Ind
       return t * (8 * c * c + c * (6 * head_width + 4 * mini_batch) + 2 * c * h);
     case Kind::ttt_mlp:
       return t * (8 * c * c + c * (56 * head_width + 20 * mini_batch) + 2 * c * h);
+    case Kind::gated_delta_net:
+      return t * (10 * c * c + 4 * c * h + c * (6 * head_width + 4 * mini_batch));
     case Kind::attention:
       return t * (8 * c * c + 2 * c * t + 4 * c * static_cast<double>(before));
   }

@@ -14,6 +14,7 @@
 #include "dispatch/tables.hpp"
 #include "ttt/layers/any_sequence_layer.hpp"
 #include "ttt/layers/attention.hpp"
+#include "ttt/layers/gated_delta_net.hpp"
 #include "ttt/layers/ttt_linear.hpp"
 #include "ttt/layers/ttt_mlp.hpp"
 #include "ttt/models/causal_lm.hpp"
@@ -39,6 +40,8 @@ CausalLm<Scalar> model() {
       AnySequenceLayer<Scalar>(TttLinear<Scalar>(TttConfig{.width = width, .heads = 2, .mini_batch = 5})),
       AnySequenceLayer<Scalar>(TttLinear<Scalar, width / 2, 5>(TttConfig{.width = width, .heads = 2, .mini_batch = 5})),
       AnySequenceLayer<Scalar>(TttMlp<Scalar>(gated)),
+      AnySequenceLayer<Scalar>(GatedDeltaNet<Scalar>(
+          {.width = width, .key_heads = 2, .value_heads = 4, .key_width = width / 4, .value_width = width / 8})),
       AnySequenceLayer<Scalar>(Attention<Scalar>({.width = width, .heads = 4, .key_value_heads = 2})),
       AnySequenceLayer<Scalar>(SlidingWindowAttention<Scalar>({.width = width, .heads = 2, .window = 4}))};
   return {{.vocabulary = vocabulary, .width = width, .hidden = 40, .tied = true, .temporal_conv = true}, layers};
