@@ -39,8 +39,8 @@
 #include "ttt/kernels/rms_norm.hpp"
 #include "ttt/kernels/rotary.hpp"
 #include "ttt/kernels/rows.hpp"
+#include "ttt/kernels/scale_heads.hpp"
 #include "ttt/kernels/softmax.hpp"
-#include "ttt/kernels/write_rates.hpp"
 
 #include "ttt/rules/attention/reference.hpp"
 #include "ttt/rules/delta/delta.hpp"
@@ -62,6 +62,7 @@
 #include "ttt/nn/projections.hpp"
 #include "ttt/nn/rms_norm.hpp"
 #include "ttt/nn/rotary.hpp"
+#include "ttt/nn/scale_heads.hpp"
 #include "ttt/nn/short_convolution.hpp"
 #include "ttt/nn/swiglu.hpp"
 
@@ -69,6 +70,7 @@
 #include "ttt/layers/attention.hpp"
 #include "ttt/layers/gated_delta_net.hpp"
 #include "ttt/layers/layer.hpp"
+#include "ttt/layers/mamba2.hpp"
 #include "ttt/layers/run_rule.hpp"
 #include "ttt/layers/sequence_layer.hpp"
 #include "ttt/layers/short_convolution.hpp"

@@ -18,7 +18,7 @@
 #include "ttt/kernels/rms_norm.hpp"
 #include "ttt/kernels/rotary.hpp"
 #include "ttt/kernels/rows.hpp"
-#include "ttt/kernels/write_rates.hpp"
+#include "ttt/kernels/scale_heads.hpp"
 #include "ttt/rules/attention/backward.hpp"
 #include "ttt/rules/attention/forward.hpp"
 
@@ -54,8 +54,9 @@ class KernelTableBuilder {
     add<Scalar, KernelId::l2_norm_backward, &kernels::l2_norm_backward<Arch, Scalar>>();
     add<Scalar, KernelId::decay_rows, &kernels::decay_rows<Arch, Scalar>>();
     add<Scalar, KernelId::decay_rows_backward, &kernels::decay_rows_backward<Arch, Scalar>>();
-    add<Scalar, KernelId::write_rates, &kernels::write_rates<Arch, Scalar>>();
-    add<Scalar, KernelId::write_rates_backward, &kernels::write_rates_backward<Arch, Scalar>>();
+    add<Scalar, KernelId::scale_heads, &kernels::scale_heads<Arch, Scalar>>();
+    add<Scalar, KernelId::scale_heads_backward, &kernels::scale_heads_backward<Arch, Scalar>>();
+    add<Scalar, KernelId::add_scaled_heads, &kernels::add_scaled_heads<Arch, Scalar>>();
     add<Scalar, KernelId::causal_convolution, &kernels::causal_convolution<Arch, Scalar>>();
     add<Scalar, KernelId::causal_convolution_backward, &kernels::causal_convolution_backward<Arch, Scalar>>();
     add<Scalar, KernelId::rotary, &kernels::rotate_heads<Arch, Scalar>>();

@@ -4,8 +4,8 @@
 #include <array>
 #include <cmath>
 
-#include "ttt/layers/gated_delta_net/layer.hpp"
 #include "ttt/layers/gated_delta_net/forward.hpp"
+#include "ttt/layers/gated_delta_net/layer.hpp"
 #include "ttt/nn/projections.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -19,7 +19,7 @@ auto GatedDeltaNet<Element>::lay_out_gradients(Index rows, Arena& memory) const 
   d.projected = make(config_.mixed_width()), d.mixed = make(config_.mixed_width());
   d.queries = make(keys), d.keys = make(keys), d.erase = make(keys);
   if (config_.gate) d.gate = make(config_.values());
-  d.logits = make(heads);
+  d.logits = make(heads), d.rates = make(heads);
   if (config_.decay) d.steps = make(heads), d.decay = make(heads);
   d.written = make(config_.values()), d.inner = make(config_.values());
   return d;
@@ -66,14 +66,23 @@ void GatedDeltaNet<Element>::backward(const Parameters& parameters, const Record
 
   if (config_.decay)
     nn::decay_backward<Scalar>(parameters.decay, values.steps, {}, {}, d.decay, d.steps, gradients.decay, context);
+  const auto ones = scratch.matrix<Scalar>(1, config_.value_heads);
+  fill(ones, Scalar(1));
   nn::in_pieces(rows_of_call, context, [&](Index first, Index count, Context& own) {
     const auto part = [&](MatrixView<Scalar> all) { return all.rows(first, count); };
     const auto mixed = part(values.mixed), d_mixed = part(d.mixed);
     const auto d_queries = d_mixed.columns(0, keys), d_keys = d_mixed.columns(keys, keys);
-    own.call<KernelId::write_rates_backward, Scalar, &kernels::write_rates_backward<simd::Native, Scalar>>(
-        write_rates(values, first, count),
-        kernels::WriteRatesGradient<Scalar>{part(d.queries), part(d.keys), part(d.erase), part(d.written)},
-        part(d.logits), d_mixed.columns(2 * keys, config_.values()), d_queries, d_keys);
+    const auto rates = part(values.rates), none = MatrixView<Scalar>(), d_rates = part(d.rates);
+    fill(d_rates, Scalar(0));
+    fill(d_mixed, Scalar(0));
+    nn::scale_heads_backward<Scalar>(rates, part(values.keys), part(d.erase), d_rates, d_keys, own);
+    nn::scale_heads_backward<Scalar>(rates, mixed.columns(2 * keys, config_.values()), part(d.written), d_rates,
+                                     d_mixed.columns(2 * keys, config_.values()), own);
+    nn::activation_backward<Scalar>(kernels::Activation::sigmoid, part(values.logits), d_rates, part(d.logits), own);
+    if (config_.negative_eigenvalues) nn::add<Scalar>(part(d.logits), part(d.logits), own);
+    // The heads of a key share its query and its write, too.
+    nn::scale_heads_backward<Scalar>(ones, part(values.queries), part(d.queries), none, d_queries, own);
+    nn::scale_heads_backward<Scalar>(ones, part(values.keys), part(d.keys), none, d_keys, own);
     const double root = 1 / std::sqrt(static_cast<double>(width));
     nn::l2_norm_backward<Scalar>(mixed.columns(0, keys), width, detail::delta_key_epsilon, root, d_queries, d_queries,
                                  own);

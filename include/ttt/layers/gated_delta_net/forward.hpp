@@ -4,10 +4,12 @@
 #include <cmath>
 
 #include "ttt/core/lent_states.hpp"
-#include "ttt/kernels/write_rates.hpp"
 #include "ttt/layers/gated_delta_net/layer.hpp"
+#include "ttt/nn/activation.hpp"
 #include "ttt/nn/l2_norm.hpp"
+#include "ttt/nn/residual.hpp"
 #include "ttt/nn/row_pieces.hpp"
+#include "ttt/nn/scale_heads.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -36,19 +38,6 @@ auto GatedDeltaNet<Element>::lay_out(SegmentPlan plan, bool recorded, Arena& mem
 }
 
 template <class Element>
-kernels::WriteRates<Element> GatedDeltaNet<Element>::write_rates(const Values& values, Index first, Index count) const {
-  const auto part = [&](MatrixView<Scalar> all) { return all.rows(first, count); };
-  return {part(values.logits),
-          part(values.keys),
-          part(values.mixed).columns(2 * config_.keys(), config_.values()),
-          part(values.rates),
-          part(values.erase),
-          part(values.written),
-          config_.key_heads,
-          Scalar(config_.negative_eigenvalues ? 2 : 1)};
-}
-
-template <class Element>
 rules::DeltaRows<Element> GatedDeltaNet<Element>::rows(const Values& values, const PlannedSegment& segment,
                                                        Index head) const {
   const Index key = head / (config_.value_heads / config_.key_heads);
@@ -70,6 +59,8 @@ void GatedDeltaNet<Element>::project(const Parameters& parameters, MatrixView<co
     nn::linear_forward<Scalar>(parameters.mixed, from, part(values.projected), own);
     if (config_.gate) nn::linear_forward<Scalar>(parameters.gate, from, part(values.gate), own);
     nn::linear_forward<Scalar>(parameters.rate, from, part(values.logits), own);
+    nn::activation_forward<Scalar>(kernels::Activation::sigmoid, part(values.logits), part(values.rates), own);
+    if (config_.negative_eigenvalues) nn::add<Scalar>(part(values.rates), part(values.rates), own);
     if (!config_.decay) return;
     nn::linear_forward<Scalar>(parameters.step, from, part(values.steps), own);
     nn::decay_forward<Scalar>(parameters.decay, part(values.steps), {}, {}, part(values.decay), own);
@@ -99,8 +90,9 @@ void GatedDeltaNet<Element>::forward(const Parameters& parameters, MatrixView<co
                                 values.queries.rows(first, count), own);
     nn::l2_norm_forward<Scalar>(mixed.columns(keys, keys), width, detail::delta_key_epsilon, 1,
                                 values.keys.rows(first, count), own);
-    own.call<KernelId::write_rates, Scalar, &kernels::write_rates<simd::Native, Scalar>>(
-        write_rates(values, first, count));
+    const auto rates = values.rates.rows(first, count);
+    nn::scale_heads<Scalar>(rates, values.keys.rows(first, count), values.erase.rows(first, count), own);
+    nn::scale_heads<Scalar>(rates, mixed.columns(2 * keys, config_.values()), values.written.rows(first, count), own);
   });
   const auto states = rule_states<Scalar>(
       segments, [](State& state) { return state.values.data(); }, scratch);

@@ -4,7 +4,6 @@
 #include <memory>
 #include <span>
 
-#include "ttt/kernels/write_rates.hpp"
 #include "ttt/layers/call_checks.hpp"
 #include "ttt/layers/gated_delta_net/parameters.hpp"
 #include "ttt/layers/run_rule.hpp"
@@ -103,7 +102,6 @@ class GatedDeltaNet {
   void project(const Parameters& parameters, MatrixView<const Scalar> x, const Values& values, Context& context) const;
   void backward_projections(const Parameters& parameters, MatrixView<const Scalar> x, const Values& d,
                             MatrixView<Scalar> d_x, Parameters& gradients, Context& context) const;
-  kernels::WriteRates<Scalar> write_rates(const Values& values, Index first, Index count) const;
   /// The rows that the rule reads of a segment and head, or their gradients.
   rules::DeltaRows<Scalar> rows(const Values& values, const PlannedSegment& segment, Index head) const;
   MatrixView<Scalar> answers(const Values& values, const PlannedSegment& segment, Index head) const {

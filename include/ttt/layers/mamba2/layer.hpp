@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "ttt/layers/call_checks.hpp"
+#include "ttt/layers/mamba2/parameters.hpp"
+#include "ttt/layers/run_rule.hpp"
+#include "ttt/layers/sequence_layer.hpp"
+#include "ttt/rules/delta/delta.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+/// Mamba-2 (Dao and Gu 2024, "Transformers are SSMs", arXiv 2405.21060), with groups as in Codestral Mamba:
+///
+///   z | x B C | Δ = u W_inᵀ
+///   x B C         = silu(conv(x B C))                         with a bias
+///   Δ, g          = clamp(softplus(Δ + bias)), −e^A Δ          per head
+///   S_t           = e^g S_{t−1} + B (Δ x)ᵀ,   o = Sᵀ C + D x    rules::Delta, a head's B and C are its group's
+///   y             = (w ∘ n / rms(n)) W_outᵀ,  n = o ∘ silu(z)   the norm over each group of columns
+///
+/// Models TrainableSequenceLayer. State: "fast_weights", S of each head [H × K · V], then the tail of the convolution.
+template <class Element>
+class Mamba2 {
+ public:
+  using Scalar = Element;
+  using Config = Mamba2Config;
+  using Parameters = Mamba2Parameters<Scalar>;
+  using State = ttt::State<Scalar>;
+  using Segments = std::span<const Segment<State>>;
+  using Rule = rules::Delta<Scalar, rules::DeltaDecay::one, false>;
+
+  /// What a call holds until its end, and for a backward: of all rows, [N × columns].
+  struct Values {
+    MatrixView<Scalar> projected, mixed;  ///< z | x | B | C | Δ, and x | B | C behind the convolution
+    MatrixView<Scalar> steps, decay;      ///< Δ, g
+    MatrixView<Scalar> written, inner;    ///< Δ x and o
+    MatrixView<Scalar> initial_tails;
+    std::span<typename Rule::Record> records;
+  };
+  struct Record {
+    RecordedCall call;
+    MatrixView<const Scalar> x;
+    Arena memory;
+    Values values;
+  };
+
+  /// Throws Error for a configuration that makes no layer.
+  explicit Mamba2(const Config& config)
+      : config_((config.check(), config)),
+        fingerprint_(
+            name, {config.width, config.heads, config.head_width, config.groups, config.state_width, config.conv_taps}),
+        rule_(config.state_width, config.head_width) {
+    StateLayout layout(fingerprint_);
+    layout.add(config.heads, {{"fast_weights", StateKind::fast_weights, rule_.state_size()}});
+    layout.add(config.conv_taps - 1, {{"conv", StateKind::tail, config.mixed_width()}});
+    state_layout_ = std::make_shared<const StateLayout>(std::move(layout));
+  }
+
+  const Config& config() const { return config_; }
+  Index width() const { return config_.width; }
+  Parameters make_parameters() const { return {config_, fingerprint_}; }
+  std::shared_ptr<const StateLayout> state_layout([[maybe_unused]] Index capacity = 0) const { return state_layout_; }
+  State initial_state(const Parameters& parameters, [[maybe_unused]] Index capacity = 0) const {
+    State state(state_layout_);
+    reset(parameters, state);
+    return state;
+  }
+  void reset(const Parameters& parameters, State& state) const {
+    detail::check_reset(name, *this, parameters, state);
+    state.wipe();
+    state.position = 0;
+  }
+  bool accepts(const Parameters& parameters) const {
+    return parameters.layer == fingerprint_ && !parameters.input.empty();
+  }
+  bool accepts_gradients(const Parameters& gradients) const { return gradients.layer == fingerprint_; }
+  bool accepts(const State& state) const { return state.made_by(fingerprint_); }
+  bool accepts(const Record& record) const { return record.call.layer() == fingerprint_; }
+  std::size_t record_bytes(Index tokens) const {
+    const PlannedSegment whole{0, tokens};
+    return static_cast<std::size_t>(Arena::count([&](Arena& memory) { lay_out({&whole, 1}, true, memory); }));
+  }
+
+  void forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, MatrixView<Scalar> y,
+               Context& context, Record* record = nullptr) const;
+  void backward(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_y,
+                MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
+                Context& context) const;
+
+ private:
+  static constexpr const char* name = "Mamba-2";
+
+  MatrixView<Scalar> tail(State& state) const {
+    const Index rows = config_.conv_taps - 1, columns = config_.mixed_width();
+    return {state.values.data() + state.values.size() - rows * columns, rows, columns};
+  }
+  kernels::StepLimits<Scalar> limits() const {
+    return {static_cast<Scalar>(config_.smallest_step), static_cast<Scalar>(config_.largest_step)};
+  }
+  /// Columns of z, of what the convolution reads, and of Δ.
+  MatrixView<Scalar> gate(MatrixView<Scalar> projected) const { return projected.columns(0, config_.inner_width()); }
+  MatrixView<Scalar> unmixed(MatrixView<Scalar> projected) const {
+    return projected.columns(config_.inner_width(), config_.mixed_width());
+  }
+  MatrixView<Scalar> logits(MatrixView<Scalar> projected) const {
+    return projected.columns(projected.columns() - config_.heads, config_.heads);
+  }
+  /// Columns of x.
+  MatrixView<Scalar> inputs(MatrixView<Scalar> mixed) const { return mixed.columns(0, config_.inner_width()); }
+  Values lay_out(SegmentPlan plan, bool recorded, Arena& memory) const;
+  /// The rows that the rule reads of a segment and head.
+  rules::DeltaRows<Scalar> rows(const Values& values, const PlannedSegment& segment, Index head) const;
+  MatrixView<Scalar> of_head(MatrixView<Scalar> all, const PlannedSegment& segment, Index head, Index columns) const {
+    return all.rows(segment.row, segment.length).columns(head * columns, columns);
+  }
+  void backward_rule(const Parameters& parameters, const Record& record, MatrixView<Scalar> d_inner,
+                     MatrixView<Scalar> d_mixed, MatrixView<Scalar> d_logits, Parameters& gradients,
+                     std::span<State* const> d_states, Context& context) const;
+
+  Config config_;
+  Fingerprint fingerprint_;
+  Rule rule_;
+  std::shared_ptr<const StateLayout> state_layout_;
+};
+
+TTT_NAMESPACE_END
+
+#include "ttt/layers/mamba2/backward.hpp"
+#include "ttt/layers/mamba2/forward.hpp"

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+#include "ttt/layers/mamba2.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "suites/sequence_layer.hpp"
+#include "support/catch.hpp"
+#include "support/error_message.hpp"
+
+using namespace ttt;
+using testing::Matrix;
+
+namespace {
+
+constexpr Index width = 7;
+
+Mamba2Config grouped() {
+  return {.width = width, .heads = 4, .head_width = 3, .groups = 2, .state_width = 5, .conv_taps = 3};
+}
+Mamba2Config clamped() {
+  return {.width = width,
+          .heads = 2,
+          .head_width = 4,
+          .state_width = 3,
+          .conv_taps = 2,
+          .smallest_step = 0.3,
+          .largest_step = 1};
+}
+
+const suites::LayerCase options{.mini_batch = 4, .one_form = false, .spread = 0.3};
+
+double silu(double x) { return x / (1 + std::exp(-x)); }
+
+/// x W^T of one token.
+std::vector<double> map(const Tensor<double>& weight, const double* x) {
+  std::vector<double> y(static_cast<std::size_t>(weight.shape()[0]));
+  for (std::size_t n = 0; n < y.size(); ++n)
+    for (Index c = 0; c < weight.shape()[1]; ++c) y[n] += weight.panels()(c, static_cast<Index>(n)) * x[c];
+  return y;
+}
+
+/// The formula of the docstring, a token at a time, in plain loops.
+Matrix<double> formula(const Mamba2Config& config, const Mamba2Parameters<double>& p, const Matrix<double>& x) {
+  const auto inner = static_cast<std::size_t>(config.inner_width()), K = static_cast<std::size_t>(config.state_width);
+  const auto V = static_cast<std::size_t>(config.head_width), heads = static_cast<std::size_t>(config.heads);
+  const auto groups = static_cast<std::size_t>(config.groups),
+             mixed_width = static_cast<std::size_t>(config.mixed_width());
+  std::vector<std::vector<double>> projected, S(heads, std::vector<double>(K * V));
+  Matrix<double> y(x.rows(), config.width);
+  for (Index t = 0; t < x.rows(); ++t) {
+    projected.push_back(map(p.input, x.view().row(t)));
+    std::vector<double> mixed(mixed_width), n(inner);
+    for (std::size_t c = 0; c < mixed_width; ++c) {
+      double sum = p.conv.bias[static_cast<Index>(c)];
+      for (Index j = 0; j < config.conv_taps; ++j)
+        if (const Index from = t - config.conv_taps + 1 + j; from >= 0)
+          sum += p.conv.weight[static_cast<Index>(c) * config.conv_taps + j] *
+                 projected[static_cast<std::size_t>(from)][inner + c];
+      mixed[c] = silu(sum);
+    }
+    for (std::size_t h = 0; h < heads; ++h) {
+      const auto head = static_cast<Index>(h);
+      const double* const B = &mixed[inner + h / (heads / groups) * K];
+      const double *const C = B + groups * K, *const u = &mixed[h * V];
+      const double step =
+          std::clamp(std::log1p(std::exp(projected.back()[inner + mixed_width + h] + p.decay.bias[head])),
+                     config.smallest_step, config.largest_step);
+      const double kept = std::exp(-std::exp(p.decay.log_rate[head]) * step);
+      for (std::size_t j = 0; j < V; ++j) {
+        double o = p.skip[head] * u[j];
+        for (std::size_t i = 0; i < K; ++i) o += (S[h][i * V + j] = kept * S[h][i * V + j] + step * B[i] * u[j]) * C[i];
+        n[h * V + j] = o * silu(projected.back()[h * V + j]);
+      }
+    }
+    for (std::size_t g = 0; g < groups; ++g) {
+      const std::size_t size = inner / groups;
+      double squares = 0;
+      for (std::size_t c = 0; c < size; ++c) squares += n[g * size + c] * n[g * size + c];
+      for (std::size_t c = 0; c < size; ++c)
+        n[g * size + c] *= p.norm.weight[static_cast<Index>(g * size + c)] /
+                           std::sqrt(squares / static_cast<double>(size) + config.norm_epsilon);
+    }
+    const auto row = map(p.output, n.data());
+    std::copy(row.begin(), row.end(), y.view().row(t));
+  }
+  return y;
+}
+
+}  // namespace
+
+TEST_CASE("Mamba-2 is its formula") {
+  for (const Mamba2Config& config : {grouped(), clamped()}) {
+    const Mamba2<double> layer(config);
+    ParameterStore<Mamba2Parameters<double>> store(layer.make_parameters());
+    suites::draw_weights(store.views(), options);
+    const auto x = testing::random_matrix<double>(37, width, 2);
+    Matrix<double> y(37, width);
+    Context context;
+    auto state = layer.initial_state(store.views());
+    const Segment<State<double>> segment{37, &state};
+    layer.forward(store.views(), x.view(), {&segment, 1}, y.view(), context);
+    const Matrix<double> expected = formula(config, store.views(), x);
+    CHECK(testing::far_apart(testing::parts_of(std::as_const(y).view(), "y")[0].values,
+                             testing::parts_of(expected.view(), "y")[0].values, 1e-11) == "");
+  }
+}
+
+TEST_CASE("Mamba-2 is a sequence layer, with groups of heads") {
+  suites::check_sequence_layer(Mamba2<double>(grouped()), options);
+  suites::check_sequence_layer(Mamba2<float>(grouped()), options);
+  suites::check_sequence_layer(Mamba2<float>(clamped()), options);
+}
+
+TEST_CASE("Mamba-2 names its parameters as published") {
+  auto parameters = Mamba2<float>(grouped()).make_parameters();
+  std::vector<std::string> names;
+  parameters.visit([&](std::string_view name, auto&, const ParameterInfo&) { names.emplace_back(name); });
+  CHECK(names == std::vector<std::string>{"in_proj.weight", "conv1d.weight", "conv1d.bias", "A_log", "dt_bias", "D",
+                                          "norm.weight", "out_proj.weight"});
+}
+
+TEST_CASE("A Mamba-2 that cannot be is refused by name") {
+  const auto refusal = [](auto change) {
+    Mamba2Config config = grouped();
+    change(config);
+    return testing::error_message([&] { Mamba2<float>{config}; });
+  };
+  CHECK(refusal([](auto&) {}) == "");
+  CHECK(refusal([](auto& c) { c.groups = 3; }) == "Mamba-2 option groups: expected a divisor of the 4 heads, found 3");
+  CHECK(refusal([](auto& c) { c.width = 0; }) == "Mamba-2 option width: expected at least 1, found 0");
+  CHECK(refusal([](auto& c) { c.heads = 0; }) == "Mamba-2 option heads: expected at least 1, found 0");
+  CHECK(refusal([](auto& c) { c.head_width = 0; }) == "Mamba-2 option head_width: expected at least 1, found 0");
+  CHECK(refusal([](auto& c) { c.state_width = 0; }) == "Mamba-2 option state_width: expected at least 1, found 0");
+  CHECK(refusal([](auto& c) { c.conv_taps = 0; }) == "Mamba-2 option conv_taps: expected at least 1, found 0");
+  CHECK(refusal([](auto& c) { c.norm_epsilon = 0; }).starts_with("Mamba-2 option norm_epsilon: expected"));
+  CHECK(refusal([](auto& c) { c.smallest_step = -1; }).starts_with("Mamba-2 option smallest_step: expected"));
+  CHECK(refusal([](auto& c) { c.largest_step = 0; }).starts_with("Mamba-2 option largest_step: expected"));
+}
