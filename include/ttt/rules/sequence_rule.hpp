@@ -41,6 +41,7 @@
 #include <concepts>
 #include <cstdint>
 
+#include "ttt/core/kernel_table.hpp"
 #include "ttt/kernels/simd.hpp"
 #include "ttt/rules/sequence_rule/checkpoints.hpp"
 
@@ -83,8 +84,8 @@ concept SequenceRule = std::copyable<Rule> && std::default_initializable<typenam
 template <class Rule>
 concept TabledRule = SequenceRule<Rule> && SequenceRule<typename Rule::InTable> &&
     std::convertible_to<Rule, typename Rule::InTable> && requires {
-  Rule::forward_kernel;
-  Rule::backward_kernel;
+  { Rule::forward_kernel } -> std::convertible_to<KernelId>;
+  { Rule::backward_kernel } -> std::convertible_to<KernelId>;
 };
 
 /// The functions as a table has them.

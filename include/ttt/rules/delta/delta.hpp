@@ -18,7 +18,6 @@
 /// what a layer draws β from is all that changes.
 #pragma once
 
-#include "ttt/core/kernel_table.hpp"
 #include "ttt/rules/delta/backward.hpp"
 #include "ttt/rules/delta/recurrent.hpp"
 #include "ttt/rules/sequence_rule.hpp"

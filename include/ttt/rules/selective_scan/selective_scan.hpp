@@ -11,7 +11,6 @@
 
 #include <algorithm>
 
-#include "ttt/core/kernel_table.hpp"
 #include "ttt/rules/selective_scan/backward.hpp"
 #include "ttt/rules/sequence_rule.hpp"
 
