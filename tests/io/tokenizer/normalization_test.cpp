@@ -34,6 +34,7 @@ TEST_CASE("texts get Normalization Form C") {
       {"a\u0323\u0307", "\u1EA1\u0307"},                     // two marks, in order
       {"a\u0307\u0323", "\u1EA1\u0307"},                     // and not
       {"a\u0307\u0307", "\u0227\u0307"},                     // one of two that stand in each other's way
+      {"e\u0305\u0301", "e\u0305\u0301"},                    // or behind another one of its kind
       {"\u0915\u093C \u0958", "\u0915\u093C \u0915\u093C"},  // never composed
       {"\u0344", "\u0308\u0301"},
       {"\u1100\u1161\u11A8 \u1100\u1161", "\uAC01 \uAC00"},
