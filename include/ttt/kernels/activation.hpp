@@ -28,11 +28,11 @@ struct Activated<Activation::none, P> {
 };
 template <class Scalar, class Arch>
 struct Activated<Activation::silu, simd::Pack<Scalar, Arch>> : Silu<Scalar, Arch> {
-  using Silu<Scalar, Arch>::Silu;
+  TTT_INLINE explicit Activated(simd::Pack<Scalar, Arch> x) : Silu<Scalar, Arch>(x) {}
 };
 template <class Scalar, class Arch>
 struct Activated<Activation::gelu, simd::Pack<Scalar, Arch>> : Gelu<Scalar, Arch> {
-  using Gelu<Scalar, Arch>::Gelu;
+  TTT_INLINE explicit Activated(simd::Pack<Scalar, Arch> x) : Gelu<Scalar, Arch>(x) {}
 };
 template <class P>
 struct Activated<Activation::sigmoid, P> {
