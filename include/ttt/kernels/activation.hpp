@@ -28,11 +28,11 @@ struct Activated<Activation::none, P> {
 };
 template <class Scalar, class Arch>
 struct Activated<Activation::silu, simd::Pack<Scalar, Arch>> : Silu<Scalar, Arch> {
-  TTT_INLINE explicit Activated(simd::Pack<Scalar, Arch> x) : Silu<Scalar, Arch>(x) {}
+  TTT_INLINE explicit Activated(simd::Pack<Scalar, Arch> argument) : Silu<Scalar, Arch>(argument) {}
 };
 template <class Scalar, class Arch>
 struct Activated<Activation::gelu, simd::Pack<Scalar, Arch>> : Gelu<Scalar, Arch> {
-  TTT_INLINE explicit Activated(simd::Pack<Scalar, Arch> x) : Gelu<Scalar, Arch>(x) {}
+  TTT_INLINE explicit Activated(simd::Pack<Scalar, Arch> argument) : Gelu<Scalar, Arch>(argument) {}
 };
 template <class P>
 struct Activated<Activation::sigmoid, P> {
