@@ -15,6 +15,7 @@
 #include "ttt/layers/any_sequence_layer.hpp"
 #include "ttt/layers/attention.hpp"
 #include "ttt/layers/gated_delta_net.hpp"
+#include "ttt/layers/mamba2.hpp"
 #include "ttt/layers/ttt_linear.hpp"
 #include "ttt/layers/ttt_mlp.hpp"
 #include "ttt/models/causal_lm.hpp"
@@ -42,6 +43,8 @@ CausalLm<Scalar> model() {
       AnySequenceLayer<Scalar>(TttMlp<Scalar>(gated)),
       AnySequenceLayer<Scalar>(GatedDeltaNet<Scalar>(
           {.width = width, .key_heads = 2, .value_heads = 4, .key_width = width / 4, .value_width = width / 8})),
+      AnySequenceLayer<Scalar>(
+          Mamba2<Scalar>({.width = width, .heads = 4, .head_width = width / 4, .groups = 2, .state_width = width / 3})),
       AnySequenceLayer<Scalar>(Attention<Scalar>({.width = width, .heads = 4, .key_value_heads = 2})),
       AnySequenceLayer<Scalar>(SlidingWindowAttention<Scalar>({.width = width, .heads = 2, .window = 4}))};
   return {{.vocabulary = vocabulary, .width = width, .hidden = 40, .tied = true, .temporal_conv = true}, layers};

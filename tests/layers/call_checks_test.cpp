@@ -6,6 +6,8 @@
 #include "suites/wrong_calls.hpp"
 #include "support/catch.hpp"
 #include "support/compiled_layers.hpp"
+#include "ttt/layers/gated_delta_net.hpp"
+#include "ttt/layers/mamba2.hpp"
 #include "ttt/layers/short_convolution.hpp"
 #include "ttt/layers/swiglu.hpp"
 #include "ttt/models/residual.hpp"
@@ -101,7 +103,25 @@ Index check_attention() {
                                    {Ring(attention_sizes(24, 3, 5)), Ring(attention_sizes(12, 3, 6))});
 }
 
+template <class Scalar>
+Index check_recurrent() {
+  const auto delta = [](Index width, Index value_width) {
+    return GatedDeltaNet<Scalar>(
+        {.width = width, .key_heads = 2, .value_heads = 4, .key_width = 3, .value_width = value_width});
+  };
+  const auto mamba = [](Index width, Index heads) {
+    return Mamba2<Scalar>({.width = width, .heads = heads, .head_width = 3, .groups = 2, .state_width = 4});
+  };
+  return suites::check_wrong_calls(delta(12, 2), fixed, {delta(24, 2), delta(12, 3)}) +
+         suites::check_wrong_calls(mamba(12, 4), fixed, {mamba(24, 4), mamba(12, 2)});
+}
+
 }  // namespace
+
+TEST_CASE("Every wrong call of a recurrent layer is an Error that changes nothing") {
+  CHECK(check_recurrent<float>() > 300);
+  CHECK(check_recurrent<double>() > 300);
+}
 
 TEST_CASE("Every wrong call of a TTT layer is an Error that changes nothing") {
   CHECK(check_ttt<TttLinear<float>>() > 200);
