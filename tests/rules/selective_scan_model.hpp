@@ -17,6 +17,7 @@ struct ScanModel {
 
   Rule rule;
   Index chunk = 7;
+  double forms_tolerance = std::is_same_v<Scalar, float> ? 1e-5 : 1e-13;
 
   ScanModel(Index channels, Index states) : rule(channels, states, 7) {}
 

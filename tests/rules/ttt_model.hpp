@@ -108,6 +108,7 @@ struct TttModel {
 
   Rule rule;
   Index chunk;
+  double forms_tolerance = std::is_same_v<Scalar, float> ? 1e-5 : 1e-13;
 
   TttModel(Index head_width, Index mini_batch)
       : rule(TttRule(head_width, mini_batch), rules::TttForm::dual, 2), chunk(mini_batch) {}

@@ -60,6 +60,8 @@ Report SequenceRuleSuite<Scalar>::formula() const {
                                      {RuleForm::generic, "forward of scalars, "},
                                      {RuleForm::primal, "primal, "}})
       runs_.expect_formula(report, name + tokens(count), runs_.read(form, numbers, {count}), numbers);
+    runs_.close(report, "forward and primal, " + tokens(count), runs_.read(RuleForm::native, numbers, {count}),
+                runs_.read(RuleForm::primal, numbers, {count}), runs_.rule().forms_tolerance);
   }
   return report;
 }

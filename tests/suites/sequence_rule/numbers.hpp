@@ -104,6 +104,7 @@ struct RuleRecord {
 /// - `rows()` and `shared()`: the RuleColumns it reads, the latter in the order of the shared gradient;
 /// `rows_of(views)`
 ///   and `shared_of(views)` make the rule's own of them; `drawn_state`, how many Scalars of a state are not zero.
+/// - `forms_tolerance`, if it has one: how far `forward` may be from `primal`, relative to the largest number.
 /// - `reference(numbers)`: the RuleAnswer of the formula, number by number, in double.
 template <class Scalar>
 class RuleUnderTest {
@@ -124,6 +125,7 @@ class RuleUnderTest {
 
   std::vector<RuleColumns> rows, shared;
   Index state_size = 0, drawn_state = 0, out_width = 0, chunk = 1;
+  double forms_tolerance = std::is_same_v<Scalar, float> ? 2e-5 : 1e-12;
 };
 
 template <class Model>
@@ -140,6 +142,7 @@ class RuleOfModel final : public RuleUnderTest<typename Model::Rule::Scalar> {
     this->drawn_state = model.drawn_state();
     this->out_width = model.out_width();
     this->chunk = model.chunk;
+    if constexpr (requires { model.forms_tolerance; }) this->forms_tolerance = model.forms_tolerance;
   }
 
   void forward(RuleForm form, const Numbers& numbers, Index first, Index count, Scalar* state, MatrixView<Scalar> out,

@@ -66,11 +66,12 @@ class RuleRuns {
   Matrix d_state() const { return testing::random_matrix<Scalar>(1, rule_->state_size, 102); }
   testing::Parts<Scalar> parts(const Numbers& numbers) const { return numbers.parts(rule_->rows, rule_->shared); }
 
-  void close(Report& report, const std::string& where, const Answer& answer, const Answer& expected) const {
+  void close(Report& report, const std::string& where, const Answer& answer, const Answer& expected,
+             double tolerance = value_tolerance) const {
     report.close(where, testing::parts_of(std::as_const(answer.out).view(), "out"),
-                 testing::parts_of(std::as_const(expected.out).view(), "out"), value_tolerance);
+                 testing::parts_of(std::as_const(expected.out).view(), "out"), tolerance);
     report.close(where, testing::parts_of(std::as_const(answer.state).view(), "state"),
-                 testing::parts_of(std::as_const(expected.state).view(), "state"), value_tolerance);
+                 testing::parts_of(std::as_const(expected.state).view(), "state"), tolerance);
   }
   /// `answer` against the formula.
   void expect_formula(Report& report, const std::string& where, const Answer& answer, const Numbers& numbers) const {
