@@ -8,6 +8,7 @@
 #include "ttt/layers/attention.hpp"
 #include "ttt/layers/gated_delta_net.hpp"
 #include "ttt/layers/layer.hpp"
+#include "ttt/layers/mamba.hpp"
 #include "ttt/layers/mamba2.hpp"
 #include "ttt/layers/ttt_linear.hpp"
 #include "ttt/layers/ttt_mlp.hpp"
@@ -27,6 +28,8 @@ inline constexpr Kind kind<ttt::TttMlp<float, D, K>> = Kind::ttt_mlp;
 template <>
 inline constexpr Kind kind<ttt::GatedDeltaNet<float>> = Kind::gated_delta_net;
 template <>
+inline constexpr Kind kind<ttt::Mamba<float>> = Kind::mamba;
+template <>
 inline constexpr Kind kind<ttt::Mamba2<float>> = Kind::mamba2;
 
 /// A layer with heads of 64 columns.
@@ -37,6 +40,8 @@ ttt::Layer<Definition> make_layer(Index width) {
   if constexpr (kind<Definition> == Kind::gated_delta_net) {
     config.key_heads = config.value_heads = width / 64;
     config.key_width = config.value_width = 64;
+  } else if constexpr (kind<Definition> == Kind::mamba) {
+    config.inner_width = 2 * width;
   } else if constexpr (kind<Definition> == Kind::mamba2) {
     config.heads = width / 32;  // of an inner width that is twice the width
     config.state_width = 128;
@@ -197,6 +202,7 @@ TTT_LAYER_BENCHMARKS("attention", ttt::Attention<float>);
 TTT_LAYER_BENCHMARKS("ttt-linear", ttt::TttLinear<float, 64, 16>);
 TTT_LAYER_BENCHMARKS("ttt-mlp", ttt::TttMlp<float, 64, 16>);
 TTT_LAYER_BENCHMARKS("gated-delta-net", ttt::GatedDeltaNet<float>);
+TTT_LAYER_BENCHMARKS("mamba", ttt::Mamba<float>);
 TTT_LAYER_BENCHMARKS("mamba2", ttt::Mamba2<float>);
 // Sizes known at run time only.
 TTT_LAYER_BENCHMARKS("ttt-linear-any-size", ttt::TttLinear<float>);

@@ -70,6 +70,7 @@
 #include "ttt/layers/attention.hpp"
 #include "ttt/layers/gated_delta_net.hpp"
 #include "ttt/layers/layer.hpp"
+#include "ttt/layers/mamba.hpp"
 #include "ttt/layers/mamba2.hpp"
 #include "ttt/layers/run_rule.hpp"
 #include "ttt/layers/sequence_layer.hpp"

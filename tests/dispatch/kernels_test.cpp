@@ -15,6 +15,7 @@
 #include "ttt/layers/any_sequence_layer.hpp"
 #include "ttt/layers/attention.hpp"
 #include "ttt/layers/gated_delta_net.hpp"
+#include "ttt/layers/mamba.hpp"
 #include "ttt/layers/mamba2.hpp"
 #include "ttt/layers/ttt_linear.hpp"
 #include "ttt/layers/ttt_mlp.hpp"
@@ -43,6 +44,7 @@ CausalLm<Scalar> model() {
       AnySequenceLayer<Scalar>(TttMlp<Scalar>(gated)),
       AnySequenceLayer<Scalar>(GatedDeltaNet<Scalar>(
           {.width = width, .key_heads = 2, .value_heads = 4, .key_width = width / 4, .value_width = width / 8})),
+      AnySequenceLayer<Scalar>(Mamba<Scalar>({.width = width, .inner_width = 2 * width, .state_width = 5})),
       AnySequenceLayer<Scalar>(
           Mamba2<Scalar>({.width = width, .heads = 4, .head_width = width / 4, .groups = 2, .state_width = width / 3})),
       AnySequenceLayer<Scalar>(Attention<Scalar>({.width = width, .heads = 4, .key_value_heads = 2})),

@@ -15,6 +15,32 @@ constexpr Index rows = 3, key_heads = 2;
 
 }  // namespace
 
+TEMPLATE_TEST_CASE("columns that are heads of their own, on every pack", "", float, double) {
+  for (const Index columns : {1, 7, 8, 33})
+    for (const Index rate_rows : {Index{1}, rows}) {
+      const Matrix<TestType> rates(rate_rows, columns, "rates"), x(rows, columns, "x"), d_y(rows, columns, "dy");
+      Matrix<TestType> y(rows, columns), sum(rows, columns, "y"), before = sum, d_x(rows, columns),
+                                                                  d_rates(rate_rows, columns);
+      kernels::scale_heads(rates.view(), x.view(), y.view());
+      kernels::add_scaled_heads(rates.view(), x.view(), sum.view());
+      kernels::scale_heads_backward(rates.view(), x.view(), d_y.view(), d_rates.view(), d_x.view());
+      const double bound = numbers::rounding<TestType>(4, 16);
+      for (Index c = 0; c < columns; ++c) {
+        double of_all = 0;
+        for (Index r = 0; r < rows; ++r) {
+          const TestType rate = rates(rate_rows == 1 ? 0 : r, c);
+          CHECK(y(r, c) == rate * x(r, c));
+          CHECK(std::abs(static_cast<double>(sum(r, c) - before(r, c) - y(r, c))) <= bound);
+          CHECK(d_x(r, c) == rate * d_y(r, c));
+          of_all += static_cast<double>(d_y(r, c)) * static_cast<double>(x(r, c));
+          if (rate_rows > 1) CHECK(d_rates(r, c) == d_y(r, c) * x(r, c));
+        }
+        if (rate_rows == 1) CHECK(std::abs(static_cast<double>(d_rates(0, c)) - of_all) <= bound);
+      }
+      CHECK(d_x.gaps_untouched());
+    }
+}
+
 TEMPLATE_TEST_CASE("heads times their numbers, of each row or of all, on every pack", "", float, double) {
   for (const Index heads : {2, 6})
     for (const Index width : {1, 5, 8, 19})

@@ -7,6 +7,7 @@
 #include "support/catch.hpp"
 #include "support/compiled_layers.hpp"
 #include "ttt/layers/gated_delta_net.hpp"
+#include "ttt/layers/mamba.hpp"
 #include "ttt/layers/mamba2.hpp"
 #include "ttt/layers/short_convolution.hpp"
 #include "ttt/layers/swiglu.hpp"
@@ -112,15 +113,19 @@ Index check_recurrent() {
   const auto mamba = [](Index width, Index heads) {
     return Mamba2<Scalar>({.width = width, .heads = heads, .head_width = 3, .groups = 2, .state_width = 4});
   };
-  return suites::check_wrong_calls(delta(12, 2), fixed, {delta(24, 2), delta(12, 3)}) +
+  const auto scan = [](Index width, Index inner) {
+    return Mamba<Scalar>({.width = width, .inner_width = inner, .state_width = 2});
+  };
+  return suites::check_wrong_calls(scan(12, 9), fixed, {scan(24, 9), scan(12, 8)}) +
+         suites::check_wrong_calls(delta(12, 2), fixed, {delta(24, 2), delta(12, 3)}) +
          suites::check_wrong_calls(mamba(12, 4), fixed, {mamba(24, 4), mamba(12, 2)});
 }
 
 }  // namespace
 
 TEST_CASE("Every wrong call of a recurrent layer is an Error that changes nothing") {
-  CHECK(check_recurrent<float>() > 300);
-  CHECK(check_recurrent<double>() > 300);
+  CHECK(check_recurrent<float>() > 450);
+  CHECK(check_recurrent<double>() > 450);
 }
 
 TEST_CASE("Every wrong call of a TTT layer is an Error that changes nothing") {

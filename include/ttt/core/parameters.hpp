@@ -35,6 +35,10 @@ inline double log_uniform(const RandomStream& random, std::uint64_t index, doubl
 inline double step_bias(const RandomStream& random, std::uint64_t index, double scale) {
   return std::log(std::expm1(0.001 * std::pow(scale / 0.001, random.uniform(index))));
 }
+/// The logarithms of 1, 2, …, `scale`, over and over: A_log of Mamba's channels.
+inline double log_position(const RandomStream&, std::uint64_t index, double scale) {
+  return std::log(1 + std::fmod(static_cast<double>(index), scale));
+}
 }  // namespace draw
 
 /// What an optimiser and an initialiser need to know of a parameter.
@@ -58,6 +62,8 @@ inline ParameterInfo convolution(Index taps) {
 /// A_log and dt_bias of the gates of a recurrence (nn/decay.hpp).
 inline constexpr ParameterInfo log_rate{draw::log_uniform, 16, false};
 inline constexpr ParameterInfo step_bias{draw::step_bias, 0.1, false};
+/// A_log of a channel of so many states.
+inline ParameterInfo log_positions(Index states) { return {draw::log_position, static_cast<double>(states), false}; }
 }  // namespace parameter
 
 /// Called with the published name, the tensor and its info. Every struct of parameters has one

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A published Mamba-2, a stack of residuals without MLPs: logits, loss, gradients and what it says next.
+// A published Mamba and a Mamba-2, stacks of residuals without MLPs: logits, loss, gradients and what they say next.
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -7,6 +7,7 @@
 #include "support/catch.hpp"
 #include "support/compare.hpp"
 #include "support/golden.hpp"
+#include "ttt/layers/mamba.hpp"
 #include "ttt/layers/mamba2.hpp"
 #include "ttt/models/causal_lm.hpp"
 #include "ttt/nn/named_values.hpp"
@@ -18,12 +19,14 @@ namespace {
 constexpr Index vocabulary = 96, width = 32, depth = 2, sequences = 2;
 
 template <class Scalar>
-CausalLm<Scalar> make_model() {
-  const Mamba2Config config{.width = width, .heads = 4, .head_width = 16, .state_width = 8, .norm_epsilon = 1e-6};
+CausalLm<Scalar> make_model(const std::string& name) {
+  const Mamba<Scalar> mamba({.width = width, .inner_width = 64, .state_width = 8, .step_rank = 2});
+  const Mamba2<Scalar> mamba2({.width = width, .heads = 4, .head_width = 16, .state_width = 8, .norm_epsilon = 1e-6});
+  const auto mixer = name == "mamba" ? AnySequenceLayer(Residual({"mixer", "norm"}, mamba))
+                                     : AnySequenceLayer(Residual({"mixer", "norm"}, mamba2));
   std::vector<StackLayer<Scalar>> layers;
-  for (Index block = 0; block < depth; ++block)
-    layers.push_back({block, "mixer", AnySequenceLayer(Residual({"mixer", "norm"}, Mamba2<Scalar>(config)))});
-  return {{.vocabulary = vocabulary, .width = width}, Stack<Scalar>(std::move(layers))};
+  for (Index block = 0; block < depth; ++block) layers.push_back({block, "mixer", mixer});
+  return {{.vocabulary = vocabulary, .width = width, .tied = name == "mamba"}, Stack<Scalar>(std::move(layers))};
 }
 
 std::string published_name(std::string name) {
@@ -36,13 +39,16 @@ template <class Scalar>
 struct Golden {
   using Model = CausalLm<Scalar>;
 
-  golden::Set weights = golden::load("model/mamba2/model"), set = golden::load("model/mamba2/golden");
-  Model model = make_model<Scalar>();
+  golden::Set weights, set;
+  Model model;
   ParameterStore<typename Model::Parameters> store{model.make_parameters()};
   std::vector<std::int64_t> ids;
   Context context;
 
-  Golden() {
+  explicit Golden(const std::string& kind)
+      : weights(golden::load("model/" + kind + "/model")),
+        set(golden::load("model/" + kind + "/golden")),
+        model(make_model<Scalar>(kind)) {
     std::vector<std::string> names;
     store.views().visit([&](std::string_view name, auto&, const ParameterInfo&) { names.emplace_back(name); });
     CHECK(names.size() == weights.arrays.size());
@@ -78,8 +84,11 @@ struct Golden {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("Mamba-2 gives the published logits, whole, in pieces and token by token", "", float, double) {
-  Golden<TestType> golden;
+TEMPLATE_TEST_CASE("Mamba and Mamba-2 give the published logits, whole, in pieces and token by token", "", float,
+                   double) {
+  const std::string name = GENERATE("mamba", "mamba2");
+  CAPTURE(name);
+  Golden<TestType> golden(name);
   const auto& values = golden.set.at("logits_f64").values;
   const std::vector<TestType> expected(values.begin(), values.end());
   for (const Index length : {golden.tokens(), Index{7}, Index{1}}) {
@@ -88,8 +97,10 @@ TEMPLATE_TEST_CASE("Mamba-2 gives the published logits, whole, in pieces and tok
   }
 }
 
-TEST_CASE("Mamba-2 has the published loss and gradients") {
-  Golden<double> golden;
+TEST_CASE("Mamba and Mamba-2 have the published loss and gradients") {
+  const std::string name = GENERATE("mamba", "mamba2");
+  CAPTURE(name);
+  Golden<double> golden(name);
   std::vector<std::int64_t> targets(golden.ids.begin() + 1, golden.ids.end());
   targets.push_back(-1);
   targets[static_cast<std::size_t>(golden.tokens() - 1)] = -1;
@@ -109,8 +120,10 @@ TEST_CASE("Mamba-2 has the published loss and gradients") {
   }
 }
 
-TEST_CASE("Mamba-2 goes on as published, a token at a time") {
-  Golden<float> golden;
+TEST_CASE("Mamba and Mamba-2 go on as published, a token at a time") {
+  const std::string name = GENERATE("mamba", "mamba2");
+  CAPTURE(name);
+  Golden<float> golden(name);
   std::vector<std::int64_t> prompt, said;
   for (const double id : golden.set.at("greedy_prompt").values) prompt.push_back(static_cast<std::int64_t>(id));
   auto state = golden.model.initial_state(golden.store.views());

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+
+#include "ttt/core/lent_states.hpp"
+#include "ttt/layers/mamba/layer.hpp"
+#include "ttt/nn/decay.hpp"
+#include "ttt/nn/gated_output.hpp"
+#include "ttt/nn/residual.hpp"
+#include "ttt/nn/row_pieces.hpp"
+#include "ttt/nn/scale_heads.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// What stands behind the scan: no norm, silu as gate.
+inline constexpr nn::GatedOutputConfig mamba_output{nn::NormKind::none};
+
+}  // namespace detail
+
+template <class Element>
+auto Mamba<Element>::lay_out(SegmentPlan plan, bool recorded, Arena& memory) const -> Values {
+  const Index rows = total_rows(plan), inner = config_.inner_width, segments = static_cast<Index>(plan.size());
+  Values values;
+  values.projected = memory.matrix<Scalar>(rows, 2 * inner), values.mixed = memory.matrix<Scalar>(rows, inner);
+  values.selected = memory.matrix<Scalar>(rows, config_.selected_width());
+  values.logits = memory.matrix<Scalar>(rows, inner), values.steps = memory.matrix<Scalar>(rows, inner);
+  values.inner = memory.matrix<Scalar>(rows, inner);
+  values.rates = memory.matrix<Scalar>(config_.groups() * config_.state_width, config_.channels());
+  values.initial_tails = memory.matrix<Scalar>(segments * (config_.conv_taps - 1), inner);
+  if (recorded) values.records = lay_out_records(rule_, plan, config_.groups(), memory);
+  return values;
+}
+
+template <class Element>
+auto Mamba<Element>::input(const Values& values, const PlannedSegment& segment, Index group) const ->
+    typename Rule::Input {
+  const Index channels = config_.channels(), states = config_.state_width;
+  return {values.rates.rows(group * states, states),
+          rules::ScanRows<Scalar>{of_group(values.mixed, segment, group, channels),
+                                  of_group(values.steps, segment, group, channels),
+                                  of_group(input_columns(values.selected), segment, 0, states),
+                                  of_group(output_columns(values.selected), segment, 0, states)}};
+}
+
+/// δ | B | C, Δ and A of what the convolution gave.
+template <class Element>
+void Mamba<Element>::select(const Parameters& parameters, const Values& values, Context& context) const {
+  nn::in_pieces(values.mixed.rows(), context, [&](Index first, Index count, Context& own) {
+    const auto selected = values.selected.rows(first, count), logits = values.logits.rows(first, count);
+    nn::linear_forward<Scalar>(parameters.selection, values.mixed.rows(first, count), selected, own);
+    nn::linear_forward<Scalar>(parameters.step_weight, narrow_steps(selected), logits, own);
+    nn::DecayParameters<Scalar> step;
+    step.bias = parameters.step_bias;
+    nn::decay_forward<Scalar>(step, logits, {}, values.steps.rows(first, count), {}, own);
+  });
+  const Index channels = config_.channels(), states = config_.state_width;
+  for (Index c = 0; c < config_.inner_width; ++c)
+    for (Index n = 0; n < states; ++n)
+      values.rates(c / channels * states + n, c % channels) = -std::exp(parameters.log_rate[c * states + n]);
+}
+
+template <class Element>
+void Mamba<Element>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
+                             MatrixView<Scalar> y, Context& context, Record* record) const {
+  Arena& scratch = context.scratch();
+  detail::check_forward<Mamba>(name, *this, parameters, x, segments, y, scratch);
+  const Arena::Frame frame(scratch);
+  const SegmentPlan plan = record ? record->call.begin(segments) : plan_segments(segments, scratch);
+  const auto hold = [&](Arena& memory) { return lay_out(plan, record != nullptr, memory); };
+  const Values values = record ? record->memory.lay_out_anew(hold) : hold(scratch);
+  nn::linear_forward<Scalar>(parameters.input, x, values.projected, context);
+  const auto tails = nn::conv_tails<Scalar>(
+      segments, [&](State& state) { return tail(state); }, scratch);
+  nn::convolution_tails<Scalar>(unmixed(values.projected), plan, tails, values.initial_tails, context);
+  nn::short_convolution_forward<Scalar>(parameters.conv, unmixed(values.projected), plan, values.initial_tails,
+                                        values.mixed, context);
+  select(parameters, values, context);
+  const auto states = rule_states<Scalar>(
+      segments, [](State& state) { return state.values.data(); }, scratch);
+  run_rule<Rule>(
+      {rule_, plan, config_.groups(), values.records}, states,
+      [&](Index, Scalar* state) { std::fill_n(state, rule_.state_size(), Scalar(0)); },
+      [&](const PlannedSegment& segment, Index group) -> RuleViews<Rule> {
+        return {input(values, segment, group), of_group(values.inner, segment, group, config_.channels())};
+      },
+      context);
+  nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
+    const auto inner = values.inner.rows(first, count);
+    const auto out = own.scratch().template matrix<Scalar>(count, config_.inner_width);
+    nn::add_scaled_heads<Scalar>(parameters.skip, values.mixed.rows(first, count), inner, own);
+    nn::GatedOutput<Scalar>(detail::mamba_output, {})
+        .forward(inner, gate(values.projected.rows(first, count)), out, own);
+    nn::linear_forward<Scalar>(parameters.output, out, y.rows(first, count), own);
+  });
+  advance_positions(segments);
+  if (!record) return;
+  record->x = x;
+  record->values = values;
+  record->call.end(fingerprint_);
+}
+
+TTT_NAMESPACE_END

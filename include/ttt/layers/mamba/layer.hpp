@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "ttt/layers/call_checks.hpp"
+#include "ttt/layers/mamba/parameters.hpp"
+#include "ttt/layers/run_rule.hpp"
+#include "ttt/layers/sequence_layer.hpp"
+#include "ttt/rules/selective_scan/selective_scan.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+/// Mamba (Gu and Dao 2023, "Mamba", arXiv 2312.00752, figure 3 and algorithm 2):
+///
+///   x | z     = u W_inᵀ
+///   x         = silu(conv(x))                          with a bias
+///   δ | B | C = x W_xᵀ,   Δ = softplus(δ W_Δᵀ + b)       per channel
+///   h_t       = e^(Δ A) ∘ h_{t−1} + (Δ x) Bᵀ,   A = −e^(A_log),   o = h C + D ∘ x    rules::SelectiveScan
+///   y         = (o ∘ silu(z)) W_outᵀ
+///
+/// Models TrainableSequenceLayer. State: "fast_weights", h of each group of channels [I / c × K · c], then the tail of
+/// the convolution.
+template <class Element>
+class Mamba {
+ public:
+  using Scalar = Element;
+  using Config = MambaConfig;
+  using Parameters = MambaParameters<Scalar>;
+  using State = ttt::State<Scalar>;
+  using Segments = std::span<const Segment<State>>;
+  using Rule = rules::SelectiveScan<Scalar>;
+
+  /// What a call holds until its end, and for a backward: of all rows, [N × columns].
+  struct Values {
+    MatrixView<Scalar> projected, mixed;  ///< x | z, and x behind the convolution
+    MatrixView<Scalar> selected;          ///< δ | B | C
+    MatrixView<Scalar> logits, steps;     ///< what softplus gets, and Δ
+    MatrixView<Scalar> inner;             ///< o
+    MatrixView<Scalar> rates;             ///< A of each group, transposed [groups · K × c]
+    MatrixView<Scalar> initial_tails;
+    std::span<typename Rule::Record> records;
+  };
+  struct Record {
+    RecordedCall call;
+    MatrixView<const Scalar> x;
+    Arena memory;
+    Values values;
+  };
+
+  /// Throws Error for a configuration that makes no layer.
+  explicit Mamba(const Config& config)
+      : config_((config.check(), config)),
+        fingerprint_(name, {config.width, config.inner_width, config.state_width, config.rank(), config.conv_taps}),
+        rule_(config.channels(), config.state_width) {
+    StateLayout layout(fingerprint_);
+    layout.add(config.groups(), {{"fast_weights", StateKind::fast_weights, rule_.state_size()}});
+    layout.add(config.conv_taps - 1, {{"conv", StateKind::tail, config.inner_width}});
+    state_layout_ = std::make_shared<const StateLayout>(std::move(layout));
+  }
+
+  const Config& config() const { return config_; }
+  Index width() const { return config_.width; }
+  Parameters make_parameters() const { return {config_, fingerprint_}; }
+  std::shared_ptr<const StateLayout> state_layout([[maybe_unused]] Index capacity = 0) const { return state_layout_; }
+  State initial_state(const Parameters& parameters, [[maybe_unused]] Index capacity = 0) const {
+    State state(state_layout_);
+    reset(parameters, state);
+    return state;
+  }
+  void reset(const Parameters& parameters, State& state) const {
+    detail::check_reset(name, *this, parameters, state);
+    state.wipe();
+    state.position = 0;
+  }
+  bool accepts(const Parameters& parameters) const {
+    return parameters.layer == fingerprint_ && !parameters.input.empty();
+  }
+  bool accepts_gradients(const Parameters& gradients) const { return gradients.layer == fingerprint_; }
+  bool accepts(const State& state) const { return state.made_by(fingerprint_); }
+  bool accepts(const Record& record) const { return record.call.layer() == fingerprint_; }
+  std::size_t record_bytes(Index tokens) const {
+    const PlannedSegment whole{0, tokens};
+    return static_cast<std::size_t>(Arena::count([&](Arena& memory) { lay_out({&whole, 1}, true, memory); }));
+  }
+
+  void forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, MatrixView<Scalar> y,
+               Context& context, Record* record = nullptr) const;
+  void backward(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_y,
+                MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
+                Context& context) const;
+
+ private:
+  static constexpr const char* name = "Mamba";
+
+  MatrixView<Scalar> tail(State& state) const {
+    const Index rows = config_.conv_taps - 1, columns = config_.inner_width;
+    return {state.values.data() + state.values.size() - rows * columns, rows, columns};
+  }
+  MatrixView<Scalar> unmixed(MatrixView<Scalar> projected) const { return projected.columns(0, config_.inner_width); }
+  MatrixView<Scalar> gate(MatrixView<Scalar> projected) const {
+    return projected.columns(config_.inner_width, config_.inner_width);
+  }
+  MatrixView<Scalar> narrow_steps(MatrixView<Scalar> selected) const { return selected.columns(0, config_.rank()); }
+  /// Columns of B, and of C behind them.
+  MatrixView<Scalar> input_columns(MatrixView<Scalar> selected) const {
+    return selected.columns(config_.rank(), config_.state_width);
+  }
+  MatrixView<Scalar> output_columns(MatrixView<Scalar> selected) const {
+    return selected.columns(config_.rank() + config_.state_width, config_.state_width);
+  }
+  Values lay_out(SegmentPlan plan, bool recorded, Arena& memory) const;
+  void select(const Parameters& parameters, const Values& values, Context& context) const;
+  MatrixView<Scalar> of_group(MatrixView<Scalar> all, const PlannedSegment& segment, Index group, Index columns) const {
+    return all.rows(segment.row, segment.length).columns(group * columns, columns);
+  }
+  typename Rule::Input input(const Values& values, const PlannedSegment& segment, Index group) const;
+  void backward_rule(const Parameters& parameters, const Record& record, MatrixView<Scalar> d_inner,
+                     MatrixView<Scalar> d_mixed, MatrixView<Scalar> d_selected, Parameters& gradients,
+                     std::span<State* const> d_states, Context& context) const;
+
+  Config config_;
+  Fingerprint fingerprint_;
+  Rule rule_;
+  std::shared_ptr<const StateLayout> state_layout_;
+};
+
+TTT_NAMESPACE_END
+
+#include "ttt/layers/mamba/backward.hpp"
+#include "ttt/layers/mamba/forward.hpp"
