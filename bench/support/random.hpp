@@ -40,10 +40,10 @@ template <class Parameters>
 void random_parameters(Parameters& parameters) {
   std::uint32_t seed = 0;
   parameters.visit([&](std::string_view, ttt::Tensor<float>& tensor, const ttt::ParameterInfo& info) {
-    const double spread = info.draw == ttt::draw::normal ? info.scale * std::sqrt(3.0) : info.scale;
+    const double spread = info.draw == ttt::parameter::draw::normal ? info.scale * std::sqrt(3.0) : info.scale;
     Uniform next(static_cast<float>(spread), ++seed);
     for (ttt::Index i = 0; i < tensor.size(); ++i)
-      tensor[i] = info.draw == ttt::draw::constant ? static_cast<float>(info.scale) : next();
+      tensor[i] = info.draw == ttt::parameter::draw::constant ? static_cast<float>(info.scale) : next();
   });
 }
 

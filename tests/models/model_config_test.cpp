@@ -96,7 +96,7 @@ TEST_CASE("options of attention reach the layers, and blocks may differ in the r
   CHECK(tiny("attention").head_width() == 4);
   const auto model = make_model<float>(config);
   for (std::size_t block = 0; block < 3; ++block) {
-    const AttentionConfig& layer = model.blocks()[block].layer().get<Attention<float>>()->config();
+    const AttentionConfig& layer = mixer(model, 2 * block).layer().get<Attention<float>>()->config();
     CHECK(layer.head_channels == 10);
     CHECK((layer.bias && layer.query_key_norm));
     CHECK(layer.norm_epsilon == 1e-3);

@@ -62,7 +62,7 @@ class DecayLayer {
     using Scalar = Element;
     Tensor<Scalar> decay, shift, initial;
     void visit(ParameterVisitor<Scalar> visitor) {
-      visitor("decay", decay, {draw::constant, 0.5, false});
+      visitor("decay", decay, {parameter::draw::constant, 0.5, false});
       visitor("shift", shift, parameter::zero);
       visitor("initial", initial, parameter::fast_weight);
     }

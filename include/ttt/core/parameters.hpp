@@ -16,7 +16,7 @@
 TTT_NAMESPACE_BEGIN
 
 /// Initial values by their index in the stream of a parameter.
-namespace draw {
+namespace parameter::draw {
 inline double constant(const RandomStream&, std::uint64_t, double scale) { return scale; }
 /// With the standard deviation `scale`.
 inline double normal(const RandomStream& random, std::uint64_t index, double scale) {
@@ -39,11 +39,11 @@ inline double step_bias(const RandomStream& random, std::uint64_t index, double 
 inline double log_position(const RandomStream&, std::uint64_t index, double scale) {
   return std::log(1 + std::fmod(static_cast<double>(index), scale));
 }
-}  // namespace draw
+}  // namespace parameter::draw
 
 /// What an optimiser and an initialiser need to know of a parameter.
 struct ParameterInfo {
-  double (*draw)(const RandomStream&, std::uint64_t index, double scale) = draw::constant;
+  double (*draw)(const RandomStream&, std::uint64_t index, double scale) = parameter::draw::constant;
   double scale = 0;
   bool decays = false;  ///< takes part in decoupled weight decay
 };

@@ -67,7 +67,7 @@ struct MambaParameters {
     visitor("in_proj.weight", input, parameter::projection);
     visit_nested(visitor, "conv1d.", conv);
     visitor("x_proj.weight", selection, parameter::projection);
-    visitor("dt_proj.weight", step_weight, {draw::uniform, 1 / std::sqrt(rank), true});
+    visitor("dt_proj.weight", step_weight, {parameter::draw::uniform, 1 / std::sqrt(rank), true});
     visitor("dt_proj.bias", step_bias, parameter::step_bias);
     visitor("A_log", log_rate, parameter::log_positions(log_rate.shape()[1]));
     visitor("D", skip, parameter::one);
