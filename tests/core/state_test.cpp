@@ -77,8 +77,10 @@ TEST_CASE("A State knows who made it and what it has room for") {
   CHECK(state.capacity() == 4);
   CHECK(state.made_by(maker));
   CHECK_FALSE(state.made_by(Fingerprint("layer", {5})));
+  CHECK(state.whole());
   state.values = Buffer<double>(3);
   CHECK_FALSE(state.made_by(maker));
+  CHECK_FALSE(state.whole());
   CHECK_FALSE(State<double>().made_by(Fingerprint()));
   CHECK(State<double>().capacity() == 0);
 }

@@ -169,5 +169,5 @@ TEST_CASE("configurations that make no model are refused by name") {
   CHECK(refusal(config) == "vocabulary: expected at least 1, found 0");
   config = tiny("ttt-linear");
   config.hidden = 0;
-  CHECK(refusal(config) == "block 0: hidden width of the MLP: expected at least 1, found 0");
+  CHECK(refusal(config) == "hidden width of the MLP: expected at least 1, found 0");
 }

@@ -36,6 +36,9 @@ Index check_states(const States<State>& states) {
   State moved = states.saved;
   State wiped = std::move(moved);
   wrong("a State that was moved from", moved, false, false);
+  State without = states.saved;
+  const auto values = std::move(without.values);
+  wrong("a State whose values were moved from", without, false, false);
   wiped.wipe();
   wrong("a wiped State", wiped, false, true);
   for (State other : states.others) wrong("a State of another layer", other, true, false);
@@ -80,14 +83,14 @@ TEST_CASE("A State without a sequence is not saved, and one of another layer is 
   using Mlp = TttMlp<double>;
   using Ring = SlidingWindowAttention<float>;
   using Any = AnySequenceLayer<float>;
-  CHECK(check_layer<Linear>(Linear(ttt_sizes(12)), {Linear(ttt_sizes(24))}) == 6);
-  CHECK(check_layer<Mlp>(Mlp(ttt_sizes(12)), {Mlp(ttt_sizes(24))}) == 6);
+  CHECK(check_layer<Linear>(Linear(ttt_sizes(12)), {Linear(ttt_sizes(24))}) == 8);
+  CHECK(check_layer<Mlp>(Mlp(ttt_sizes(12)), {Mlp(ttt_sizes(24))}) == 8);
   CHECK(check_layer<Attention<float>>(Attention<float>(attention_sizes(12, 0)),
-                                      {Attention<float>(attention_sizes(24, 0))}) == 6);
-  CHECK(check_layer<Ring>(Ring(attention_sizes(12, 5)), {Ring(attention_sizes(24, 5))}) == 6);
+                                      {Attention<float>(attention_sizes(24, 0))}) == 8);
+  CHECK(check_layer<Ring>(Ring(attention_sizes(12, 5)), {Ring(attention_sizes(24, 5))}) == 8);
   CHECK(check_layer<Any>(Any(Linear(ttt_sizes(12))), {Any(Linear(ttt_sizes(24))), Any(Ring(attention_sizes(12, 5)))}) ==
-        7);
-  CHECK(check_layer(Residual({}, Linear(ttt_sizes(12))), {Residual({}, Linear(ttt_sizes(24)))}) == 6);
+        9);
+  CHECK(check_layer(Residual({}, Linear(ttt_sizes(12))), {Residual({}, Linear(ttt_sizes(24)))}) == 8);
 }
 
 TEST_CASE("The same for language models") {
@@ -99,6 +102,6 @@ TEST_CASE("The same for language models") {
     CHECK(check_states(States<CausalLm<float>::State>{
               read(model(layer, 12)),
               {read(model(layer, 24)),
-               read(model(std::string_view(layer) == "attention" ? "ttt-mlp" : "attention", 12))}}) == 7);
+               read(model(std::string_view(layer) == "attention" ? "ttt-mlp" : "attention", 12))}}) == 9);
   }
 }

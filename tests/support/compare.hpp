@@ -33,11 +33,11 @@ Parts<Scalar> parts_of(MatrixView<const Scalar> matrix, const std::string& name)
   return {part};
 }
 
-/// Every part of a state; nobody's has none.
+/// Every part of a state; nobody's and a moved-from one have none.
 template <class Scalar>
 Parts<Scalar> parts_of_state(const State<Scalar>& state) {
   Parts<Scalar> parts;
-  if (!state.layout) return parts;
+  if (!state.whole()) return parts;
   for (const StatePart& part : state.layout->parts()) parts.push_back(parts_of(state[part], part.name)[0]);
   return parts;
 }

@@ -51,10 +51,10 @@ struct State {
   /// Zeros and no sequence: the start of a gradient, or to be reset.
   explicit State(std::shared_ptr<const StateLayout> of) : values(of->size()), layout(std::move(of)) {}
 
+  /// Whether it has a layout and the values of that: neither nobody's nor moved from.
+  bool whole() const { return layout && values.size() == layout->size(); }
   /// Whether the layer or model with this fingerprint made it.
-  bool made_by(Fingerprint maker) const {
-    return layout && layout->maker() == maker && values.size() == layout->size();
-  }
+  bool made_by(Fingerprint maker) const { return whole() && layout->maker() == maker; }
   /// Tokens it has room for.
   Index capacity() const { return layout ? layout->capacity() : 0; }
 
@@ -94,7 +94,7 @@ State<Scalar> grown(const State<Scalar>& state, std::shared_ptr<const StateLayou
   const auto refuse = [](const std::string& what, Index least, Index found) {
     throw_unexpected("State to grow, " + what, "at least " + std::to_string(least), std::to_string(found));
   };
-  if (!state.layout || !(state.layout->maker() == layout->maker()))
+  if (!state.made_by(layout->maker()))
     throw_unexpected("State to grow", "one of the layer or model that made the layout", "another one");
   if (layout->capacity() < state.capacity()) refuse("capacity", state.capacity(), layout->capacity());
   State<Scalar> larger(std::move(layout));

@@ -94,7 +94,7 @@ std::string blob_checksum(const Parts& parts, std::string_view model, std::int64
 /// restored: a name, better a checksum of the weights.
 template <class Scalar>
 std::vector<std::byte> save_state(const State<Scalar>& state, const std::string& model) {
-  if (state.position < 0)
+  if (state.position < 0 || !state.whole())
     throw_unexpected("state of '" + io::printable(model) + "' to save", "one with a sequence",
                      "a default-constructed, moved-from or wiped one");
   const auto& parts = state.layout->parts();
@@ -124,7 +124,8 @@ void restore_state(State<Scalar>& state, std::span<const std::byte> bytes, const
   metadata.require("state", detail::blob_version);
   metadata.require("model", model);
   const std::int64_t position = metadata.position();
-  if (!state.layout) throw_unexpected(name + ", State to restore into", "one that the model made", "nobody's");
+  if (!state.whole())
+    throw_unexpected(name + ", State to restore into", "one that the model made", "nobody's, or a moved-from one");
   const auto& parts = state.layout->parts();
   std::vector<std::pair<std::string, std::span<const std::byte>>> found;
   for (const StatePart& part : parts) {
