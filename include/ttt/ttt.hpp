@@ -68,6 +68,7 @@
 
 #include "ttt/layers/any_sequence_layer.hpp"
 #include "ttt/layers/attention.hpp"
+#include "ttt/layers/fixed_state_layer.hpp"
 #include "ttt/layers/gated_delta_net.hpp"
 #include "ttt/layers/layer.hpp"
 #include "ttt/layers/mamba.hpp"

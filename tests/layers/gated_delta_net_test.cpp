@@ -5,11 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "suites/sequence_layer.hpp"
-#include "support/catch.hpp"
-#include "support/error_message.hpp"
+#include "layers/recurrent_layer.hpp"
 
 using namespace ttt;
+using namespace ttt::recurrent_tests;
 using testing::Matrix;
 
 namespace {
@@ -33,16 +32,6 @@ GatedDeltaNetConfig plain() {
 
 const suites::LayerCase options{.mini_batch = 4, .one_form = false, .spread = 0.3};
 
-double silu(double x) { return x / (1 + std::exp(-x)); }
-
-/// x W^T of one token.
-std::vector<double> map(const Tensor<double>& weight, const double* x) {
-  std::vector<double> y(static_cast<std::size_t>(weight.shape()[0]));
-  for (std::size_t n = 0; n < y.size(); ++n)
-    for (Index c = 0; c < weight.shape()[1]; ++c) y[n] += weight.panels()(c, static_cast<Index>(n)) * x[c];
-  return y;
-}
-
 /// The formula of the docstring, a token at a time, in plain loops.
 Matrix<double> formula(const GatedDeltaNetConfig& config, const GatedDeltaNetParameters<double>& p,
                        const Matrix<double>& x) {
@@ -53,15 +42,7 @@ Matrix<double> formula(const GatedDeltaNetConfig& config, const GatedDeltaNetPar
   Matrix<double> y(x.rows(), config.width);
   for (Index t = 0; t < x.rows(); ++t) {
     projected.push_back(map(p.mixed, x.view().row(t)));
-    std::vector<double> mixed(projected.back().size());
-    for (std::size_t c = 0; c < mixed.size(); ++c) {
-      double sum = 0;
-      for (Index j = 0; j < config.conv_taps; ++j)
-        if (const Index from = t - config.conv_taps + 1 + j; from >= 0)
-          sum += p.conv.weight[static_cast<Index>(c) * config.conv_taps + j] *
-                 projected[static_cast<std::size_t>(from)][c];
-      mixed[c] = silu(sum);
-    }
+    const auto mixed = convolved(p.conv, projected);
     const auto b = map(p.rate, x.view().row(t));
     const auto a = config.decay ? map(p.step, x.view().row(t)) : b;
     const auto z = config.gate ? map(p.gate, x.view().row(t)) : mixed;
@@ -100,20 +81,8 @@ Matrix<double> formula(const GatedDeltaNetConfig& config, const GatedDeltaNetPar
 }  // namespace
 
 TEST_CASE("Gated DeltaNet is its formula") {
-  for (const GatedDeltaNetConfig& config : {grouped(), plain()}) {
-    const GatedDeltaNet<double> layer(config);
-    ParameterStore<GatedDeltaNetParameters<double>> store(layer.make_parameters());
-    suites::draw_weights(store.views(), options);
-    const auto x = testing::random_matrix<double>(37, width, 2);
-    Matrix<double> y(37, width);
-    Context context;
-    auto state = layer.initial_state(store.views());
-    const Segment<State<double>> segment{37, &state};
-    layer.forward(store.views(), x.view(), {&segment, 1}, y.view(), context);
-    const Matrix<double> expected = formula(config, store.views(), x);
-    CHECK(testing::far_apart(testing::parts_of(std::as_const(y).view(), "y")[0].values,
-                             testing::parts_of(expected.view(), "y")[0].values, 1e-11) == "");
-  }
+  for (const GatedDeltaNetConfig& config : {grouped(), plain()})
+    check_formula<GatedDeltaNet<double>>(config, options, formula);
 }
 
 TEST_CASE("Gated DeltaNet is a sequence layer, with grouped heads and as DeltaNet") {
@@ -123,25 +92,16 @@ TEST_CASE("Gated DeltaNet is a sequence layer, with grouped heads and as DeltaNe
 }
 
 TEST_CASE("Gated DeltaNet names its parameters as qwen3_5 does, and only those it has") {
-  const auto names_of = [](const GatedDeltaNetConfig& config) {
-    auto parameters = GatedDeltaNet<float>(config).make_parameters();
-    std::vector<std::string> names;
-    parameters.visit([&](std::string_view name, auto&, const ParameterInfo&) { names.emplace_back(name); });
-    return names;
-  };
-  CHECK(names_of(grouped()) == std::vector<std::string>{"in_proj_qkv.weight", "conv1d.weight", "in_proj_z.weight",
-                                                        "in_proj_b.weight", "in_proj_a.weight", "A_log", "dt_bias",
-                                                        "norm.weight", "out_proj.weight"});
-  CHECK(names_of(plain()) == std::vector<std::string>{"in_proj_qkv.weight", "conv1d.weight", "in_proj_b.weight",
-                                                      "norm.weight", "out_proj.weight"});
+  CHECK(names_of(GatedDeltaNet<float>(grouped())) ==
+        std::vector<std::string>{"in_proj_qkv.weight", "conv1d.weight", "in_proj_z.weight", "in_proj_b.weight",
+                                 "in_proj_a.weight", "A_log", "dt_bias", "norm.weight", "out_proj.weight"});
+  CHECK(names_of(GatedDeltaNet<float>(plain())) == std::vector<std::string>{"in_proj_qkv.weight", "conv1d.weight",
+                                                                            "in_proj_b.weight", "norm.weight",
+                                                                            "out_proj.weight"});
 }
 
 TEST_CASE("A Gated DeltaNet that cannot be is refused by name") {
-  const auto refusal = [](auto change) {
-    GatedDeltaNetConfig config = grouped();
-    change(config);
-    return testing::error_message([&] { GatedDeltaNet<float>{config}; });
-  };
+  const auto refusal = [](auto change) { return recurrent_tests::refusal<GatedDeltaNet<float>>(grouped(), change); };
   CHECK(refusal([](auto&) {}) == "");
   CHECK(refusal([](auto& c) { c.value_heads = 3; }) ==
         "Gated DeltaNet option value_heads: expected a multiple of the 2 key heads, found 3");

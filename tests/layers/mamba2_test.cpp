@@ -6,11 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "suites/sequence_layer.hpp"
-#include "support/catch.hpp"
-#include "support/error_message.hpp"
+#include "layers/recurrent_layer.hpp"
 
 using namespace ttt;
+using namespace ttt::recurrent_tests;
 using testing::Matrix;
 
 namespace {
@@ -32,16 +31,6 @@ Mamba2Config clamped() {
 
 const suites::LayerCase options{.mini_batch = 4, .one_form = false, .spread = 0.3};
 
-double silu(double x) { return x / (1 + std::exp(-x)); }
-
-/// x W^T of one token.
-std::vector<double> map(const Tensor<double>& weight, const double* x) {
-  std::vector<double> y(static_cast<std::size_t>(weight.shape()[0]));
-  for (std::size_t n = 0; n < y.size(); ++n)
-    for (Index c = 0; c < weight.shape()[1]; ++c) y[n] += weight.panels()(c, static_cast<Index>(n)) * x[c];
-  return y;
-}
-
 /// The formula of the docstring, a token at a time, in plain loops.
 Matrix<double> formula(const Mamba2Config& config, const Mamba2Parameters<double>& p, const Matrix<double>& x) {
   const auto inner = static_cast<std::size_t>(config.inner_width()), K = static_cast<std::size_t>(config.state_width);
@@ -52,15 +41,8 @@ Matrix<double> formula(const Mamba2Config& config, const Mamba2Parameters<double
   Matrix<double> y(x.rows(), config.width);
   for (Index t = 0; t < x.rows(); ++t) {
     projected.push_back(map(p.input, x.view().row(t)));
-    std::vector<double> mixed(mixed_width), n(inner);
-    for (std::size_t c = 0; c < mixed_width; ++c) {
-      double sum = p.conv.bias[static_cast<Index>(c)];
-      for (Index j = 0; j < config.conv_taps; ++j)
-        if (const Index from = t - config.conv_taps + 1 + j; from >= 0)
-          sum += p.conv.weight[static_cast<Index>(c) * config.conv_taps + j] *
-                 projected[static_cast<std::size_t>(from)][inner + c];
-      mixed[c] = silu(sum);
-    }
+    const auto mixed = convolved(p.conv, projected, inner);
+    std::vector<double> n(inner);
     for (std::size_t h = 0; h < heads; ++h) {
       const auto head = static_cast<Index>(h);
       const double* const B = &mixed[inner + h / (heads / groups) * K];
@@ -92,20 +74,7 @@ Matrix<double> formula(const Mamba2Config& config, const Mamba2Parameters<double
 }  // namespace
 
 TEST_CASE("Mamba-2 is its formula") {
-  for (const Mamba2Config& config : {grouped(), clamped()}) {
-    const Mamba2<double> layer(config);
-    ParameterStore<Mamba2Parameters<double>> store(layer.make_parameters());
-    suites::draw_weights(store.views(), options);
-    const auto x = testing::random_matrix<double>(37, width, 2);
-    Matrix<double> y(37, width);
-    Context context;
-    auto state = layer.initial_state(store.views());
-    const Segment<State<double>> segment{37, &state};
-    layer.forward(store.views(), x.view(), {&segment, 1}, y.view(), context);
-    const Matrix<double> expected = formula(config, store.views(), x);
-    CHECK(testing::far_apart(testing::parts_of(std::as_const(y).view(), "y")[0].values,
-                             testing::parts_of(expected.view(), "y")[0].values, 1e-11) == "");
-  }
+  for (const Mamba2Config& config : {grouped(), clamped()}) check_formula<Mamba2<double>>(config, options, formula);
 }
 
 TEST_CASE("Mamba-2 is a sequence layer, with groups of heads") {
@@ -115,19 +84,13 @@ TEST_CASE("Mamba-2 is a sequence layer, with groups of heads") {
 }
 
 TEST_CASE("Mamba-2 names its parameters as published") {
-  auto parameters = Mamba2<float>(grouped()).make_parameters();
-  std::vector<std::string> names;
-  parameters.visit([&](std::string_view name, auto&, const ParameterInfo&) { names.emplace_back(name); });
-  CHECK(names == std::vector<std::string>{"in_proj.weight", "conv1d.weight", "conv1d.bias", "A_log", "dt_bias", "D",
-                                          "norm.weight", "out_proj.weight"});
+  CHECK(names_of(Mamba2<float>(grouped())) == std::vector<std::string>{"in_proj.weight", "conv1d.weight", "conv1d.bias",
+                                                                       "A_log", "dt_bias", "D", "norm.weight",
+                                                                       "out_proj.weight"});
 }
 
 TEST_CASE("A Mamba-2 that cannot be is refused by name") {
-  const auto refusal = [](auto change) {
-    Mamba2Config config = grouped();
-    change(config);
-    return testing::error_message([&] { Mamba2<float>{config}; });
-  };
+  const auto refusal = [](auto change) { return recurrent_tests::refusal<Mamba2<float>>(grouped(), change); };
   CHECK(refusal([](auto&) {}) == "");
   CHECK(refusal([](auto& c) { c.groups = 3; }) == "Mamba-2 option groups: expected a divisor of the 4 heads, found 3");
   CHECK(refusal([](auto& c) { c.width = 0; }) == "Mamba-2 option width: expected at least 1, found 0");

@@ -6,11 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "suites/sequence_layer.hpp"
-#include "support/catch.hpp"
-#include "support/error_message.hpp"
+#include "layers/recurrent_layer.hpp"
 
 using namespace ttt;
+using namespace ttt::recurrent_tests;
 using testing::Matrix;
 
 namespace {
@@ -23,16 +22,6 @@ MambaConfig grouped() { return {.width = width, .inner_width = 128, .state_width
 
 const suites::LayerCase options{.mini_batch = 4, .spread = 0.3};
 
-double silu(double x) { return x / (1 + std::exp(-x)); }
-
-/// x W^T of one token.
-std::vector<double> map(const Tensor<double>& weight, const double* x) {
-  std::vector<double> y(static_cast<std::size_t>(weight.shape()[0]));
-  for (std::size_t n = 0; n < y.size(); ++n)
-    for (Index c = 0; c < weight.shape()[1]; ++c) y[n] += weight.panels()(c, static_cast<Index>(n)) * x[c];
-  return y;
-}
-
 /// The formula of the docstring, a token at a time, in plain loops.
 Matrix<double> formula(const MambaConfig& config, const MambaParameters<double>& p, const Matrix<double>& u) {
   const auto inner = static_cast<std::size_t>(config.inner_width), K = static_cast<std::size_t>(config.state_width);
@@ -41,15 +30,8 @@ Matrix<double> formula(const MambaConfig& config, const MambaParameters<double>&
   Matrix<double> y(u.rows(), config.width);
   for (Index t = 0; t < u.rows(); ++t) {
     projected.push_back(map(p.input, u.view().row(t)));
-    std::vector<double> x(inner), out(inner);
-    for (std::size_t c = 0; c < inner; ++c) {
-      double sum = p.conv.bias[static_cast<Index>(c)];
-      for (Index j = 0; j < config.conv_taps; ++j)
-        if (const Index from = t - config.conv_taps + 1 + j; from >= 0)
-          sum += p.conv.weight[static_cast<Index>(c) * config.conv_taps + j] *
-                 projected[static_cast<std::size_t>(from)][c];
-      x[c] = silu(sum);
-    }
+    const auto x = convolved(p.conv, projected);
+    std::vector<double> out(inner);
     const auto selected = map(p.selection, x.data()), logits = map(p.step_weight, selected.data());
     for (std::size_t c = 0; c < inner; ++c) {
       const auto channel = static_cast<Index>(c);
@@ -71,20 +53,7 @@ Matrix<double> formula(const MambaConfig& config, const MambaParameters<double>&
 }  // namespace
 
 TEST_CASE("Mamba is its formula") {
-  for (const MambaConfig& config : {narrow(), grouped()}) {
-    const Mamba<double> layer(config);
-    ParameterStore<MambaParameters<double>> store(layer.make_parameters());
-    suites::draw_weights(store.views(), options);
-    const auto x = testing::random_matrix<double>(37, width, 2);
-    Matrix<double> y(37, width);
-    Context context;
-    auto state = layer.initial_state(store.views());
-    const Segment<State<double>> segment{37, &state};
-    layer.forward(store.views(), x.view(), {&segment, 1}, y.view(), context);
-    const Matrix<double> expected = formula(config, store.views(), x);
-    CHECK(testing::far_apart(testing::parts_of(std::as_const(y).view(), "y")[0].values,
-                             testing::parts_of(expected.view(), "y")[0].values, 1e-11) == "");
-  }
+  for (const MambaConfig& config : {narrow(), grouped()}) check_formula<Mamba<double>>(config, options, formula);
 }
 
 TEST_CASE("Mamba is a sequence layer") {
@@ -96,21 +65,16 @@ TEST_CASE("Mamba is a sequence layer") {
 TEST_CASE("Mamba names its parameters as published, and begins with the rates 1, 2, …") {
   ParameterStore<MambaParameters<float>> store(Mamba<float>(narrow()).make_parameters());
   initialize(store.views(), 1);
-  std::vector<std::string> names;
-  store.views().visit([&](std::string_view name, auto&, const ParameterInfo&) { names.emplace_back(name); });
-  CHECK(names == std::vector<std::string>{"in_proj.weight", "conv1d.weight", "conv1d.bias", "x_proj.weight",
-                                          "dt_proj.weight", "dt_proj.bias", "A_log", "D", "out_proj.weight"});
+  CHECK(names_of(Mamba<float>(narrow())) == std::vector<std::string>{"in_proj.weight", "conv1d.weight", "conv1d.bias",
+                                                                     "x_proj.weight", "dt_proj.weight", "dt_proj.bias",
+                                                                     "A_log", "D", "out_proj.weight"});
   for (Index n = 0; n < 3; ++n) CHECK(std::exp(store.views().log_rate[9 * 3 + n]) == Approx(1 + n));
   CHECK(MambaConfig{.width = 768}.rank() == 48);
   CHECK(MambaConfig{.width = 17}.rank() == 2);
 }
 
 TEST_CASE("A Mamba that cannot be is refused by name") {
-  const auto refusal = [](auto change) {
-    MambaConfig config = narrow();
-    change(config);
-    return testing::error_message([&] { Mamba<float>{config}; });
-  };
+  const auto refusal = [](auto change) { return recurrent_tests::refusal<Mamba<float>>(narrow(), change); };
   CHECK(refusal([](auto&) {}) == "");
   CHECK(refusal([](auto& c) { c.width = 0; }) == "Mamba option width: expected at least 1, found 0");
   CHECK(refusal([](auto& c) { c.inner_width = 0; }) == "Mamba option inner_width: expected at least 1, found 0");

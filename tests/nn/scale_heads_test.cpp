@@ -75,3 +75,14 @@ TEST_CASE("a number for each head of each row, forward and backward") {
   for (Index h = 0; h < heads; ++h) expected += rates(7, h) * y(7, h * width + 1);
   CHECK(d_x(7, 1) == Approx(expected));
 }
+
+TEST_CASE("heads of a group add up") {
+  const auto x = testing::random_matrix<double>(rows, 6 * width, 6);
+  Context context;
+  Matrix<double> y = testing::random_matrix<double>(rows, 2 * width, 7), before = y;
+  nn::add_heads<double>(6, x.view(), y.view(), context);
+  for (Index c = 0; c < 2 * width; ++c) {
+    const Index first = c / width * 3 * width + c % width;
+    CHECK(y(8, c) == Approx(before(8, c) + x(8, first) + x(8, first + width) + x(8, first + 2 * width)));
+  }
+}

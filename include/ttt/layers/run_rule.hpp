@@ -10,6 +10,7 @@
 
 #include "ttt/core/context.hpp"
 #include "ttt/core/segment_plan.hpp"
+#include "ttt/core/state.hpp"
 #include "ttt/kernels/rows.hpp"
 #include "ttt/rules/sequence_rule.hpp"
 
@@ -64,6 +65,18 @@ RuleStates<Scalar> rule_states(std::span<State* const> d_states, Place&& place, 
   return {states, d_states.size()};
 }
 
+/// Those of States whose values begin with what the rule keeps.
+template <class Scalar>
+RuleStates<Scalar> rule_states(std::span<const Segment<State<Scalar>>> segments, Arena& memory) {
+  return rule_states<Scalar>(
+      segments, [](State<Scalar>& state) { return state.values.data(); }, memory);
+}
+template <class Scalar>
+RuleStates<Scalar> rule_states(std::span<State<Scalar>* const> d_states, Arena& memory) {
+  return rule_states<Scalar>(
+      d_states, [](State<Scalar>& state) { return state.values.data(); }, memory);
+}
+
 /// Lays out the records of a call.
 template <rules::SequenceRule Rule>
 std::span<typename Rule::Record> lay_out_records(const Rule& rule, SegmentPlan plan, Index groups, Arena& memory) {
@@ -104,6 +117,14 @@ void run_rule(const RuleCall<Rule>& call, RuleStates<typename Rule::Scalar> stat
         rule.template forward<simd::Native>(segment.input, state, segment.out, record, arena);
     }
   });
+}
+
+/// The same for a rule whose sequences begin with zeros.
+template <rules::SequenceRule Rule, class Views>
+void run_rule(const RuleCall<Rule>& call, RuleStates<typename Rule::Scalar> states, Views&& views, Context& context) {
+  TTT_ASSERT(call.rule.initial_size() == 0, "the rule begins with learned parameters");
+  const auto zeros = [&](Index, auto* state) { std::fill_n(state, call.rule.state_size(), typename Rule::Scalar(0)); };
+  run_rule(call, states, zeros, views, context);
 }
 
 namespace detail {
@@ -162,6 +183,14 @@ MatrixView<typename Rule::Scalar> run_rule_backward(const RuleCall<Rule>& call,
     for (Index task = group; task < sums.rows(); task += call.groups) add(group, sums.row(task));
   });
   return sums;
+}
+/// The same for a rule that learns nothing by itself.
+template <rules::SequenceRule Rule, class Views>
+void run_rule_backward(const RuleCall<Rule>& call, RuleStates<typename Rule::Scalar> d_states, Views&& views,
+                       Context& context) {
+  TTT_ASSERT(call.rule.initial_size() + call.rule.shared_size() == 0, "the rule has gradients of its own");
+  run_rule_backward(
+      call, d_states, views, [](Index, const auto*) {}, context);
 }
 
 TTT_NAMESPACE_END

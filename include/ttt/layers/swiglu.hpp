@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <memory>
 #include <span>
 #include <string>
 
 #include "ttt/core/domain.hpp"
 #include "ttt/core/lent_states.hpp"
-#include "ttt/layers/call_checks.hpp"
-#include "ttt/layers/sequence_layer.hpp"
+#include "ttt/layers/fixed_state_layer.hpp"
 #include "ttt/nn/swiglu.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -21,8 +19,11 @@ struct SwigluConfig {
 /// y = W_down (silu(W_gate x) ∘ W_up x) on every row: the gated MLP of the llama family (Shazeer 2020, "GLU variants
 /// improve transformer", arXiv 2002.05202, equation 6), a SequenceLayer whose State holds nothing.
 template <class Element>
-class Swiglu {
+class Swiglu : public FixedStateLayer<Swiglu<Element>, Element> {
+  using Base = FixedStateLayer<Swiglu, Element>;
+
  public:
+  static constexpr const char* name = "SwiGLU";
   using Scalar = Element;
   using Config = SwigluConfig;
   using State = ttt::State<Scalar>;
@@ -39,40 +40,28 @@ class Swiglu {
     nn::SwigluRecord<Scalar> values;
   };
 
-  /// Throws Error, naming `name`, for sizes that make no layer.
-  explicit Swiglu(const Config& config, const std::string& name = "SwiGLU")
-      : config_(config), fingerprint_("swiglu", {config.width, config.hidden}) {
-    domain::size(name + ": width", config.width);
-    domain::size(name + ": hidden width of the MLP", config.hidden);
-    state_layout_ = std::make_shared<const StateLayout>(fingerprint_);
+  /// Throws Error, naming it as `called`, for sizes that make no layer.
+  explicit Swiglu(const Config& config, const std::string& called = name)
+      : Base(Fingerprint("swiglu", {config.width, config.hidden})), config_(config) {
+    domain::size(called + ": width", config.width);
+    domain::size(called + ": hidden width of the MLP", config.hidden);
+    Base::lay_out_state([](StateLayout&) {});
   }
 
   const Config& config() const { return config_; }
   Index width() const { return config_.width; }
   Parameters make_parameters() const { return {{config_.width, config_.hidden}, fingerprint_}; }
-  std::shared_ptr<const StateLayout> state_layout([[maybe_unused]] Index capacity = 0) const { return state_layout_; }
-  State initial_state(const Parameters& parameters, [[maybe_unused]] Index capacity = 0) const {
-    State state(state_layout_);
-    reset(parameters, state);
-    return state;
-  }
-  void reset(const Parameters& parameters, State& state) const {
-    detail::check_reset(kind, *this, parameters, state);
-    state.position = 0;
-  }
   bool accepts(const Parameters& parameters) const {
     return parameters.layer == fingerprint_ && !parameters.gate_proj.empty();
   }
-  bool accepts_gradients(const Parameters& gradients) const { return gradients.layer == fingerprint_; }
-  bool accepts(const State& state) const { return state.made_by(fingerprint_); }
-  bool accepts(const Record& record) const { return record.call.layer() == fingerprint_; }
+  using Base::accepts;
   std::size_t record_bytes(Index tokens) const {
     return static_cast<std::size_t>(Arena::count([&](Arena& memory) { lay_out(tokens, memory); }));
   }
 
   void forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, MatrixView<Scalar> y,
                Context& context, Record* record = nullptr) const {
-    detail::check_forward<Swiglu>(kind, *this, parameters, x, segments, y, context.scratch());
+    detail::check_forward<Swiglu>(name, *this, parameters, x, segments, y, context.scratch());
     if (record) {
       record->call.begin(segments);
       record->x = x;
@@ -85,18 +74,16 @@ class Swiglu {
   void backward(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_y,
                 MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
                 Context& context) const {
-    detail::check_backward(kind, *this, parameters, record, d_y, d_x, gradients, d_states, context.scratch());
+    detail::check_backward(name, *this, parameters, record, d_y, d_x, gradients, d_states, context.scratch());
     nn::swiglu_backward<Scalar>(parameters, record.values, record.x, d_y, d_x, gradients, context);
   }
 
  private:
-  static constexpr const char* kind = "SwiGLU";
+  using Base::fingerprint_;
 
   nn::SwigluRecord<Scalar> lay_out(Index rows, Arena& memory) const { return {memory, rows, config_.hidden}; }
 
   Config config_;
-  Fingerprint fingerprint_;
-  std::shared_ptr<const StateLayout> state_layout_;
 };
 
 TTT_NAMESPACE_END

@@ -3,7 +3,9 @@
 
 #include "ttt/core/parameters.hpp"
 #include "ttt/kernels/activation.hpp"
+#include "ttt/nn/linear.hpp"
 #include "ttt/nn/norm.hpp"
+#include "ttt/nn/row_pieces.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -116,6 +118,42 @@ class GatedOutput {
   GatedOutputConfig config_;
   Norm<Scalar> norm_;
 };
+
+/// y = (norm and gate of x) Wᵀ, what recurrent layers end in: x, gate [N × I], W [C × I], y [N × C], assigned.
+template <class Scalar>
+void gated_projection_forward(const GatedOutput<Scalar>& output, const Tensor<Scalar>& weight,
+                              MatrixView<const std::type_identity_t<Scalar>> x,
+                              MatrixView<const std::type_identity_t<Scalar>> gate,
+                              MatrixView<std::type_identity_t<Scalar>> y, Context& context) {
+  in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
+    const auto part = [&](auto view) { return view.empty() ? view : view.rows(first, count); };
+    const auto gated = own.scratch().template matrix<Scalar>(count, x.columns());
+    output.forward(part(x), part(gate), gated, own);
+    linear_forward<Scalar>(weight, gated, part(y), own);
+  });
+}
+
+/// Its backward: assigns d_x and, where there is a gate, d_gate; `gradients` of the norm and d_weight accumulate,
+/// unbound ones are not wanted.
+template <class Scalar>
+void gated_projection_backward(const GatedOutput<Scalar>& output, const Tensor<Scalar>& weight,
+                               MatrixView<const std::type_identity_t<Scalar>> x,
+                               MatrixView<const std::type_identity_t<Scalar>> gate,
+                               MatrixView<const std::type_identity_t<Scalar>> d_y,
+                               MatrixView<std::type_identity_t<Scalar>> d_x,
+                               MatrixView<std::type_identity_t<Scalar>> d_gate,
+                               GatedOutputParameters<Scalar>& gradients, Tensor<Scalar>& d_weight, Context& context) {
+  const Arena::Frame frame(context.scratch());
+  const auto gated = context.scratch().template matrix<Scalar>(x.rows(), x.columns());
+  const LinearBackward<Scalar> linear(weight, d_weight, context);
+  in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
+    linear.input(d_y.rows(first, count), d_x.rows(first, count), own);
+  });
+  output.backward(x, gate, d_x, d_x, d_gate, gradients, gated, context);
+  WeightSums<Scalar> sums(context);
+  linear.weight(gated, d_y, sums);
+  sums.add_up();
+}
 
 }  // namespace nn
 

@@ -26,6 +26,15 @@ void scale_heads_backward(MatrixView<const std::type_identity_t<Scalar>> rates,
       rates, x, d_y, d_rates, d_x);
 }
 
+/// y_{h / G} += x_h: what the heads of a group say of what they share. x [N × heads · W], y [N × heads / G · W].
+template <class Scalar>
+void add_heads(Index heads, MatrixView<const std::type_identity_t<Scalar>> x, MatrixView<Scalar> y, Context& context) {
+  const Arena::Frame frame(context.scratch());
+  const auto ones = context.scratch().template matrix<Scalar>(1, heads);
+  fill(ones, Scalar(1));
+  scale_heads_backward<Scalar>(ones, y, x, {}, y, context);
+}
+
 /// y_h += f_h x_h, one factor f [H] for all rows.
 template <class Scalar>
 void add_scaled_heads(const Tensor<Scalar>& factors, MatrixView<const std::type_identity_t<Scalar>> x,

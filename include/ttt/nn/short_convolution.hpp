@@ -160,6 +160,36 @@ void short_convolution_backward(const ShortConvolutionParameters<Scalar>& parame
   });
 }
 
+/// One convolution over the segments of a call, with the tails that `tail_of(state)` tells, which advance: assigns
+/// `initial_tails` and y.
+template <class Scalar, class State, class TailOf>
+void convolve_segments(const ShortConvolutionParameters<Scalar>& parameters,
+                       MatrixView<const std::type_identity_t<Scalar>> x, std::span<const Segment<State>> segments,
+                       SegmentPlan plan, TailOf&& tail_of, MatrixView<std::type_identity_t<Scalar>> initial_tails,
+                       MatrixView<std::type_identity_t<Scalar>> y, Context& context) {
+  const Arena::Frame frame(context.scratch());
+  const auto tails = conv_tails<Scalar>(segments, tail_of, context.scratch());
+  convolution_tails<Scalar>(x, plan, tails, initial_tails, context);
+  short_convolution_forward<Scalar>(parameters, x, plan, initial_tails, y, context);
+}
+
+/// Backward of `convolve_segments`: assigns d_x, adds to `gradients`, and turns the tails of `d_states`.
+template <class Scalar, class State, class TailOf>
+void convolve_segments_backward(const ShortConvolutionParameters<Scalar>& parameters,
+                                MatrixView<const std::type_identity_t<Scalar>> x, SegmentPlan plan,
+                                std::span<State* const> d_states, TailOf&& tail_of,
+                                MatrixView<const std::type_identity_t<Scalar>> initial_tails,
+                                MatrixView<const std::type_identity_t<Scalar>> d_y,
+                                MatrixView<std::type_identity_t<Scalar>> d_x,
+                                ShortConvolutionParameters<Scalar>& gradients, Context& context) {
+  Arena& scratch = context.scratch();
+  const Arena::Frame frame(scratch);
+  const auto d_initial_tails = scratch.matrix<Scalar>(initial_tails.rows(), initial_tails.columns());
+  const auto d_tails = conv_tails<Scalar>(plan, d_states, tail_of, scratch);
+  short_convolution_backward<Scalar>(parameters, x, plan, initial_tails, d_y, d_x, d_initial_tails, gradients, context);
+  convolution_tails_backward<Scalar>(plan, d_tails, d_initial_tails, d_x, context);
+}
+
 }  // namespace nn
 
 TTT_NAMESPACE_END

@@ -37,19 +37,10 @@ void GatedDeltaNet<Element>::backward(const Parameters& parameters, const Record
   const SegmentPlan plan = record.call.plan();
   const Values d = lay_out_gradients(rows_of_call, scratch);
 
-  const auto out = scratch.matrix<Scalar>(rows_of_call, config_.values());
-  const nn::LinearBackward output(parameters.output, gradients.output, context);
-  nn::in_pieces(rows_of_call, context, [&](Index first, Index count, Context& own) {
-    output.input(d_y.rows(first, count), d.inner.rows(first, count), own);
-  });
-  nn::GatedOutput<Scalar>(config_.output(), parameters.norm)
-      .backward(values.inner, values.gate, d.inner, d.inner, d.gate, gradients.norm, out, context);
-  nn::WeightSums<Scalar> sums(context);
-  output.weight(out, d_y, sums);
-  sums.add_up();
+  nn::gated_projection_backward<Scalar>({config_.output(), parameters.norm}, parameters.output, values.inner,
+                                        values.gate, d_y, d.inner, d.gate, gradients.norm, gradients.output, context);
 
-  const auto d_places = rule_states<Scalar>(
-      d_states, [](State& state) { return state.values.data(); }, scratch);
+  const auto d_places = rule_states<Scalar>(d_states, scratch);
   const auto of_head = [&](const PlannedSegment& segment, Index head) {
     const auto part = [&](MatrixView<Scalar> all, Index columns) {
       return all.empty() ? all : all.rows(segment.row, segment.length).columns(head * columns, columns);
@@ -62,17 +53,15 @@ void GatedDeltaNet<Element>::backward(const Parameters& parameters, const Record
       [&](const PlannedSegment& segment, Index head) -> RuleBackwardViews<Rule> {
         return {{{}, rows(values, segment, head)}, answers(d, segment, head), {{}, of_head(segment, head)}};
       },
-      [](Index, const Scalar*) {}, context);
+      context);
 
   if (config_.decay)
     nn::decay_backward<Scalar>(parameters.decay, values.steps, {}, {}, d.decay, d.steps, gradients.decay, context);
-  const auto ones = scratch.matrix<Scalar>(1, config_.value_heads);
-  fill(ones, Scalar(1));
   nn::in_pieces(rows_of_call, context, [&](Index first, Index count, Context& own) {
     const auto part = [&](MatrixView<Scalar> all) { return all.rows(first, count); };
     const auto mixed = part(values.mixed), d_mixed = part(d.mixed);
     const auto d_queries = d_mixed.columns(0, keys), d_keys = d_mixed.columns(keys, keys);
-    const auto rates = part(values.rates), none = MatrixView<Scalar>(), d_rates = part(d.rates);
+    const auto rates = part(values.rates), d_rates = part(d.rates);
     fill(d_rates, Scalar(0));
     fill(d_mixed, Scalar(0));
     nn::scale_heads_backward<Scalar>(rates, part(values.keys), part(d.erase), d_rates, d_keys, own);
@@ -81,20 +70,17 @@ void GatedDeltaNet<Element>::backward(const Parameters& parameters, const Record
     nn::activation_backward<Scalar>(kernels::Activation::sigmoid, part(values.logits), d_rates, part(d.logits), own);
     if (config_.negative_eigenvalues) nn::add<Scalar>(part(d.logits), part(d.logits), own);
     // The heads of a key share its query and its write, too.
-    nn::scale_heads_backward<Scalar>(ones, part(values.queries), part(d.queries), none, d_queries, own);
-    nn::scale_heads_backward<Scalar>(ones, part(values.keys), part(d.keys), none, d_keys, own);
+    nn::add_heads<Scalar>(config_.value_heads, part(d.queries), d_queries, own);
+    nn::add_heads<Scalar>(config_.value_heads, part(d.keys), d_keys, own);
     const double root = 1 / std::sqrt(static_cast<double>(width));
     nn::l2_norm_backward<Scalar>(mixed.columns(0, keys), width, detail::delta_key_epsilon, root, d_queries, d_queries,
                                  own);
     nn::l2_norm_backward<Scalar>(mixed.columns(keys, keys), width, detail::delta_key_epsilon, 1, d_keys, d_keys, own);
   });
 
-  const auto d_initial_tails = scratch.matrix<Scalar>(values.initial_tails.rows(), config_.mixed_width());
-  const auto d_tails = nn::conv_tails<Scalar>(
-      plan, d_states, [&](State& state) { return tail(state); }, scratch);
-  nn::short_convolution_backward<Scalar>(parameters.conv, values.projected, plan, values.initial_tails, d.mixed,
-                                         d.projected, d_initial_tails, gradients.conv, context);
-  nn::convolution_tails_backward<Scalar>(plan, d_tails, d_initial_tails, d.projected, context);
+  nn::convolve_segments_backward<Scalar>(
+      parameters.conv, values.projected, plan, d_states, [&](State& state) { return tail(state); },
+      values.initial_tails, d.mixed, d.projected, gradients.conv, context);
 
   backward_projections(parameters, record.x, d, d_x, gradients, context);
 }

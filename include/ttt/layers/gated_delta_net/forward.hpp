@@ -77,11 +77,9 @@ void GatedDeltaNet<Element>::forward(const Parameters& parameters, MatrixView<co
   const auto hold = [&](Arena& memory) { return lay_out(plan, record != nullptr, memory); };
   const Values values = record ? record->memory.lay_out_anew(hold) : hold(scratch);
   project(parameters, x, values, context);
-  const auto tails = nn::conv_tails<Scalar>(
-      segments, [&](State& state) { return tail(state); }, scratch);
-  nn::convolution_tails<Scalar>(values.projected, plan, tails, values.initial_tails, context);
-  nn::short_convolution_forward<Scalar>(parameters.conv, values.projected, plan, values.initial_tails, values.mixed,
-                                        context);
+  nn::convolve_segments<Scalar>(
+      parameters.conv, values.projected, segments, plan, [&](State& state) { return tail(state); },
+      values.initial_tails, values.mixed, context);
   nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
     const auto mixed = values.mixed.rows(first, count);
     const Index keys = config_.keys(), width = config_.key_width;
@@ -94,22 +92,15 @@ void GatedDeltaNet<Element>::forward(const Parameters& parameters, MatrixView<co
     nn::scale_heads<Scalar>(rates, values.keys.rows(first, count), values.erase.rows(first, count), own);
     nn::scale_heads<Scalar>(rates, mixed.columns(2 * keys, config_.values()), values.written.rows(first, count), own);
   });
-  const auto states = rule_states<Scalar>(
-      segments, [](State& state) { return state.values.data(); }, scratch);
+  const auto states = rule_states<Scalar>(segments, scratch);
   run_rule<Rule>(
       {rule_, plan, config_.value_heads, values.records}, states,
-      [&](Index, Scalar* state) { std::fill_n(state, rule_.state_size(), Scalar(0)); },
       [&](const PlannedSegment& segment, Index head) -> RuleViews<Rule> {
         return {{{}, rows(values, segment, head)}, answers(values, segment, head)};
       },
       context);
-  nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
-    const auto out = own.scratch().template matrix<Scalar>(count, config_.values());
-    nn::GatedOutput<Scalar>(config_.output(), parameters.norm)
-        .forward(values.inner.rows(first, count), config_.gate ? values.gate.rows(first, count) : values.gate, out,
-                 own);
-    nn::linear_forward<Scalar>(parameters.output, out, y.rows(first, count), own);
-  });
+  nn::gated_projection_forward<Scalar>({config_.output(), parameters.norm}, parameters.output, values.inner,
+                                       values.gate, y, context);
   advance_positions(segments);
   if (!record) return;
   record->x = x;

@@ -17,29 +17,20 @@ void Mamba<Element>::backward(const Parameters& parameters, const Record& record
   const Index rows = d_y.rows(), inner = config_.inner_width;
   const auto d_projected = scratch.matrix<Scalar>(rows, 2 * inner), d_mixed = scratch.zeros<Scalar>(rows, inner);
   const auto d_selected = scratch.matrix<Scalar>(rows, config_.selected_width());
-  const auto d_inner = scratch.matrix<Scalar>(rows, inner), out = scratch.matrix<Scalar>(rows, inner);
-  const nn::LinearBackward output(parameters.output, gradients.output, context);
-  nn::in_pieces(rows, context, [&](Index first, Index count, Context& own) {
-    output.input(d_y.rows(first, count), d_inner.rows(first, count), own);
-  });
+  const auto d_inner = scratch.matrix<Scalar>(rows, inner);
   nn::GatedOutputParameters<Scalar> no_norm;
-  nn::GatedOutput<Scalar>(detail::mamba_output, no_norm)
-      .backward(values.inner, gate(values.projected), d_inner, d_inner, gate(d_projected), no_norm, out, context);
-  nn::WeightSums<Scalar> sums(context);
-  output.weight(out, d_y, sums);
-  sums.add_up();
+  nn::gated_projection_backward<Scalar>({detail::mamba_output, no_norm}, parameters.output, values.inner,
+                                        gate(values.projected), d_y, d_inner, gate(d_projected), no_norm,
+                                        gradients.output, context);
 
   nn::add_scaled_heads_backward<Scalar>(parameters.skip, values.mixed, d_inner, d_mixed, gradients.skip, context);
   backward_rule(parameters, record, d_inner, d_mixed, d_selected, gradients, d_states, context);
   nn::linear_backward<Scalar>(parameters.selection, values.mixed, d_selected, d_mixed, gradients.selection, context,
                               kernels::Output::accumulate);
-  const auto d_initial_tails = scratch.matrix<Scalar>(values.initial_tails.rows(), inner);
-  const auto d_tails = nn::conv_tails<Scalar>(
-      record.call.plan(), d_states, [&](State& state) { return tail(state); }, scratch);
-  nn::short_convolution_backward<Scalar>(parameters.conv, unmixed(values.projected), record.call.plan(),
-                                         values.initial_tails, d_mixed, unmixed(d_projected), d_initial_tails,
-                                         gradients.conv, context);
-  nn::convolution_tails_backward<Scalar>(record.call.plan(), d_tails, d_initial_tails, unmixed(d_projected), context);
+  nn::convolve_segments_backward<Scalar>(
+      parameters.conv, unmixed(values.projected), record.call.plan(), d_states,
+      [&](State& state) { return tail(state); }, values.initial_tails, d_mixed, unmixed(d_projected), gradients.conv,
+      context);
   nn::linear_backward<Scalar>(parameters.input, record.x, d_projected, d_x, gradients.input, context);
 }
 
@@ -57,8 +48,7 @@ void Mamba<Element>::backward_rule(const Parameters& parameters, const Record& r
   // What each group says of the B and C that all share.
   const auto d_input = scratch.matrix<Scalar>(count, groups * states);
   const auto d_output = scratch.matrix<Scalar>(count, groups * states);
-  const auto d_places = rule_states<Scalar>(
-      d_states, [](State& state) { return state.values.data(); }, scratch);
+  const auto d_places = rule_states<Scalar>(d_states, scratch);
   run_rule_backward<Rule>(
       {rule_, record.call.plan(), groups, values.records}, d_places,
       [&](const PlannedSegment& segment, Index group) -> RuleBackwardViews<Rule> {
@@ -77,14 +67,11 @@ void Mamba<Element>::backward_rule(const Parameters& parameters, const Record& r
       },
       context);
   nn::add(d_values, d_mixed, context);
-  const auto ones = scratch.matrix<Scalar>(1, groups);
-  fill(ones, Scalar(1));
   fill(d_selected, Scalar(0));
   nn::in_pieces(count, context, [&](Index first, Index size, Context& own) {
-    const auto part = [&](MatrixView<Scalar> all) { return all.rows(first, size); };
-    const auto selected = part(values.selected), d = part(d_selected), none = MatrixView<Scalar>();
-    nn::scale_heads_backward<Scalar>(ones, input_columns(selected), part(d_input), none, input_columns(d), own);
-    nn::scale_heads_backward<Scalar>(ones, output_columns(selected), part(d_output), none, output_columns(d), own);
+    const auto d = d_selected.rows(first, size);
+    nn::add_heads<Scalar>(groups, d_input.rows(first, size), input_columns(d), own);
+    nn::add_heads<Scalar>(groups, d_output.rows(first, size), output_columns(d), own);
   });
   nn::DecayParameters<Scalar> step, d_step;
   step.bias = parameters.step_bias, d_step.bias = gradients.step_bias;

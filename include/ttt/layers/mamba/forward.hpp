@@ -72,29 +72,24 @@ void Mamba<Element>::forward(const Parameters& parameters, MatrixView<const Scal
   const auto hold = [&](Arena& memory) { return lay_out(plan, record != nullptr, memory); };
   const Values values = record ? record->memory.lay_out_anew(hold) : hold(scratch);
   nn::linear_forward<Scalar>(parameters.input, x, values.projected, context);
-  const auto tails = nn::conv_tails<Scalar>(
-      segments, [&](State& state) { return tail(state); }, scratch);
-  nn::convolution_tails<Scalar>(unmixed(values.projected), plan, tails, values.initial_tails, context);
-  nn::short_convolution_forward<Scalar>(parameters.conv, unmixed(values.projected), plan, values.initial_tails,
-                                        values.mixed, context);
+  nn::convolve_segments<Scalar>(
+      parameters.conv, unmixed(values.projected), segments, plan, [&](State& state) { return tail(state); },
+      values.initial_tails, values.mixed, context);
   select(parameters, values, context);
-  const auto states = rule_states<Scalar>(
-      segments, [](State& state) { return state.values.data(); }, scratch);
+  const auto states = rule_states<Scalar>(segments, scratch);
   run_rule<Rule>(
       {rule_, plan, config_.groups(), values.records}, states,
-      [&](Index, Scalar* state) { std::fill_n(state, rule_.state_size(), Scalar(0)); },
       [&](const PlannedSegment& segment, Index group) -> RuleViews<Rule> {
         return {input(values, segment, group), of_group(values.inner, segment, group, config_.channels())};
       },
       context);
   nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
-    const auto inner = values.inner.rows(first, count);
-    const auto out = own.scratch().template matrix<Scalar>(count, config_.inner_width);
-    nn::add_scaled_heads<Scalar>(parameters.skip, values.mixed.rows(first, count), inner, own);
-    nn::GatedOutput<Scalar>(detail::mamba_output, {})
-        .forward(inner, gate(values.projected.rows(first, count)), out, own);
-    nn::linear_forward<Scalar>(parameters.output, out, y.rows(first, count), own);
+    nn::add_scaled_heads<Scalar>(parameters.skip, values.mixed.rows(first, count), values.inner.rows(first, count),
+                                 own);
   });
+  const nn::GatedOutputParameters<Scalar> no_norm;
+  nn::gated_projection_forward<Scalar>({detail::mamba_output, no_norm}, parameters.output, values.inner,
+                                       gate(values.projected), y, context);
   advance_positions(segments);
   if (!record) return;
   record->x = x;

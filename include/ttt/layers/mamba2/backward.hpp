@@ -18,28 +18,17 @@ void Mamba2<Element>::backward(const Parameters& parameters, const Record& recor
   const auto d_projected = scratch.matrix<Scalar>(rows, config_.projected_width());
   const auto d_mixed = scratch.zeros<Scalar>(rows, config_.mixed_width());
   const auto d_inner = scratch.matrix<Scalar>(rows, config_.inner_width());
-  const auto out = scratch.matrix<Scalar>(rows, config_.inner_width());
-  const nn::LinearBackward output(parameters.output, gradients.output, context);
-  nn::in_pieces(rows, context, [&](Index first, Index count, Context& own) {
-    output.input(d_y.rows(first, count), d_inner.rows(first, count), own);
-  });
-  nn::GatedOutput<Scalar>(config_.output(), parameters.norm)
-      .backward(values.inner, gate(values.projected), d_inner, d_inner, gate(d_projected), gradients.norm, out,
-                context);
-  nn::WeightSums<Scalar> sums(context);
-  output.weight(out, d_y, sums);
-  sums.add_up();
+  nn::gated_projection_backward<Scalar>({config_.output(), parameters.norm}, parameters.output, values.inner,
+                                        gate(values.projected), d_y, d_inner, gate(d_projected), gradients.norm,
+                                        gradients.output, context);
 
   nn::add_scaled_heads_backward<Scalar>(parameters.skip, inputs(values.mixed), d_inner, inputs(d_mixed), gradients.skip,
                                         context);
   backward_rule(parameters, record, d_inner, d_mixed, logits(d_projected), gradients, d_states, context);
-  const auto d_initial_tails = scratch.matrix<Scalar>(values.initial_tails.rows(), config_.mixed_width());
-  const auto d_tails = nn::conv_tails<Scalar>(
-      record.call.plan(), d_states, [&](State& state) { return tail(state); }, scratch);
-  nn::short_convolution_backward<Scalar>(parameters.conv, unmixed(values.projected), record.call.plan(),
-                                         values.initial_tails, d_mixed, unmixed(d_projected), d_initial_tails,
-                                         gradients.conv, context);
-  nn::convolution_tails_backward<Scalar>(record.call.plan(), d_tails, d_initial_tails, unmixed(d_projected), context);
+  nn::convolve_segments_backward<Scalar>(
+      parameters.conv, unmixed(values.projected), record.call.plan(), d_states,
+      [&](State& state) { return tail(state); }, values.initial_tails, d_mixed, unmixed(d_projected), gradients.conv,
+      context);
   nn::linear_backward<Scalar>(parameters.input, record.x, d_projected, d_x, gradients.input, context);
 }
 
@@ -55,8 +44,7 @@ void Mamba2<Element>::backward_rule(const Parameters& parameters, const Record& 
   const auto d_written = scratch.matrix<Scalar>(count, config_.inner_width());
   const auto d_decay = scratch.matrix<Scalar>(count, config_.heads),
              d_steps = scratch.zeros<Scalar>(count, config_.heads);
-  const auto d_places = rule_states<Scalar>(
-      d_states, [](State& state) { return state.values.data(); }, scratch);
+  const auto d_places = rule_states<Scalar>(d_states, scratch);
   run_rule_backward<Rule>(
       {rule_, record.call.plan(), config_.heads, values.records}, d_places,
       [&](const PlannedSegment& segment, Index head) -> RuleBackwardViews<Rule> {
@@ -69,19 +57,15 @@ void Mamba2<Element>::backward_rule(const Parameters& parameters, const Record& 
                   of_head(d_written, segment, head, config_.head_width),
                   of_head(d_decay, segment, head, 1)}}};
       },
-      [](Index, const Scalar*) {}, context);
-  const auto ones = scratch.matrix<Scalar>(1, config_.heads);
-  fill(ones, Scalar(1));
+      context);
   nn::in_pieces(count, context, [&](Index first, Index size, Context& own) {
     const auto part = [&](MatrixView<Scalar> all) { return all.rows(first, size); };
-    const auto mixed = part(values.mixed), d = part(d_mixed), none = MatrixView<Scalar>();
+    const auto mixed = part(values.mixed), d = part(d_mixed);
     nn::scale_heads_backward<Scalar>(part(values.steps), inputs(mixed), part(d_written), part(d_steps), inputs(d), own);
     // The heads of a group share its B and C.
     const Index width = config_.key_width(), begin = config_.inner_width();
-    nn::scale_heads_backward<Scalar>(ones, mixed.columns(begin, width), part(d_write), none, d.columns(begin, width),
-                                     own);
-    nn::scale_heads_backward<Scalar>(ones, mixed.columns(begin + width, width), part(d_queries), none,
-                                     d.columns(begin + width, width), own);
+    nn::add_heads<Scalar>(config_.heads, part(d_write), d.columns(begin, width), own);
+    nn::add_heads<Scalar>(config_.heads, part(d_queries), d.columns(begin + width, width), own);
   });
   nn::decay_backward<Scalar>(parameters.decay, logits(values.projected), limits(), d_steps, d_decay, d_logits,
                              gradients.decay, context);

@@ -49,32 +49,26 @@ void Mamba2<Element>::forward(const Parameters& parameters, MatrixView<const Sca
     nn::decay_forward<Scalar>(parameters.decay, logits(projected), limits(), values.steps.rows(first, count),
                               values.decay.rows(first, count), own);
   });
-  const auto tails = nn::conv_tails<Scalar>(
-      segments, [&](State& state) { return tail(state); }, scratch);
-  nn::convolution_tails<Scalar>(unmixed(values.projected), plan, tails, values.initial_tails, context);
-  nn::short_convolution_forward<Scalar>(parameters.conv, unmixed(values.projected), plan, values.initial_tails,
-                                        values.mixed, context);
+  nn::convolve_segments<Scalar>(
+      parameters.conv, unmixed(values.projected), segments, plan, [&](State& state) { return tail(state); },
+      values.initial_tails, values.mixed, context);
   nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
     nn::scale_heads<Scalar>(values.steps.rows(first, count), inputs(values.mixed.rows(first, count)),
                             values.written.rows(first, count), own);
   });
-  const auto states = rule_states<Scalar>(
-      segments, [](State& state) { return state.values.data(); }, scratch);
+  const auto states = rule_states<Scalar>(segments, scratch);
   run_rule<Rule>(
       {rule_, plan, config_.heads, values.records}, states,
-      [&](Index, Scalar* state) { std::fill_n(state, rule_.state_size(), Scalar(0)); },
       [&](const PlannedSegment& segment, Index head) -> RuleViews<Rule> {
         return {{{}, rows(values, segment, head)}, of_head(values.inner, segment, head, config_.head_width)};
       },
       context);
   nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
-    const auto inner = values.inner.rows(first, count);
-    const auto out = own.scratch().template matrix<Scalar>(count, config_.inner_width());
-    nn::add_scaled_heads<Scalar>(parameters.skip, inputs(values.mixed.rows(first, count)), inner, own);
-    nn::GatedOutput<Scalar>(config_.output(), parameters.norm)
-        .forward(inner, gate(values.projected.rows(first, count)), out, own);
-    nn::linear_forward<Scalar>(parameters.output, out, y.rows(first, count), own);
+    nn::add_scaled_heads<Scalar>(parameters.skip, inputs(values.mixed.rows(first, count)),
+                                 values.inner.rows(first, count), own);
   });
+  nn::gated_projection_forward<Scalar>({config_.output(), parameters.norm}, parameters.output, values.inner,
+                                       gate(values.projected), y, context);
   advance_positions(segments);
   if (!record) return;
   record->x = x;

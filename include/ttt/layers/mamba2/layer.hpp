@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <memory>
 #include <span>
 
-#include "ttt/layers/call_checks.hpp"
+#include "ttt/layers/fixed_state_layer.hpp"
 #include "ttt/layers/mamba2/parameters.hpp"
 #include "ttt/layers/run_rule.hpp"
-#include "ttt/layers/sequence_layer.hpp"
 #include "ttt/rules/delta/delta.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -22,8 +20,11 @@ TTT_NAMESPACE_BEGIN
 ///
 /// Models TrainableSequenceLayer. State: "fast_weights", S of each head [H × K · V], then the tail of the convolution.
 template <class Element>
-class Mamba2 {
+class Mamba2 : public FixedStateLayer<Mamba2<Element>, Element> {
+  using Base = FixedStateLayer<Mamba2, Element>;
+
  public:
+  static constexpr const char* name = "Mamba-2";
   using Scalar = Element;
   using Config = Mamba2Config;
   using Parameters = Mamba2Parameters<Scalar>;
@@ -48,39 +49,25 @@ class Mamba2 {
 
   /// Throws Error for a configuration that makes no layer.
   explicit Mamba2(const Config& config)
-      : config_((config.check(), config)),
-        fingerprint_(
-            name, {config.width, config.heads, config.head_width, config.groups, config.state_width, config.conv_taps}),
+      : Base(Fingerprint(name, {config.width, config.heads, config.head_width, config.groups, config.state_width,
+                                config.conv_taps})),
+        config_((config.check(), config)),
         rule_(config.state_width, config.head_width) {
-    StateLayout layout(fingerprint_);
-    layout.add(config.heads, {{"fast_weights", StateKind::fast_weights, rule_.state_size()}});
-    layout.add(config.conv_taps - 1, {{"conv", StateKind::tail, config.mixed_width()}});
-    state_layout_ = std::make_shared<const StateLayout>(std::move(layout));
+    Base::lay_out_state([&](StateLayout& layout) {
+      layout.add(config.heads, {{"fast_weights", StateKind::fast_weights, rule_.state_size()}});
+      layout.add(config.conv_taps - 1, {{"conv", StateKind::tail, config.mixed_width()}});
+    });
   }
 
   const Config& config() const { return config_; }
   Index width() const { return config_.width; }
   Parameters make_parameters() const { return {config_, fingerprint_}; }
-  std::shared_ptr<const StateLayout> state_layout([[maybe_unused]] Index capacity = 0) const { return state_layout_; }
-  State initial_state(const Parameters& parameters, [[maybe_unused]] Index capacity = 0) const {
-    State state(state_layout_);
-    reset(parameters, state);
-    return state;
-  }
-  void reset(const Parameters& parameters, State& state) const {
-    detail::check_reset(name, *this, parameters, state);
-    state.wipe();
-    state.position = 0;
-  }
   bool accepts(const Parameters& parameters) const {
     return parameters.layer == fingerprint_ && !parameters.input.empty();
   }
-  bool accepts_gradients(const Parameters& gradients) const { return gradients.layer == fingerprint_; }
-  bool accepts(const State& state) const { return state.made_by(fingerprint_); }
-  bool accepts(const Record& record) const { return record.call.layer() == fingerprint_; }
+  using Base::accepts;
   std::size_t record_bytes(Index tokens) const {
-    const PlannedSegment whole{0, tokens};
-    return static_cast<std::size_t>(Arena::count([&](Arena& memory) { lay_out({&whole, 1}, true, memory); }));
+    return Base::recorded_bytes(tokens, [this](SegmentPlan plan, Arena& memory) { lay_out(plan, true, memory); });
   }
 
   void forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, MatrixView<Scalar> y,
@@ -90,11 +77,10 @@ class Mamba2 {
                 Context& context) const;
 
  private:
-  static constexpr const char* name = "Mamba-2";
+  using Base::fingerprint_;
 
   MatrixView<Scalar> tail(State& state) const {
-    const Index rows = config_.conv_taps - 1, columns = config_.mixed_width();
-    return {state.values.data() + state.values.size() - rows * columns, rows, columns};
+    return Base::last_rows(state, config_.conv_taps - 1, config_.mixed_width());
   }
   kernels::StepLimits<Scalar> limits() const {
     return {static_cast<Scalar>(config_.smallest_step), static_cast<Scalar>(config_.largest_step)};
@@ -120,9 +106,7 @@ class Mamba2 {
                      std::span<State* const> d_states, Context& context) const;
 
   Config config_;
-  Fingerprint fingerprint_;
   Rule rule_;
-  std::shared_ptr<const StateLayout> state_layout_;
 };
 
 TTT_NAMESPACE_END

@@ -63,8 +63,7 @@ void TttLayer<Rule>::backward_inner_loop(const Parameters& parameters, const Rec
                                          Parameters& gradients, std::span<State* const> d_states,
                                          Context& context) const {
   const Activations& a = record.activations;
-  const auto places = rule_states<Scalar>(
-      d_states, [](State& state) { return state.values.data(); }, context.scratch());
+  const auto places = rule_states<Scalar>(d_states, context.scratch());
   const auto sums = run_rule_backward<Sequence>(
       {rule_, a.plan, config_.heads, record.records}, places,
       [&](const PlannedSegment& segment, Index h) -> RuleBackwardViews<Sequence> {

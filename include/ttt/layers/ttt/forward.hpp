@@ -122,8 +122,7 @@ void TttLayer<Rule>::inner_loop(const Parameters& parameters, Segments segments,
                                 Context& context) const {
   Arena& scratch = context.scratch();
   if (context.statistics) records = with_losses(parameters, a.plan, records, scratch);
-  const auto states = rule_states<Scalar>(
-      segments, [](State& state) { return state.values.data(); }, scratch);
+  const auto states = rule_states<Scalar>(segments, scratch);
   run_rule<Sequence>(
       {rule_, a.plan, config_.heads, records}, states,
       [&](Index h, Scalar* state) { load_initial(parameters, h, state); },

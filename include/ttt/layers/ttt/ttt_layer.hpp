@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <memory>
 #include <optional>
 #include <span>
 
-#include "ttt/layers/call_checks.hpp"
-#include "ttt/layers/sequence_layer.hpp"
+#include "ttt/layers/fixed_state_layer.hpp"
 #include "ttt/layers/ttt/parameters.hpp"
 #include "ttt/layers/ttt/record.hpp"
 #include "ttt/nn/rotary.hpp"
@@ -25,7 +23,9 @@ TTT_NAMESPACE_BEGIN
 /// Models TrainableSequenceLayer. State: for each head the rule's, "fast_weights" and "open_mini_batch" beside each
 /// other, then the tail of the convolutions, "conv" [(taps − 1) × C].
 template <class Rule>
-class TttLayer {
+class TttLayer : public FixedStateLayer<TttLayer<Rule>, typename Rule::Scalar> {
+  using Base = FixedStateLayer<TttLayer, typename Rule::Scalar>;
+
  public:
   using Scalar = typename Rule::Scalar;
   using Config = TttConfig;
@@ -36,12 +36,18 @@ class TttLayer {
 
   /// Throws Error for a configuration that makes no layer.
   explicit TttLayer(const Config& config)
-      : config_((check(config), config)),
-        fingerprint_(Rule::name, {config.width, config.heads, config.mini_batch, config.gate, config.share_query_key,
-                                  config.share_query_key ? config.conv_taps : 0}),
+      : Base(Fingerprint(Rule::name, {config.width, config.heads, config.mini_batch, config.gate,
+                                      config.share_query_key, config.share_query_key ? config.conv_taps : 0})),
+        config_((check(config), config)),
         rule_(Rule(config.width / config.heads, config.mini_batch), config.form, config.checkpoint_interval),
-        state_layout_(lay_out_state()),
-        rotary_(rule().head_width(), config.mini_batch, config.rope_theta) {}
+        rotary_(rule().head_width(), config.mini_batch, config.rope_theta) {
+    const Index weights = rule_.initial_size(), rows = rule_.state_size() - weights;
+    Base::lay_out_state([&](StateLayout& layout) {
+      layout.add(config.heads, {{"fast_weights", StateKind::fast_weights, weights},
+                                {"open_mini_batch", StateKind::open_mini_batch, rows}});
+      layout.add(tail_rows(), {{"conv", StateKind::tail, config.width}});
+    });
+  }
 
   const Config& config() const { return config_; }
   const Rule& rule() const { return rule_.rule(); }
@@ -54,16 +60,9 @@ class TttLayer {
   bool accepts(const Parameters& parameters) const {
     return parameters.layer == fingerprint_ && !parameters.query.empty();
   }
-  bool accepts_gradients(const Parameters& gradients) const { return gradients.layer == fingerprint_; }
+  using Base::accepts;
 
-  /// `capacity` is ignored: the state does not grow, a sequence has no end.
-  std::shared_ptr<const StateLayout> state_layout([[maybe_unused]] Index capacity = 0) const { return state_layout_; }
   /// The learned W₀ in every head, nothing read.
-  State initial_state(const Parameters& parameters, [[maybe_unused]] Index capacity = 0) const {
-    State state(state_layout_);
-    reset(parameters, state);
-    return state;
-  }
   void reset(const Parameters& parameters, State& state) const {
     detail::check_reset(Rule::name, *this, parameters, state);
     state.wipe();
@@ -71,12 +70,9 @@ class TttLayer {
       load_initial(parameters, head, state.values.data() + head * rule_.state_size());
     state.position = 0;
   }
-  bool accepts(const State& state) const { return state.made_by(fingerprint_); }
-  bool accepts(const Record& record) const { return record.call.layer() == fingerprint_; }
   /// Bytes a Record holds for one sequence of `tokens`, read from its start.
   std::size_t record_bytes(Index tokens) const {
-    const PlannedSegment whole{0, tokens};
-    return static_cast<std::size_t>(Arena::count([&](Arena& memory) { lay_out({&whole, 1}, true, memory); }));
+    return Base::recorded_bytes(tokens, [this](SegmentPlan plan, Arena& memory) { lay_out(plan, true, memory); });
   }
 
   void forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, MatrixView<Scalar> y,
@@ -86,6 +82,7 @@ class TttLayer {
                 Context& context) const;
 
  private:
+  using Base::fingerprint_;
   using Activations = TttActivations<Scalar>;
   using Sequence = rules::TttSequence<Rule>;
   using Records = std::span<typename Sequence::Record>;
@@ -93,17 +90,7 @@ class TttLayer {
   static constexpr Index steps_per_rate = 16;  // what a learning rate costs in multiply-adds, on one lane
 
   Index tail_rows() const { return config_.share_query_key ? config_.conv_taps - 1 : 0; }
-  std::shared_ptr<const StateLayout> lay_out_state() const {
-    StateLayout layout(fingerprint_);
-    const Index weights = rule_.initial_size(), rows = rule_.state_size() - weights;
-    layout.add(config_.heads, {{"fast_weights", StateKind::fast_weights, weights},
-                               {"open_mini_batch", StateKind::open_mini_batch, rows}});
-    layout.add(tail_rows(), {{"conv", StateKind::tail, config_.width}});
-    return std::make_shared<const StateLayout>(std::move(layout));
-  }
-  MatrixView<Scalar> tail(State& state) const {
-    return {state.values.data() + config_.heads * rule_.state_size(), tail_rows(), config_.width};
-  }
+  MatrixView<Scalar> tail(State& state) const { return Base::last_rows(state, tail_rows(), config_.width); }
   double base_rate() const {
     return config_.base_learning_rate.value_or(Rule::base_learning_rate) / static_cast<double>(rule().head_width());
   }
@@ -154,9 +141,7 @@ class TttLayer {
                              Context& context) const;
 
   Config config_;
-  Fingerprint fingerprint_;
   Sequence rule_;
-  std::shared_ptr<const StateLayout> state_layout_;
   kernels::RotaryTable<Scalar> rotary_;
 };
 
