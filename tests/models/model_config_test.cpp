@@ -41,8 +41,8 @@ TEST_CASE("a model has the layer that its configuration names, in every block") 
   const auto holds = [](const Any& layer, std::string_view name) {
     if (name == "ttt-linear") return layer.get<TttLinear<float>>() != nullptr;
     if (name == "ttt-mlp") return layer.get<TttMlp<float>>() != nullptr;
-    if (name == "attention") return layer.get<Attention<float>>() != nullptr;
-    return name == "sliding-window" && layer.get<SlidingWindowAttention<float>>() != nullptr;
+    const auto memory = name == "sliding-window" ? AttentionMemory::ring : AttentionMemory::growing;
+    return layer.get<Attention<float>>() != nullptr && layer.get<Attention<float>>()->config().memory == memory;
   };
   for (const auto name : layer_names) {
     CAPTURE(name);
@@ -79,7 +79,7 @@ TEST_CASE("what a configuration says reaches the layers and the blocks") {
 
   ModelConfig window = tiny("sliding-window");
   window.key_value_heads = 1;
-  const auto attention = make_layer<float>(window).get<SlidingWindowAttention<float>>()->config();
+  const auto attention = make_layer<float>(window).get<Attention<float>>()->config();
   CHECK(attention.window == 6);
   CHECK(attention.key_value_heads == 1);
   CHECK(attention_config(tiny("attention")).window == 0);
@@ -157,7 +157,7 @@ TEST_CASE("configurations that make no model are refused by name") {
   CHECK(refusal(config) == "attention option heads: expected a divisor of the width 12, found 5");
   config = tiny("sliding-window");
   config.window = 0;
-  CHECK(refusal(config) == "attention option window: expected at least 1, found 0");
+  CHECK(refusal(config) == "attention option window: expected at least 1, for a ring as memory, found 0");
   config = tiny("attention");
   config.attention.rotary = {true, false};
   CHECK(refusal(config) == "attention option rotary: expected one entry for each of the 3 blocks, found 2");

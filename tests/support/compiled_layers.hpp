@@ -16,10 +16,8 @@ TTT_TEST_COMPILED template class TttLayer<rules::TttLinear<double>>;
 TTT_TEST_COMPILED template class TttLayer<rules::TttMlp<float>>;
 TTT_TEST_COMPILED template class TttLayer<rules::TttMlp<double>>;
 
-TTT_TEST_COMPILED template class BasicAttention<float, AttentionMemory::growing>;
-TTT_TEST_COMPILED template class BasicAttention<double, AttentionMemory::growing>;
-TTT_TEST_COMPILED template class BasicAttention<float, AttentionMemory::ring>;
-TTT_TEST_COMPILED template class BasicAttention<double, AttentionMemory::ring>;
+TTT_TEST_COMPILED template class Attention<float>;
+TTT_TEST_COMPILED template class Attention<double>;
 
 TTT_TEST_COMPILED template AnySequenceLayer<float> make_layer(const ModelConfig&, bool);
 TTT_TEST_COMPILED template AnySequenceLayer<double> make_layer(const ModelConfig&, bool);

@@ -125,7 +125,7 @@ inline AttentionConfig attention_config(const ModelConfig& config, bool rotary =
   attention.heads = config.heads;
   attention.key_value_heads = config.key_value_heads;
   attention.rope_theta = config.rope_theta;
-  if (config.layer == "sliding-window") attention.window = config.window;
+  if (config.layer == "sliding-window") attention.window = config.window, attention.memory = AttentionMemory::ring;
   attention.head_channels = options.head_channels;
   attention.bias = options.bias;
   attention.query_key_norm = options.query_key_norm;
@@ -143,9 +143,8 @@ AnySequenceLayer<Scalar> make_layer(const ModelConfig& config, bool rotary = tru
     throw_unexpected("layer " + config.layer, "no options of attention", "some");
   if (config.layer == "ttt-linear") return AnySequenceLayer<Scalar>(TttLinear<Scalar>(ttt_config(config)));
   if (config.layer == "ttt-mlp") return AnySequenceLayer<Scalar>(TttMlp<Scalar>(ttt_config(config)));
-  if (config.layer == "attention") return AnySequenceLayer<Scalar>(Attention<Scalar>(attention_config(config, rotary)));
-  if (config.layer == "sliding-window")
-    return AnySequenceLayer<Scalar>(SlidingWindowAttention<Scalar>(attention_config(config, rotary)));
+  if (config.layer == "attention" || config.layer == "sliding-window")
+    return AnySequenceLayer<Scalar>(Attention<Scalar>(attention_config(config, rotary)));
   throw_unexpected("layer", "one of " + known_layers(), "'" + config.layer + "'");
 }
 

@@ -12,11 +12,19 @@
 
 TTT_NAMESPACE_BEGIN
 
+/// What a layer of attention keeps of a sequence.
+enum class AttentionMemory {
+  growing,  ///< every key and value, up to the capacity of the State
+  ring      ///< those of the sinks and of the last `window` tokens: of one size, never full
+};
+
 struct AttentionConfig {
   Index width = 0;            ///< C
   Index heads = 1;            ///< query heads, H
   Index key_value_heads = 0;  ///< keys and values are shared by H / key_value_heads query heads; 0 means H
-  Index window = 0;           ///< SlidingWindowAttention: keys a query sees, itself included
+  Index window = 0;           ///< W, keys a query sees, itself included; 0: all
+  Index sinks = 0;            ///< S, first tokens of a sequence that stay visible behind the window
+  AttentionMemory memory = AttentionMemory::growing;
   double rope_theta = 10000;
   kernels::RotaryPairs rotary_pairs = kernels::RotaryPairs::halves;
   Index head_channels = 0;      ///< D; 0 means C / H
@@ -30,12 +38,6 @@ struct AttentionConfig {
   Index head_width() const { return head_channels == 0 ? width / heads : head_channels; }
   Index query_width() const { return heads * head_width(); }
   Index key_value_width() const { return key_value_count() * head_width(); }
-};
-
-/// What a layer of attention keeps of a sequence.
-enum class AttentionMemory {
-  growing,  ///< every key and value, up to the capacity of the State
-  ring      ///< those of the last `window` tokens
 };
 
 /// Weights of a layer of attention under their published names; what the configuration leaves out has an empty shape
