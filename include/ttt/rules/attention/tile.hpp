@@ -38,13 +38,12 @@ static_assert(forward_tiling.keys % key_panel == 0 && backward_tiling.keys % key
 struct AttentionShape {
   Index head_width = 0;             ///< D
   Index group = 1;                  ///< query heads per key/value head, G
-  Index window = unlimited_window;  ///< query i sees keys j with i − window < j ≤ i
-  Index sinks = 0;                  ///< and j < sinks, j ≤ i
+  Index window = unlimited_window;  ///< query i sees the keys j ≤ i with j > i − window …
+  Index sinks = 0;                  ///< … or j < sinks
 
   /// Tokens of one tile.
   Index tokens_of(AttentionTiling tiling) const { return std::max<Index>(1, tiling.rows / group); }
-  /// First position that a query at `position` sees.
-  /// of its window
+  /// First position in the window of a query at `position`.
   Index first_visible(Index position) const { return position < window ? 0 : position - window + 1; }
   /// What queries [position, end) see of the sinks, and of the keys behind them.
   std::array<KeyRange, 2> seen(Index position, Index end) const {
@@ -54,8 +53,8 @@ struct AttentionShape {
 
 namespace detail {
 
-/// Queries of consecutive positions and all heads of the group: row token · G + head; and keys, of which each row sees
-/// those of one range: either sinks or what is behind them.
+/// Queries of consecutive positions and all heads of the group, row token · G + head, and keys: sinks alone or what is
+/// behind them, so that a row sees one range of them.
 struct QueryTile {
   AttentionShape shape;
   Index position, tokens;
@@ -71,7 +70,7 @@ struct QueryTile {
   }
   /// What any of `count` rows sees.
   KeyRange seen(Index row, Index count) const { return {seen(row).first, seen(row + count - 1).end}; }
-  /// The same queries before other keys, all sinks or none.
+  /// The same queries before other keys, all of them sinks or none.
   QueryTile before(KeyRange others) const {
     QueryTile tile{shape, position, tokens, others.within({0, end()})};
     if (others.end <= shape.sinks) tile.shape.window = unlimited_window;
