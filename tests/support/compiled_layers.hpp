@@ -21,8 +21,8 @@ TTT_TEST_COMPILED template class BasicAttention<double, AttentionMemory::growing
 TTT_TEST_COMPILED template class BasicAttention<float, AttentionMemory::ring>;
 TTT_TEST_COMPILED template class BasicAttention<double, AttentionMemory::ring>;
 
-TTT_TEST_COMPILED template AnySequenceLayer<float> make_layer(const ModelConfig&, bool);
-TTT_TEST_COMPILED template AnySequenceLayer<double> make_layer(const ModelConfig&, bool);
+TTT_TEST_COMPILED template AnySequenceLayer<float> LayerDescription::make<float>(Index) const;
+TTT_TEST_COMPILED template AnySequenceLayer<double> LayerDescription::make<double>(Index) const;
 
 TTT_TEST_COMPILED template class CausalLm<float>;
 TTT_TEST_COMPILED template class CausalLm<double>;

@@ -26,6 +26,23 @@ struct AttentionConfig {
   bool rotary = true;           ///< false: no position embedding at all
   kernels::RotaryScaling rotary_scaling = {};
 
+  /// All but the width, for those who list options.
+  template <class Visitor>
+  void visit(Visitor&& option) {
+    option("heads", heads, "heads of queries");
+    option("key_value_heads", key_value_heads, "heads of keys and values, which those share; 0: as many");
+    option("window", window, "tokens that a query sees, itself included");
+    option("head_channels", head_channels, "width of a head; 0: the width over the heads");
+    option("bias", bias, "biases of queries, keys and values");
+    option("query_key_norm", query_key_norm, "an RMS norm of queries and keys");
+    option("norm_epsilon", norm_epsilon, "of that norm");
+    option("rotary", rotary, "whether there is a rotary embedding");
+    option("rope_theta", rope_theta, "base of the rotary embedding");
+    option("rotary_pairs", rotary_pairs, "channels that are turned together");
+    rotary_scaling.visit(option);
+  }
+  friend bool operator==(const AttentionConfig&, const AttentionConfig&) = default;
+
   Index key_value_count() const { return key_value_heads == 0 ? heads : key_value_heads; }
   Index head_width() const { return head_channels == 0 ? width / heads : head_channels; }
   Index query_width() const { return heads * head_width(); }

@@ -115,10 +115,14 @@ inline const Family& family_of(const ModelConfig& config) {
   return ttt_cpp_family;
 }
 
-/// Takes from a config.json what its kind says of the model and another one would say, or read, otherwise.
+/// Takes from a config.json what its kind says of a model, and another one would say, or read, otherwise.
 inline void forget_family(nlohmann::json& original, const ModelConfig& config) {
-  nlohmann::json known{{"architectures", {}}, {"auto_map", {}}, {"layer_types", {}}};
-  for (const Family* family : families) family->write(config, known);
+  nlohmann::json known{
+      {"architectures", {}}, {"auto_map", {}}, {"layer_types", {}}, {"sliding_window", {}}, {"attention_bias", {}}};
+  for (const Family* family : families)
+    if (family->holds(config)) family->write(config, known);
+  if (const Family* family = find_family(original.value("model_type", "")))
+    family->write(family->read(ConfigJson(original.dump(), "config.json")), known);
   for (const auto& [key, value] : known.items()) original.erase(key);
 }
 

@@ -37,14 +37,22 @@ struct DescribedFolder : OpenFolder {
   }
 };
 
+/// Calls body(tensor) with what bounds the making of the model of `config`, by the names of files.
+template <class Body>
+void for_each_bound(const ModelConfig& config, const Family& family, Body&& body) {
+  body({std::string(embedding_name), {config.vocabulary, config.width}});
+  const auto blocks = std::min(config.pattern.size(), static_cast<std::size_t>(config.depth));
+  for (std::size_t i = 0; i < blocks; ++i)
+    for (const BoundingTensor& tensor : config.pattern[i].layer.bounds(config.width))
+      body({family.tensor_name("model.layers." + std::to_string(i) + ".seq_modeling_block." + tensor.name),
+            extents(tensor.shape)});
+}
+
 /// Compares with the file the few shapes that bound what building the model of `config` takes, so that the numbers of a
 /// config.json alone cannot ask for memory.
 inline void check_sizes(const io::SafetensorsSet& set, const ModelConfig& config, const Family& family) {
   check_depth(set, config);
-  check_tensor(set, {std::string(embedding_name), {config.vocabulary, config.width}});
-  const std::string layer = "model.layers.0.seq_modeling_block.";
-  check_tensor(set, {family.tensor_name(layer + "q_proj.weight"), {config.heads * config.head_width(), config.width}});
-  if (is_ttt(config)) check_tensor(set, {family.tensor_name(layer + "learnable_token_idx"), {config.mini_batch}});
+  for_each_bound(config, family, [&](const ExpectedTensor& tensor) { check_tensor(set, tensor); });
 }
 
 /// Some files store the head of a tied model too; it must say the same.
