@@ -70,8 +70,9 @@ TEST_CASE("a training writes a model that every command reads") {
 
 TEST_CASE("every layer trains with either backbone, and learns") {
   const Workplace place;
-  for (const std::string layer : ttt::LayerKinds::names)
+  for (const std::string_view name : ttt::LayerKinds::names)
     for (const std::string backbone : {"transformer", "mamba"}) {
+      const std::string layer(name);
       CAPTURE(layer, backbone);
       Arguments arguments{"train",
                           "--data",

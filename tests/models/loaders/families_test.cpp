@@ -127,7 +127,7 @@ TEST_CASE("what a family allows and this library does not have is refused by nam
   smollm3["sliding_window"] = 8;
   CHECK(error_message([&] { read(smollm3); }) ==
         key + "use_sliding_window': expected false, as windows in some blocks only are not supported, found true");
-  for (const char* type : {"mamba", "gemma2", "gpt2", "mixtral", "qwen3_moe", "zamba2"})
+  for (const char* type : {"jamba", "gemma2", "gpt2", "mixtral", "qwen3_moe", "zamba2"})
     CHECK(refusal(type, "state_size", 16) == key + "model_type': expected one of " + loaders::known_families() +
                                                  ", found \"" + type + "\", whose layers are not supported yet");
   CHECK(refusal("lama", "state_size", 16) ==

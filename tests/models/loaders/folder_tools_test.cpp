@@ -180,8 +180,8 @@ TEST_CASE("a folder is written as every kind that can hold its model, and back, 
         hold + "llama can hold, found sliding-window:heads=3:window=7 with the transformer backbone");
   CHECK(Saved(tiny("attention", Backbone::mamba)).refused({"mistral", {}}) ==
         hold + "mistral can hold, found attention:heads=3 with the mamba backbone");
-  CHECK(Saved(tiny("attention")).refused({"mamba", {}}) ==
-        "kind of model folder: expected one of " + loaders::known_families() + ", found 'mamba'");
+  CHECK(Saved(tiny("attention")).refused({"jamba", {}}) ==
+        "kind of model folder: expected one of " + loaders::known_families() + ", found 'jamba'");
   ModelConfig biased = tiny("attention");
   testing::options_of<AttentionConfig>(biased).bias = true;
   CHECK(Saved(biased).refused({"llama", {}}) ==

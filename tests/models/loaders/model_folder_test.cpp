@@ -248,8 +248,8 @@ TEST_CASE("a config.json that makes no model") {
   const std::string types = "one of " + loaders::known_families();
   CHECK(message("model_type", "lama") == "config.json, key 'model_type': expected " + types + ", found \"lama\"");
   CHECK(message("model_type", nullptr) == "config.json, key 'model_type': expected a string, found null");
-  CHECK(message("model_type", "mamba2") ==
-        "config.json, key 'model_type': expected " + types + ", found \"mamba2\", whose layers are not supported yet");
+  CHECK(message("model_type", "jamba") ==
+        "config.json, key 'model_type': expected " + types + ", found \"jamba\", whose layers are not supported yet");
   CHECK(message("ttt_layer_type", "conv") ==
         "config.json, key 'ttt_layer_type': expected one of linear, mlp, found \"conv\"");
   CHECK(message("num_attention_heads", 5) ==

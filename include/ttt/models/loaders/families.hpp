@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "ttt/models/loaders/families/llama.hpp"
+#include "ttt/models/loaders/families/mamba.hpp"
 #include "ttt/models/loaders/families/mistral.hpp"
 #include "ttt/models/loaders/families/phi3.hpp"
 #include "ttt/models/loaders/families/qwen.hpp"
@@ -18,9 +19,9 @@ TTT_NAMESPACE_BEGIN
 namespace loaders {
 
 /// The last one holds everything.
-inline constexpr std::array<const Family*, 8> families{&ttt_family,   &llama_family,  &mistral_family,
-                                                       &qwen2_family, &qwen3_family,  &smollm3_family,
-                                                       &phi3_family,  &ttt_cpp_family};
+inline constexpr std::array<const Family*, 10> families{&ttt_family,    &llama_family,   &mistral_family, &qwen2_family,
+                                                        &qwen3_family,  &smollm3_family, &phi3_family,    &mamba_family,
+                                                        &mamba2_family, &ttt_cpp_family};
 
 /// Kinds whose name is known and whose layers this version does not have.
 inline constexpr auto unsupported_model_types = std::to_array<std::string_view>({"bamba",
@@ -51,8 +52,6 @@ inline constexpr auto unsupported_model_types = std::to_array<std::string_view>(
                                                                                  "lfm2",
                                                                                  "llama4",
                                                                                  "llama4_text",
-                                                                                 "mamba",
-                                                                                 "mamba2",
                                                                                  "minicpm",
                                                                                  "mistral3",
                                                                                  "mixtral",

@@ -223,14 +223,9 @@ inline void write_rotary_blocks(const ModelConfig& config, nlohmann::json& json)
 
 /// The names of the parts of a block.
 inline std::string attention_tensor_name(std::string_view name) {
-  using Names = std::pair<std::string_view, std::string_view>;
-  constexpr std::array<Names, 3> parts{Names{".seq_modeling_block.", ".self_attn."},
-                                       Names{".seq_norm.", ".input_layernorm."},
-                                       Names{".ffn_norm.", ".post_attention_layernorm."}};
-  for (const auto& [ours, theirs] : parts)
-    if (const auto place = name.find(ours); place != std::string_view::npos)
-      return std::string(name.substr(0, place)) + std::string(theirs) + std::string(name.substr(place + ours.size()));
-  return std::string(name);
+  return replaced(std::string(name), {{".seq_modeling_block.", ".self_attn."},
+                                      {".seq_norm.", ".input_layernorm."},
+                                      {".ffn_norm.", ".post_attention_layernorm."}});
 }
 
 /// Older files carry the frequencies of the rotary embedding, which follow from rope_theta.

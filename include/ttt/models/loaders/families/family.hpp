@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ttt/io/safetensors_set.hpp"
@@ -42,6 +44,15 @@ struct Family {
 namespace detail {
 
 inline std::string same_name(std::string_view name) { return std::string(name); }
+
+/// The name with the first of each of these parts replaced, where it is there.
+inline std::string replaced(std::string name,
+                            std::initializer_list<std::pair<std::string_view, std::string_view>> parts) {
+  for (const auto& [ours, theirs] : parts)
+    if (const auto place = name.find(ours); place != name.npos) name.replace(place, ours.size(), theirs);
+  return name;
+}
+
 inline bool nothing_derived(std::string_view) { return false; }
 
 /// What keys that are missing mean to the Python class of a kind.

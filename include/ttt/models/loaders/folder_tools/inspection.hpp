@@ -79,7 +79,7 @@ inline TensorInspection inspect_other(const io::SafetensorsSet& set, const io::T
   if (family.is_derived(found.name)) return result;
   if (tied && found.name == head_name) {
     result.status = Status::tied;
-    passes(result, Status::tied, [&] { check_tied_head(set); });
+    passes(result, Status::tied, [&] { check_tied_head(set, family); });
   } else {
     passes(result, Status::extra, [&] { refuse_extra(set, found); });
   }
@@ -97,7 +97,7 @@ inline bool is_bounded(const io::SafetensorsSet& set, const ModelConfig& config,
   };
   bool all_fit = fits(config.depth, config.width);
   for_each_bound(config, family, [&](const ExpectedTensor& tensor) {
-    if (tensor.name != embedding_name) all_fit &= fits(tensor.shape.front(), config.width);
+    if (tensor.name != family.tensor_name(embedding_name)) all_fit &= fits(tensor.shape.front(), config.width);
   });
   return all_fit;
 }
