@@ -48,7 +48,8 @@ CausalLm<Scalar> model() {
       AnySequenceLayer<Scalar>(
           Mamba2<Scalar>({.width = width, .heads = 4, .head_width = width / 4, .groups = 2, .state_width = width / 3})),
       AnySequenceLayer<Scalar>(Attention<Scalar>({.width = width, .heads = 4, .key_value_heads = 2})),
-      AnySequenceLayer<Scalar>(SlidingWindowAttention<Scalar>({.width = width, .heads = 2, .window = 4}))};
+      AnySequenceLayer<Scalar>(
+          Attention<Scalar>({.width = width, .heads = 2, .window = 4, .sinks = 3, .memory = AttentionMemory::ring}))};
   return {{.vocabulary = vocabulary, .width = width, .hidden = 40, .tied = true, .temporal_conv = true}, layers};
 }
 

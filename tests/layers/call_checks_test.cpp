@@ -32,11 +32,14 @@ TttConfig mamba_sizes() {
   config.gate = config.share_query_key = true;
   return config;
 }
-AttentionConfig attention_sizes(Index width, Index heads, Index window = 0) {
+/// With a window, on a ring.
+AttentionConfig attention_sizes(Index width, Index heads, Index window = 0, Index sinks = 0) {
   AttentionConfig config;
   config.width = width;
   config.heads = heads;
   config.window = window;
+  config.sinks = sinks;
+  if (window > 0) config.memory = AttentionMemory::ring;
   return config;
 }
 
@@ -88,20 +91,21 @@ template <class Scalar>
 Index check_any() {
   using Layer = AnySequenceLayer<Scalar>;
   const Layer linear(TttLinear<Scalar>(ttt_sizes(12, 3))), wide(TttLinear<Scalar>(ttt_sizes(24, 3)));
-  const Layer attention(Attention<Scalar>(attention_sizes(12, 3))),
-      ring(SlidingWindowAttention<Scalar>(attention_sizes(12, 3, 5)));
+  const Layer attention(Attention<Scalar>(attention_sizes(12, 3))), ring(Attention<Scalar>(attention_sizes(12, 3, 5)));
   return suites::check_wrong_calls(linear, fixed, {wide, attention, ring}) +
          suites::check_wrong_calls(attention, growing, {wide, linear, ring});
 }
 
 template <class Scalar>
 Index check_attention() {
-  using Growing = Attention<Scalar>;
-  using Ring = SlidingWindowAttention<Scalar>;
-  return suites::check_wrong_calls(Growing(attention_sizes(12, 3)), growing,
-                                   {Growing(attention_sizes(24, 3)), Growing(attention_sizes(12, 2))}) +
-         suites::check_wrong_calls(Ring(attention_sizes(12, 3, 5)), fixed,
-                                   {Ring(attention_sizes(24, 3, 5)), Ring(attention_sizes(12, 3, 6))});
+  using Layer = Attention<Scalar>;
+  AttentionConfig keeps_all = attention_sizes(12, 3, 5);
+  keeps_all.memory = AttentionMemory::growing;
+  return suites::check_wrong_calls(Layer(attention_sizes(12, 3)), growing,
+                                   {Layer(attention_sizes(24, 3)), Layer(attention_sizes(12, 2)), Layer(keeps_all)}) +
+         suites::check_wrong_calls(Layer(attention_sizes(12, 3, 5)), fixed,
+                                   {Layer(attention_sizes(24, 3, 5)), Layer(attention_sizes(12, 3, 6)),
+                                    Layer(attention_sizes(12, 3, 5, 2)), Layer(keeps_all)});
 }
 
 template <class Scalar>

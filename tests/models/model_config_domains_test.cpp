@@ -105,21 +105,26 @@ void check_ttt() {
                                                 {std::nullopt, 0, 1e-50, 1e-3, 100}});
 }
 
-template <class Definition>
-void check_attention(Index window) {
-  AttentionConfig sound;
+void check_attention(const AttentionConfig& options) {
+  AttentionConfig sound = options;
   sound.width = 12;
   sound.heads = 3;
-  sound.window = window;
   const auto check = [&]<class Number>(const Field<AttentionConfig, Number>& field) {
-    check_field<AttentionConfig, Number>(sound, field, use_layer<Definition>);
+    check_field<AttentionConfig, Number>(sound, field, use_layer<Attention<float>>);
   };
   check(Field<AttentionConfig, Index>{"width", &AttentionConfig::width, {0, -1, most, least}, {24}});
   check(Field<AttentionConfig, Index>{"heads", &AttentionConfig::heads, {0, -3, 5, 4, most, least}, {1, 2, 6}});
   check(Field<AttentionConfig, Index>{
       "key_value_heads", &AttentionConfig::key_value_heads, {-1, 2, 4, most, least}, {0, 1, 3}});
   check(Field<AttentionConfig, double>{"rope_theta", &AttentionConfig::rope_theta, not_positive, positive});
-  if (window > 0) check(Field<AttentionConfig, Index>{"window", &AttentionConfig::window, no_sizes, {1, 100}});
+  if (sound.memory == AttentionMemory::ring)
+    check(Field<AttentionConfig, Index>{"window", &AttentionConfig::window, no_sizes, {1, 100}});
+  else
+    check(Field<AttentionConfig, Index>{"window", &AttentionConfig::window, {-1, most, least}, {0, 1, 100}});
+  if (sound.window > 0)
+    check(Field<AttentionConfig, Index>{"sinks", &AttentionConfig::sinks, {-1, most, least}, {0, 1, 100}});
+  else
+    check(Field<AttentionConfig, Index>{"sinks", &AttentionConfig::sinks, {-1, 1, most, least}, {0}});
   check(Field<AttentionConfig, Index>{
       "head_channels", &AttentionConfig::head_channels, {-2, 7, (Index{1} << 30) + 2, most, least}, {0, 2, 10}});
   sound.query_key_norm = true;
@@ -134,8 +139,9 @@ TEST_CASE("Every number of a TTT layer's configuration has a domain") {
 }
 
 TEST_CASE("Every number of attention's configuration has a domain") {
-  check_attention<Attention<float>>(0);
-  check_attention<SlidingWindowAttention<float>>(5);
+  check_attention({});
+  check_attention({.window = 5});
+  check_attention({.window = 5, .memory = AttentionMemory::ring});
 }
 
 TEST_CASE("Every number of a model's configuration has a domain") {

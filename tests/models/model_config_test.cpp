@@ -75,9 +75,9 @@ TEST_CASE("a pattern of several blocks is repeated") {
         "0seq_modeling_block 0mlp 1conv.conv 1seq_modeling_block 2seq_modeling_block 2mlp "
         "3seq_modeling_block 3mlp 4conv.conv 4seq_modeling_block ");
   CHECK(mixer(model, 3).layer().get<GatedDeltaNet<float>>());
-  CHECK(mixer(model, 4).layer().get<Attention<float>>());
+  CHECK(mixer(model, 4).layer().get<Attention<float>>()->config().window == 0);
   CHECK(model.stack().layers()[5].layer.get<Residual<Swiglu<float>>>()->layer().config().hidden == 7);
-  CHECK(mixer(model, 6).layer().get<SlidingWindowAttention<float>>());
+  CHECK(mixer(model, 6).layer().get<Attention<float>>()->config().window == 7);
   CHECK(mixer(model, 9).layer().get<GatedDeltaNet<float>>());
 }
 

@@ -2,6 +2,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -40,20 +41,23 @@ struct Result {
   Matrix<Scalar> output, log_sums;
 };
 
-/// Queries [first, first + count) against keys in caches that begin at `starts`, multiples of a panel.
+/// Queries [first, first + count) against keys in a cache for each of `ranges`.
 template <class Arch = simd::Native, class Scalar>
-Result<Scalar> forward(const Sequence<Scalar>& s, const std::vector<Index>& starts, Index first, Index count) {
+Result<Scalar> forward(const Sequence<Scalar>& s, const std::vector<rules::KeyRange>& ranges, Index first,
+                       Index count) {
   std::vector<std::vector<Scalar>> memory;
   std::vector<rules::KeyValueStretch<Scalar>> stretches;
   const Index width = s.shape.head_width;
-  for (std::size_t i = 0; i < starts.size(); ++i) {
-    const Index start = starts[i], end = i + 1 < starts.size() ? starts[i + 1] : first + count;
-    if (start >= end) continue;
-    const auto size = rules::KeyValueCache<Scalar>::size(end - start, 1, width);
+  for (const auto& range : ranges) {
+    if (range.empty()) continue;
+    const Index origin = rules::panel_begin(range.first), rows = range.end - origin;
+    const auto size = rules::KeyValueCache<Scalar>::size(rows, 1, width);
     memory.emplace_back(static_cast<std::size_t>(size), Scalar(55));
-    const rules::KeyValueCache<Scalar> cache(memory.back().data(), end - start, 1, width, start);
-    rules::write_cache(cache, start, s.keys.rows(start, end - start), s.values.rows(start, end - start));
-    stretches.push_back({start, end, cache.key(0, 0), cache.values(0)});
+    const rules::KeyValueCache<Scalar> cache(memory.back().data(), rows, 1, width, origin);
+    rules::write_cache(cache, range.first, s.keys.rows(range.first, range.size()),
+                       s.values.rows(range.first, range.size()));
+    stretches.push_back(
+        {range.first, range.end, cache.key(0, 0), cache.values(0).rows(range.first - origin, range.size())});
   }
   Result<Scalar> result{Matrix<Scalar>(count, s.queries.columns(), Scalar(777)), Matrix<Scalar>(count, s.shape.group)};
   Arena scratch;
@@ -68,7 +72,7 @@ Matrix<Scalar> expected(const Sequence<Scalar>& s) {
   for (Index head = 0; head < s.shape.group; ++head) {
     const Index column = head * s.shape.head_width;
     reference::attention<Scalar>(s.queries.view().columns(column, s.shape.head_width), s.keys.view(), s.values.view(),
-                                 s.shape.window, output.view().columns(column, s.shape.head_width));
+                                 s.shape.window, s.shape.sinks, output.view().columns(column, s.shape.head_width));
   }
   return output;
 }
@@ -91,7 +95,31 @@ const std::vector<rules::AttentionShape> shapes{{6, 1, rules::unlimited_window},
                                                 {8, 1, 7},
                                                 {6, 3, 96},
                                                 {6, 1, 97},
-                                                {4, 100, 13}};
+                                                {4, 100, 13},
+                                                {6, 2, 1, 1},
+                                                {8, 1, 7, 3},
+                                                {6, 3, 96, 16},
+                                                {6, 1, 40, 120},
+                                                {6, 2, 200, 5},
+                                                {4, 1, 20, rules::forward_tiling.keys + 3}};
+std::string describe(const rules::AttentionShape& shape) {
+  return "D " + std::to_string(shape.head_width) + ", G " + std::to_string(shape.group) + ", window " +
+         std::to_string(shape.window) + ", sinks " + std::to_string(shape.sinks);
+}
+
+/// Keys, values and their gradients, the sinks and the others apart.
+template <class Scalar>
+rules::KeyValueGradientParts<Scalar> in_parts(const rules::AttentionShape& shape, const Matrix<Scalar>& keys,
+                                              const Matrix<Scalar>& values, Matrix<Scalar>& d_keys,
+                                              Matrix<Scalar>& d_values) {
+  const auto part = [&](rules::KeyRange range) {
+    const auto rows = [&](auto& of) { return of.rows(range.first, range.size()); };
+    return rules::KeyValueGradients<Scalar>{range.first, rows(keys), rows(values), rows(d_keys), rows(d_values)};
+  };
+  const auto seen = shape.seen(0, keys.rows());
+  return {part(seen[0]), part(seen[1])};
+}
+
 constexpr Index tile = rules::forward_tiling.rows, block = rules::forward_tiling.keys;
 
 }  // namespace
@@ -101,26 +129,29 @@ TEMPLATE_TEST_CASE("attention agrees with the reference", "[rules][attention]", 
   const double tolerance = 64 * static_cast<double>(std::numeric_limits<TestType>::epsilon());
   for (const auto& shape : shapes)
     for (const Index tokens : {Index{1}, Index{2}, Index{7}, tile - 1, tile, tile + 1, block - 1, block + 1}) {
-      INFO("D " << shape.head_width << ", G " << shape.group << ", window " << shape.window << ", T " << tokens);
+      INFO(describe(shape) << ", T " << tokens);
       const Sequence<TestType> s(tokens, shape);
       const auto wanted = expected(s);
-      CHECK(far_apart(forward(s, {0}, 0, tokens).output, wanted, tolerance).empty());
-      CHECK(far_apart(forward<simd::Generic>(s, {0}, 0, tokens).output, wanted, tolerance).empty());
+      CHECK(far_apart(forward(s, {{0, tokens}}, 0, tokens).output, wanted, tolerance).empty());
+      CHECK(far_apart(forward<simd::Generic>(s, {{0, tokens}}, 0, tokens).output, wanted, tolerance).empty());
     }
 }
 
 TEMPLATE_TEST_CASE("the bits of attention do not depend on tiles, parts or company", "[rules][attention]", float,
                    double) {
   for (const auto& shape : shapes) {
-    INFO("D " << shape.head_width << ", G " << shape.group << ", window " << shape.window);
+    INFO(describe(shape));
     constexpr Index tokens = block + tile;
     const Sequence<TestType> s(tokens, shape);
-    const auto whole = forward(s, {0}, 0, tokens);
+    const auto whole = forward(s, {{0, tokens}}, 0, tokens);
     for (const Index first : {Index{0}, Index{1}, tile + 2, 2 * tile - 1, 2 * tile, block - 1, block, tokens - 1})
       for (const Index count : {Index{1}, Index{3}, tile + 1, tokens - first}) {
         if (first + count > tokens) continue;
-        const Index middle = rules::panel_begin(first / 2);
-        const auto part = forward(s, {0, middle, middle + rules::key_panel}, first, count);
+        const auto [sinks, others] = shape.seen(first, first + count);
+        const Index border = rules::panel_begin(std::max(others.first, first / 2)), next = border + rules::key_panel;
+        const auto part = forward(
+            s, {sinks, others.within({0, border}), others.within({border, next}), others.within({next, tokens})}, first,
+            count);
         CHECK(same_bits(part.output.view(), whole.output.rows(first, count)));
         CHECK(same_bits(part.log_sums.view(), whole.log_sums.rows(first, count)));
       }
@@ -133,11 +164,11 @@ TEST_CASE("attention survives scores of any size, and reports a NaN", "[rules][a
     for (Index t = 0; t < 120; ++t) s.queries(t, c) *= 1e9F;
     s.keys(3, c) *= 1e9F;
   }
-  const auto result = forward(s, {0}, 0, 120);
+  const auto result = forward(s, {{0, 120}}, 0, 120);
   for (Index t = 0; t < 120; ++t) CHECK(std::isfinite(result.output(t, 0)));
   CHECK(far_apart(result.output, expected(s), 1e-5).empty());
   s.keys(70, 2) = std::numeric_limits<float>::quiet_NaN();
-  const auto poisoned = forward(s, {0}, 0, 120);
+  const auto poisoned = forward(s, {{0, 120}}, 0, 120);
   CHECK(same_bits(poisoned.output.rows(0, 70), result.output.rows(0, 70)));
   for (Index t = 70; t < 120; ++t) CHECK(std::isnan(poisoned.output(t, 0)));
 }
@@ -147,21 +178,24 @@ TEST_CASE("gradients of attention across tiles and blocks", "[rules][attention]"
                             {4, 3, rules::unlimited_window},
                             {6, 2, 50},
                             {4, 1, 120},
-                            {6, 5, 1}}) {
-    INFO("D " << shape.head_width << ", G " << shape.group << ", window " << shape.window);
+                            {6, 5, 1},
+                            {6, 2, 50, 3},
+                            {4, 1, 20, 100},
+                            {4, 1, 120, rules::backward_tiling.keys + 5}}) {
+    INFO(describe(shape));
     constexpr Index tokens = rules::backward_tiling.keys + 10;
     Sequence<double> s(tokens, shape);
-    const auto recorded = forward(s, {0}, 0, tokens);
+    const auto recorded = forward(s, {{0, tokens}}, 0, tokens);
     Matrix<double> d_queries(tokens, s.queries.columns(), 777.0);
     Matrix<double> d_keys(tokens, shape.head_width, 0.5), d_values(tokens, shape.head_width, 0.25);
-    const rules::KeyValueGradients<double> keys{0, s.keys.view(), s.values.view(), d_keys.view(), d_values.view()};
+    const auto keys = in_parts(shape, s.keys, s.values, d_keys, d_values);
     Arena scratch;
     const rules::AttentionRecordRows<double> record{s.queries.view(), recorded.output.view(), recorded.log_sums.view()};
     rules::attention_backward<simd::Native, double>(shape, keys, 0, record, s.d_output.view(), d_queries.view(),
                                                     scratch);
 
     const auto loss = [&] {
-      const auto result = forward(s, {0}, 0, tokens);
+      const auto result = forward(s, {{0, tokens}}, 0, tokens);
       double sum = 0;
       for (Index t = 0; t < tokens; ++t)
         for (Index c = 0; c < s.queries.columns(); ++c) sum += result.output(t, c) * s.d_output(t, c);
@@ -186,24 +220,27 @@ TEST_CASE("gradients of attention across tiles and blocks", "[rules][attention]"
 
 TEST_CASE("gradients of attention leave out what is masked, whatever it holds", "[rules][attention]") {
   constexpr Index tokens = 40, poisoned = 17, window = 5, width = 4;
-  const rules::AttentionShape shape{width, 2, window};
+  const Index sinks = GENERATE(0, 2);
+  const rules::AttentionShape shape{width, 2, window, sinks};
   const Sequence<float> s(tokens, shape);
-  const auto recorded = forward(s, {0}, 0, tokens);
+  const auto recorded = forward(s, {{0, tokens}}, 0, tokens);
   const auto backward = [&](const Matrix<float>& queries, const Matrix<float>& keys) {
     std::array<Matrix<float>, 3> gradients{Matrix<float>(tokens, 2 * width), Matrix<float>(tokens, width),
                                            Matrix<float>(tokens, width)};
     auto& [d_queries, d_keys, d_values] = gradients;
     Arena scratch;
-    rules::attention_backward<simd::Native, float>(shape,
-                                                   {0, keys.view(), s.values.view(), d_keys.view(), d_values.view()}, 0,
+    rules::attention_backward<simd::Native, float>(shape, in_parts(shape, keys, s.values, d_keys, d_values), 0,
                                                    {queries.view(), recorded.output.view(), recorded.log_sums.view()},
                                                    s.d_output.view(), d_queries.view(), scratch);
     return gradients;
   };
   const auto clean = backward(s.queries, s.keys);
-  // A query reaches the keys that it sees, a key the queries that see it; of these also what their own rows say.
+  // A query reaches the keys that it sees, a key the queries that see it; of these also what their own rows say. Every
+  // query sees the sinks.
   const auto same_outside = [&](const std::array<Matrix<float>, 3>& actual, std::size_t part, Index first, Index end) {
-    return same_bits(std::as_const(actual[part]).view().rows(0, first), clean[part].view().rows(0, first)) &&
+    const Index from = part == 0 ? 0 : sinks;
+    return same_bits(std::as_const(actual[part]).view().rows(from, first - from),
+                     clean[part].view().rows(from, first - from)) &&
            same_bits(std::as_const(actual[part]).view().rows(end, tokens - end),
                      clean[part].view().rows(end, tokens - end));
   };
@@ -219,11 +256,11 @@ TEST_CASE("gradients of attention leave out what is masked, whatever it holds", 
 }
 
 TEST_CASE("scalar and wide packs agree in the backward", "[rules][attention]") {
-  const Sequence<double> s(130, {7, 2, 60});
-  const auto recorded = forward(s, {0}, 0, 130);
+  const Sequence<double> s(130, {7, 2, 60, 5});
+  const auto recorded = forward(s, {{0, 130}}, 0, 130);
   const auto run = [&]<class Arch>(Arch) {
     Matrix<double> d(130, 14), d_keys(130, 7), d_values(130, 7);
-    const rules::KeyValueGradients<double> keys{0, s.keys.view(), s.values.view(), d_keys.view(), d_values.view()};
+    const auto keys = in_parts(s.shape, s.keys, s.values, d_keys, d_values);
     Arena scratch;
     const rules::AttentionRecordRows<double> record{s.queries.view(), recorded.output.view(), recorded.log_sums.view()};
     rules::attention_backward<Arch, double>(s.shape, keys, 0, record, s.d_output.view(), d.view(), scratch);
@@ -255,6 +292,29 @@ TEST_CASE("a cache holds the last positions where position mod rows says", "[rul
   rules::clear_positions(cache, 63, 65);
   for (Index position = 45; position < 77; ++position)
     CHECK((cache.values(1)(position % rows, 2) == 0) == (position == 63 || position == 64));
+}
+
+TEST_CASE("a ring keeps its sinks and the last positions", "[rules][attention]") {
+  constexpr Index window = 16, sinks = 3, rows = rules::key_panel + window, width = 2;
+  std::vector<double> memory(static_cast<std::size_t>(rules::KeyValueCache<double>::size(rows, 1, width)), 0.0);
+  const rules::KeyValueCache<double> cache(memory.data(), rows, 1, width, 0, sinks);
+  CHECK(cache.holds({0, 19}));
+  CHECK(cache.holds({3, 19}));
+  CHECK_FALSE(cache.holds({0, 20}));
+  CHECK_FALSE(cache.holds({24, 41}));
+  const auto keys = random_matrix<double>(60, width, 1), values = random_matrix<double>(60, width, 2);
+  for (const auto& [first, count] : {std::pair<Index, Index>{0, 2}, {2, 4}, {6, 54}})
+    rules::write_cache(cache, first, keys.rows(first, count), values.rows(first, count));
+  const auto held = [](Index position) { return position < sinks || position >= 60 - window; };
+  Matrix<double> read_keys(60, width, 9.0), read_values(60, width, 9.0);
+  rules::read_cache<double>({memory.data(), rows, 1, width, 0, sinks}, 0, read_keys.view(), read_values.view());
+  for (Index position = 0; position < 60; ++position)
+    for (Index c = 0; c < width; ++c) {
+      CHECK(read_keys(position, c) == (held(position) ? keys(position, c) : 9.0));
+      CHECK(read_values(position, c) == (held(position) ? values(position, c) : 9.0));
+    }
+  rules::clear_positions(cache, 0, 60);
+  CHECK(memory == std::vector<double>(memory.size(), 0.0));
 }
 
 TEST_CASE("the rows of a cache follow from its size", "[rules][attention]") {

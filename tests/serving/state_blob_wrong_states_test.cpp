@@ -62,7 +62,10 @@ Index check_layer(const Layer& layer, const std::vector<Layer>& others) {
 }
 
 TttConfig ttt_sizes(Index width) { return {.width = width, .heads = 3, .mini_batch = 4}; }
-AttentionConfig attention_sizes(Index width, Index window) { return {.width = width, .heads = 3, .window = window}; }
+AttentionConfig attention_sizes(Index width) { return {.width = width, .heads = 3}; }
+AttentionConfig ring_sizes(Index width) {
+  return {.width = width, .heads = 3, .window = 5, .sinks = 2, .memory = AttentionMemory::ring};
+}
 
 CausalLm<float> model(std::string_view layer, Index width) {
   return make_model<float>(testing::tiny_config(layer, Backbone::transformer, width));
@@ -73,15 +76,13 @@ CausalLm<float> model(std::string_view layer, Index width) {
 TEST_CASE("A State without a sequence is not saved, and one of another layer is not restored") {
   using Linear = TttLinear<float>;
   using Mlp = TttMlp<double>;
-  using Ring = SlidingWindowAttention<float>;
   using Any = AnySequenceLayer<float>;
   CHECK(check_layer<Linear>(Linear(ttt_sizes(12)), {Linear(ttt_sizes(24))}) == 8);
   CHECK(check_layer<Mlp>(Mlp(ttt_sizes(12)), {Mlp(ttt_sizes(24))}) == 8);
-  CHECK(check_layer<Attention<float>>(Attention<float>(attention_sizes(12, 0)),
-                                      {Attention<float>(attention_sizes(24, 0))}) == 8);
-  CHECK(check_layer<Ring>(Ring(attention_sizes(12, 5)), {Ring(attention_sizes(24, 5))}) == 8);
-  CHECK(check_layer<Any>(Any(Linear(ttt_sizes(12))), {Any(Linear(ttt_sizes(24))), Any(Ring(attention_sizes(12, 5)))}) ==
-        9);
+  using Softmax = Attention<float>;
+  CHECK(check_layer<Softmax>(Softmax(attention_sizes(12)), {Softmax(attention_sizes(24))}) == 8);
+  CHECK(check_layer<Softmax>(Softmax(ring_sizes(12)), {Softmax(ring_sizes(24))}) == 8);
+  CHECK(check_layer<Any>(Any(Linear(ttt_sizes(12))), {Any(Linear(ttt_sizes(24))), Any(Softmax(ring_sizes(12)))}) == 9);
   CHECK(check_layer(Residual({}, Linear(ttt_sizes(12))), {Residual({}, Linear(ttt_sizes(24)))}) == 8);
 }
 

@@ -16,10 +16,8 @@ TTT_TEST_COMPILED template class TttLayer<rules::TttLinear<double>>;
 TTT_TEST_COMPILED template class TttLayer<rules::TttMlp<float>>;
 TTT_TEST_COMPILED template class TttLayer<rules::TttMlp<double>>;
 
-TTT_TEST_COMPILED template class BasicAttention<float, AttentionMemory::growing>;
-TTT_TEST_COMPILED template class BasicAttention<double, AttentionMemory::growing>;
-TTT_TEST_COMPILED template class BasicAttention<float, AttentionMemory::ring>;
-TTT_TEST_COMPILED template class BasicAttention<double, AttentionMemory::ring>;
+TTT_TEST_COMPILED template class Attention<float>;
+TTT_TEST_COMPILED template class Attention<double>;
 
 TTT_TEST_COMPILED template AnySequenceLayer<float> LayerDescription::make<float>(Index) const;
 TTT_TEST_COMPILED template AnySequenceLayer<double> LayerDescription::make<double>(Index) const;

@@ -75,7 +75,7 @@ struct TttMlp : Ttt {
 
 struct Attention : KindOfLayer<AttentionConfig> {
   static constexpr std::string_view name = "attention";
-  static constexpr std::string_view summary = "attention over everything: its memory grows";
+  static constexpr std::string_view summary = "attention over everything, unless there is a window: its memory grows";
   template <class Scalar>
   using Layer = ttt::Attention<Scalar>;
   static std::vector<BoundingTensor> bounds(const AttentionConfig& config) {
@@ -86,12 +86,11 @@ struct Attention : KindOfLayer<AttentionConfig> {
 
 struct SlidingWindow : Attention {
   static constexpr std::string_view name = "sliding-window";
-  static constexpr std::string_view summary = "attention over the last tokens";
-  template <class Scalar>
-  using Layer = ttt::SlidingWindowAttention<Scalar>;
+  static constexpr std::string_view summary = "attention over the last tokens: its memory is a ring";
   static AttentionConfig options() {
     AttentionConfig config;
     config.window = 128;
+    config.memory = AttentionMemory::ring;
     return config;
   }
 };

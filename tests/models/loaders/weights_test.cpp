@@ -74,7 +74,7 @@ void every_layer_comes_back() {
     comes_back(ParameterStore(Stack(block).make_parameters()));
   }
   layer_comes_back(Attention<Scalar>({.width = 36, .heads = 6, .key_value_heads = 2}));
-  layer_comes_back(SlidingWindowAttention<Scalar>({.width = 36, .heads = 6, .window = 4}));
+  layer_comes_back(Attention<Scalar>({.width = 36, .heads = 6, .window = 4, .memory = AttentionMemory::ring}));
 }
 
 /// Parameters with a weight in panels and a vector, in that order.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "ttt/layers/attention/basic_attention.hpp"
 #include "ttt/layers/attention/call_backward.hpp"
+#include "ttt/layers/attention/layer.hpp"
 #include "ttt/nn/projections.hpp"
 #include "ttt/nn/row_pieces.hpp"
 
@@ -10,9 +10,9 @@ TTT_NAMESPACE_BEGIN
 
 /// Norm and rotary embedding, for the rows of a round from `first` on: d goes from the gradient of what attends to that
 /// of what was projected.
-template <class Element, AttentionMemory memory>
-void BasicAttention<Element, memory>::backward_norms(const Parameters& parameters, const Record& record, Index first,
-                                                     const Rows& d, Parameters& gradients, Context& context) const {
+template <class Element>
+void Attention<Element>::backward_norms(const Parameters& parameters, const Record& record, Index first, const Rows& d,
+                                        Parameters& gradients, Context& context) const {
   const Index count = d.queries.rows();
   nn::in_pieces(count, context, [&](Index row, Index size, Context& own) {
     rotate(record.call.plan(), first + row, d.rows(row, size), kernels::RotaryTurn::back, own);
@@ -25,11 +25,10 @@ void BasicAttention<Element, memory>::backward_norms(const Parameters& parameter
   norm(parameters.key_norm, record.projected_keys, d.keys, gradients.key_norm);
 }
 
-template <class Element, AttentionMemory memory>
-void BasicAttention<Element, memory>::backward(const Parameters& parameters, const Record& record,
-                                               MatrixView<const Scalar> d_y, MatrixView<Scalar> d_x,
-                                               Parameters& gradients, std::span<State* const> d_states,
-                                               Context& context) const {
+template <class Element>
+void Attention<Element>::backward(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_y,
+                                  MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
+                                  Context& context) const {
   detail::check_backward(kind, *this, parameters, record, d_y, d_x, gradients, d_states, context.scratch());
   const Arena::Frame frame(context.scratch());
   const Rows& rows = record.rows;

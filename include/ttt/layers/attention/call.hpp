@@ -31,6 +31,7 @@ struct AttentionRows {
 struct AttentionHeads {
   rules::AttentionShape shape;
   Index key_value_heads = 1;
+  Index kept_sinks = 0;  ///< first tokens of a sequence that a ring keeps apart
 
   Index key_value_width() const { return key_value_heads * shape.head_width; }
 
@@ -38,7 +39,7 @@ struct AttentionHeads {
   auto cache(State& state) const {
     using Cache = rules::KeyValueCache<std::remove_pointer_t<decltype(state.values.data())>>;
     const Index rows = Cache::rows_of(state.values.size(), key_value_heads, shape.head_width);
-    return Cache(state.values.data(), rows, key_value_heads, shape.head_width);
+    return Cache(state.values.data(), rows, key_value_heads, shape.head_width, 0, kept_sinks);
   }
   /// Columns of a key/value head.
   template <class Scalar>
@@ -54,20 +55,21 @@ struct AttentionHeads {
 
 namespace detail {
 
-/// Up to two stretches of a cache and those of the call.
+/// Stretches of the sinks and of what is behind them, each in a cache, whose ring may wrap, and in the call.
 template <class Scalar>
 class StretchList {
  public:
-  /// Positions [first, end) of a cache; `first` is a multiple of `rules::key_panel`.
+  /// Positions [first, end) of a cache.
   void add(const rules::KeyValueCache<Scalar>& cache, Index head, Index first, Index end) {
     cache.for_each_stretch(first, end, [&](Index row, Index position, Index count) {
-      stretches_[count_++] = {position, position + count, cache.key(head, row), cache.values(head).rows(row, count)};
+      const Scalar* const panel = cache.key(head, rules::panel_begin(row));
+      stretches_[count_++] = {position, position + count, panel, cache.values(head).rows(row, count)};
     });
   }
   rules::KeyValueStretches<Scalar> span() const { return {stretches_.data(), count_}; }
 
  private:
-  std::array<rules::KeyValueStretch<Scalar>, 3> stretches_;
+  std::array<rules::KeyValueStretch<Scalar>, 5> stretches_;
   std::size_t count_ = 0;
 };
 
@@ -76,10 +78,13 @@ template <class Scalar>
 StretchList<Scalar> stretches(const AttentionHeads& layout, const AttentionPiece<Scalar>& piece, Index head) {
   StretchList<Scalar> list;
   const auto cache = layout.cache(*piece.state);
-  const Index first = rules::panel_begin(piece.position - piece.prior), open = rules::panel_begin(piece.position);
   const bool in_state = piece.entries.key(0, 0) == cache.key(0, 0);
-  if (!in_state) list.add(cache, head, first, open);
-  list.add(piece.entries, head, in_state ? first : open, piece.end());
+  const Index open = in_state ? piece.end() : rules::panel_begin(piece.position);
+  for (const auto& seen : piece.seen) {
+    const auto [first, end] = seen.range();
+    list.add(cache, head, first, std::min(open, end));
+    list.add(piece.entries, head, std::max(open, first), end);
+  }
   return list;
 }
 
@@ -87,8 +92,7 @@ StretchList<Scalar> stretches(const AttentionHeads& layout, const AttentionPiece
 /// must not overwrite what the first of them sees, nor what another piece does.
 template <class Scalar>
 bool fits_into_state(const AttentionHeads& layout, const AttentionPiece<Scalar>& piece) {
-  const Index rows = layout.cache(*piece.state).rows();
-  return piece.alone && piece.prior + piece.rows <= rows;
+  return piece.alone && layout.cache(*piece.state).holds(piece.seen[1].range());
 }
 
 /// Writes the keys and values of the rows where the queries will find them: into the State's cache when nobody misses
@@ -110,12 +114,12 @@ void store_rows(const AttentionHeads& layout, std::span<AttentionPiece<Scalar>> 
     const auto cache = layout.cache(*piece.state);
     const auto before = static_cast<Index>(piece.state->position);
     if (fits_into_state(layout, piece)) {
-      if (piece.reset) rules::clear_positions(cache, cache.first_held(before, before), before);
+      if (piece.reset) rules::clear_positions(cache, 0, before);
     } else {
-      const Index first = rules::panel_begin(piece.position);
-      rules::clear_positions(piece.entries, first, rules::panel_end(piece.end()));
-      if (piece.prior > 0)
-        rules::copy_entries(cache, piece.entries, std::max(first, piece.position - piece.prior), piece.position);
+      const Index open = rules::panel_begin(piece.position);
+      rules::clear_positions(piece.entries, open, rules::panel_end(piece.end()));
+      for (const auto& seen : piece.seen)
+        rules::copy_entries(cache, piece.entries, std::max(open, seen.prior.first), seen.prior.end);
     }
     rules::write_cache(piece.entries, piece.position, rows.keys.rows(piece.row, piece.rows),
                        rows.values.rows(piece.row, piece.rows));
@@ -150,11 +154,13 @@ void attend(const AttentionHeads& layout, std::span<const AttentionPiece<Scalar>
 template <class Scalar>
 void keep_prior(const AttentionHeads& layout, std::span<AttentionPiece<Scalar>> pieces, Arena& arena) {
   for (auto& piece : pieces) {
-    if (piece.prior == 0) continue;
-    piece.prior_keys = arena.matrix<Scalar>(piece.prior, layout.key_value_width());
-    piece.prior_values = arena.matrix<Scalar>(piece.prior, layout.key_value_width());
     const State<Scalar>& state = *piece.state;
-    rules::read_cache(layout.cache(state), piece.position - piece.prior, piece.prior_keys, piece.prior_values);
+    for (auto& seen : piece.seen) {
+      if (seen.prior.empty()) continue;
+      seen.prior_keys = arena.matrix<Scalar>(seen.prior.size(), layout.key_value_width());
+      seen.prior_values = arena.matrix<Scalar>(seen.prior.size(), layout.key_value_width());
+      rules::read_cache(layout.cache(state), seen.prior.first, seen.prior_keys, seen.prior_values);
+    }
   }
 }
 
@@ -168,7 +174,7 @@ void update_states(const AttentionHeads& layout, std::span<const AttentionPiece<
     if (!fits_into_state(layout, piece)) {
       const auto cache = layout.cache(*piece.state);
       const auto before = static_cast<Index>(piece.state->position);
-      if (piece.reset) rules::clear_positions(cache, cache.first_held(before, before), before);
+      if (piece.reset) rules::clear_positions(cache, 0, before);
       rules::write_cache(cache, piece.position, rows.keys.rows(piece.row, piece.rows),
                          rows.values.rows(piece.row, piece.rows));
     }

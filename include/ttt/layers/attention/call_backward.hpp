@@ -12,35 +12,36 @@ TTT_NAMESPACE_BEGIN
 
 namespace detail {
 
-/// Keys and values of positions [first, first + n) that the backward of a piece sees, [n × D] of one head, in one
-/// place.
+/// Keys and values that the backward of a piece sees, [n × D] of one head, in one place.
 template <class Scalar>
-rules::KeyValueGradients<Scalar> gather(const AttentionHeads& layout, const AttentionPiece<Scalar>& piece, Index head,
-                                        const AttentionRows<Scalar>& rows, Arena& arena) {
-  const Index count = piece.prior + piece.rows, width = layout.shape.head_width;
-  const auto keys = arena.matrix<Scalar>(count, width), values = arena.matrix<Scalar>(count, width);
-  if (piece.prior > 0) {
-    copy(layout.narrow(piece.prior_keys, head), keys.rows(0, piece.prior));
-    copy(layout.narrow(piece.prior_values, head), values.rows(0, piece.prior));
+rules::KeyValueGradients<Scalar> gather(const AttentionHeads& layout, const AttentionPiece<Scalar>& piece,
+                                        const SeenKeys<Scalar>& seen, Index head, const AttentionRows<Scalar>& rows,
+                                        Arena& arena) {
+  const Index prior = seen.prior.size(), own = seen.own.size(), width = layout.shape.head_width;
+  const auto keys = arena.matrix<Scalar>(prior + own, width), values = arena.matrix<Scalar>(prior + own, width);
+  if (prior > 0) {
+    copy(layout.narrow(seen.prior_keys, head), keys.rows(0, prior));
+    copy(layout.narrow(seen.prior_values, head), values.rows(0, prior));
   }
-  copy(layout.narrow(rows.keys.rows(piece.row, piece.rows), head), keys.rows(piece.prior, piece.rows));
-  copy(layout.narrow(rows.values.rows(piece.row, piece.rows), head), values.rows(piece.prior, piece.rows));
-  return {piece.position - piece.prior, keys, values, arena.zeros<Scalar>(count, width),
-          arena.zeros<Scalar>(count, width)};
+  copy(layout.narrow(piece.rows_of(rows.keys, seen.own), head), keys.rows(prior, own));
+  copy(layout.narrow(piece.rows_of(rows.values, seen.own), head), values.rows(prior, own));
+  return {seen.prior.first, keys, values, arena.zeros<Scalar>(prior + own, width),
+          arena.zeros<Scalar>(prior + own, width)};
 }
 
 /// The reverse for the gradients: adds them to those of the rows and, when wanted, of the State before the call.
 template <class Scalar>
-void scatter(const AttentionHeads& layout, const AttentionPiece<Scalar>& piece, Index head,
-             const rules::KeyValueGradients<Scalar>& from, const AttentionRows<Scalar>& d_rows,
+void scatter(const AttentionHeads& layout, const AttentionPiece<Scalar>& piece, const SeenKeys<Scalar>& seen,
+             Index head, const rules::KeyValueGradients<Scalar>& from, const AttentionRows<Scalar>& d_rows,
              State<Scalar>* d_state) {
-  kernels::add_rows<simd::Native, Scalar>(from.d_keys.rows(piece.prior, piece.rows),
-                                          layout.narrow(d_rows.keys.rows(piece.row, piece.rows), head));
-  kernels::add_rows<simd::Native, Scalar>(from.d_values.rows(piece.prior, piece.rows),
-                                          layout.narrow(d_rows.values.rows(piece.row, piece.rows), head));
+  const Index prior = seen.prior.size(), own = seen.own.size();
+  kernels::add_rows<simd::Native, Scalar>(from.d_keys.rows(prior, own),
+                                          layout.narrow(piece.rows_of(d_rows.keys, seen.own), head));
+  kernels::add_rows<simd::Native, Scalar>(from.d_values.rows(prior, own),
+                                          layout.narrow(piece.rows_of(d_rows.values, seen.own), head));
   if (!d_state) return;
   const auto cache = layout.cache(*d_state);
-  cache.for_each_stretch(from.first, piece.position, [&](Index row, Index position, Index count) {
+  cache.for_each_stretch(seen.prior.first, seen.prior.end, [&](Index row, Index position, Index count) {
     for (Index i = 0; i < count; ++i)
       for (Index d = 0; d < layout.shape.head_width; ++d)
         cache.key(head, row + i)[d * rules::key_panel] += from.d_keys(position + i - from.first, d);
@@ -66,7 +67,7 @@ void adopt_state_gradient(const AttentionHeads& layout, const AttentionPiece<Sca
   if (!given || piece.reset) return wanted->values.clear();
   if (wanted != given) wanted->values = given->values;
   const auto cache = layout.cache(*wanted);
-  rules::clear_positions(cache, cache.first_held(piece.end(), piece.rows), piece.end());
+  rules::clear_positions(cache, piece.position, piece.end());
 }
 
 /// Backward of `attend` and `update_states`: assigns the queries, keys and values of `d_rows` from d_rows.heads, and
@@ -88,12 +89,17 @@ void attend_backward(const AttentionHeads& layout, std::span<const AttentionPiec
     const auto& piece = pieces[static_cast<std::size_t>(task / layout.key_value_heads)];
     const Index head = task % layout.key_value_heads, group = layout.shape.group;
     const auto part = [&](MatrixView<Scalar> x) { return layout.wide(x.rows(piece.row, piece.rows), head); };
-    const auto keys = gather<Scalar>(layout, piece, head, rows, arena);
+    const auto gathered = [&](std::size_t i) {
+      return gather<Scalar>(layout, piece, piece.seen[i], head, rows, arena);
+    };
+    const rules::KeyValueGradientParts<Scalar> keys{gathered(0), gathered(1)};
     const rules::AttentionRecordRows<Scalar> record{
         part(rows.queries), part(rows.heads), rows.log_sums.rows(piece.row, piece.rows).columns(head * group, group)};
     context.call<KernelId::attention_backward, Scalar, &rules::attention_backward<simd::Native, Scalar>>(
         layout.shape, keys, piece.position, record, part(d_rows.heads), part(d_rows.queries), arena);
-    scatter<Scalar>(layout, piece, head, keys, d_rows, entry<Scalar>(d_states, piece.first_of_state));
+    for (std::size_t i = 0; i < keys.size(); ++i)
+      scatter<Scalar>(layout, piece, piece.seen[i], head, keys[i], d_rows,
+                      entry<Scalar>(d_states, piece.first_of_state));
   });
 }
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "ttt/core/error.hpp"
-#include "ttt/layers/attention/basic_attention.hpp"
+#include "ttt/layers/attention/layer.hpp"
 #include "ttt/nn/row_pieces.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -31,26 +31,36 @@ inline void check_heads(const AttentionConfig& config, const std::string& option
                    std::to_string(config.head_channels));
 }
 
+/// Throws Error unless window, sinks and memory go together.
+inline void check_window(const AttentionConfig& config, const std::string& option) {
+  if (config.window != 0) domain::size(option + "window", config.window);
+  if (config.sinks != 0) domain::size(option + "sinks", config.sinks);
+  if (config.window != 0) return;
+  if (config.memory == AttentionMemory::ring)
+    throw_unexpected(option + "window", "at least 1, for a ring as memory", "0");
+  if (config.sinks != 0) throw_unexpected(option + "sinks", "0 without a window", std::to_string(config.sinks));
+}
+
 }  // namespace detail
 
-template <class Element, AttentionMemory memory>
-void BasicAttention<Element, memory>::check(const Config& config) {
+template <class Element>
+void Attention<Element>::check(const Config& config) {
   const std::string option = "attention option ";
   domain::size(option + "width", config.width);
   detail::check_heads(config, option);
   if (config.key_value_heads < 0 || config.heads % config.key_value_count() != 0)
     throw_unexpected(option + "key_value_heads", "0 or a divisor of the " + std::to_string(config.heads) + " heads",
                      std::to_string(config.key_value_heads));
-  if (memory == AttentionMemory::ring) domain::size(option + "window", config.window);
+  detail::check_window(config, option);
   if (config.query_key_norm) domain::positive_float(option + "norm_epsilon", config.norm_epsilon);
   if (config.rotary) kernels::check(config.rotary_scaling, config.rope_theta, option);
 }
 
-template <class Element, AttentionMemory memory>
-std::shared_ptr<const StateLayout> BasicAttention<Element, memory>::state_layout(Index capacity) const {
-  constexpr bool ring = memory == AttentionMemory::ring;
+template <class Element>
+std::shared_ptr<const StateLayout> Attention<Element>::state_layout(Index capacity) const {
+  const bool ring = config_.memory == AttentionMemory::ring;
   if (!ring && capacity != 0) domain::size("attention: capacity of a State", capacity);
-  const Index rows = ring ? rules::panel_end(config_.window) : capacity;
+  const Index rows = ring ? rules::panel_end(config_.sinks) + rules::panel_end(config_.window) : capacity;
   const Index heads = config_.key_value_count(), width = config_.head_width();
   StateLayout layout(fingerprint_, ring ? StateLayout::unlimited : capacity);
   layout.add(heads, {{"keys", StateKind::cache, rules::panel_end(rows) * width}});
@@ -58,8 +68,8 @@ std::shared_ptr<const StateLayout> BasicAttention<Element, memory>::state_layout
   return std::make_shared<const StateLayout>(std::move(layout));
 }
 
-template <class Element, AttentionMemory memory>
-auto BasicAttention<Element, memory>::allocate_rows(Index rows, bool recorded, Arena& arena) const -> Rows {
+template <class Element>
+auto Attention<Element>::allocate_rows(Index rows, bool recorded, Arena& arena) const -> Rows {
   Rows all;
   all.queries = arena.matrix<Scalar>(rows, config_.query_width());
   all.keys = arena.matrix<Scalar>(rows, config_.key_value_width());
@@ -70,9 +80,8 @@ auto BasicAttention<Element, memory>::allocate_rows(Index rows, bool recorded, A
 }
 
 /// What a call of so many rows and segments holds; the pieces are only memory yet.
-template <class Element, AttentionMemory memory>
-auto BasicAttention<Element, memory>::lay_out(Index rows, std::size_t segments, bool recorded, Arena& arena) const
-    -> Call {
+template <class Element>
+auto Attention<Element>::lay_out(Index rows, std::size_t segments, bool recorded, Arena& arena) const -> Call {
   Call held;
   held.rows = allocate_rows(rows, recorded, arena);
   if (recorded && config_.query_key_norm) {
@@ -85,9 +94,9 @@ auto BasicAttention<Element, memory>::lay_out(Index rows, std::size_t segments, 
 }
 
 /// Assigns queries, keys and values of rows [first, first + count), the former two normed and not rotated.
-template <class Element, AttentionMemory memory>
-void BasicAttention<Element, memory>::project(const Parameters& parameters, const Call& call, Index first, Index count,
-                                              Context& context) const {
+template <class Element>
+void Attention<Element>::project(const Parameters& parameters, const Call& call, Index first, Index count,
+                                 Context& context) const {
   const auto x = call.x.rows(first, count);
   const Rows to = call.rows.rows(first, count);
   const auto normed = [&](const auto& weight, const auto& bias, const auto& norm, MatrixView<Scalar> kept,
@@ -102,11 +111,10 @@ void BasicAttention<Element, memory>::project(const Parameters& parameters, cons
   nn::affine_forward(parameters.value, parameters.value_bias, x, to.values, context);
 }
 
-template <class Element, AttentionMemory memory>
-void BasicAttention<Element, memory>::forward(const Parameters& parameters, MatrixView<const Scalar> x,
-                                              Segments segments, MatrixView<Scalar> y, Context& context,
-                                              Record* record) const {
-  detail::check_forward<BasicAttention>(kind, *this, parameters, x, segments, y, context.scratch());
+template <class Element>
+void Attention<Element>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
+                                 MatrixView<Scalar> y, Context& context, Record* record) const {
+  detail::check_forward<Attention>(kind, *this, parameters, x, segments, y, context.scratch());
   const Arena::Frame frame(context.scratch());
   const SegmentPlan plan = record ? record->call.begin(segments) : plan_segments(segments, context.scratch());
   const auto hold = [&](Arena& arena) { return lay_out(x.rows(), plan.size(), record != nullptr, arena); };

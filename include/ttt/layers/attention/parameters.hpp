@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
 #include <span>
 #include <string_view>
 
@@ -12,11 +13,21 @@
 
 TTT_NAMESPACE_BEGIN
 
+/// What a layer of attention keeps of a sequence.
+enum class AttentionMemory {
+  growing,  ///< every key and value, up to the capacity of the State
+  ring      ///< those of the sinks and of the last `window` tokens: of one size, never full
+};
+
+inline constexpr std::array<std::string_view, 2> names_of(AttentionMemory) { return {"growing", "ring"}; }
+
 struct AttentionConfig {
   Index width = 0;            ///< C
   Index heads = 1;            ///< query heads, H
   Index key_value_heads = 0;  ///< keys and values are shared by H / key_value_heads query heads; 0 means H
-  Index window = 0;           ///< SlidingWindowAttention: keys a query sees, itself included
+  Index window = 0;           ///< W, keys a query sees, itself included; 0: all
+  Index sinks = 0;            ///< S, first tokens of a sequence that stay visible behind the window
+  AttentionMemory memory = AttentionMemory::growing;
   double rope_theta = 10000;
   kernels::RotaryPairs rotary_pairs = kernels::RotaryPairs::halves;
   Index head_channels = 0;      ///< D; 0 means C / H
@@ -31,7 +42,9 @@ struct AttentionConfig {
   void visit(Visitor&& option) {
     option("heads", heads, "heads of queries");
     option("key_value_heads", key_value_heads, "heads of keys and values, which those share; 0: as many");
-    option("window", window, "tokens that a query sees, itself included");
+    option("window", window, "tokens that a query sees, itself included; 0: all");
+    option("sinks", sinks, "first tokens that stay visible behind the window");
+    option("memory", memory, "of every token, or a ring of those that are seen");
     option("head_channels", head_channels, "width of a head; 0: the width over the heads");
     option("bias", bias, "biases of queries, keys and values");
     option("query_key_norm", query_key_norm, "an RMS norm of queries and keys");
@@ -47,12 +60,6 @@ struct AttentionConfig {
   Index head_width() const { return head_channels == 0 ? width / heads : head_channels; }
   Index query_width() const { return heads * head_width(); }
   Index key_value_width() const { return key_value_count() * head_width(); }
-};
-
-/// What a layer of attention keeps of a sequence.
-enum class AttentionMemory {
-  growing,  ///< every key and value, up to the capacity of the State
-  ring      ///< those of the last `window` tokens
 };
 
 /// Weights of a layer of attention under their published names; what the configuration leaves out has an empty shape

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <span>
 
 #include "ttt/core/segment_plan.hpp"
@@ -8,6 +10,21 @@
 #include "ttt/rules/attention/cache.hpp"
 
 TTT_NAMESPACE_BEGIN
+
+/// Keys of a piece that each of its rows sees a part of, without gaps: sinks, or what is behind them.
+template <class Scalar>
+struct SeenKeys {
+  rules::KeyRange prior, own;                       ///< those before the piece, in its State; those of its rows
+  MatrixView<Scalar> prior_keys{}, prior_values{};  ///< copies of the former, where a Record needs them
+
+  SeenKeys() = default;
+  SeenKeys(rules::KeyRange range, Index position) {
+    const Index border = std::clamp(position, range.first, range.end);
+    prior = {range.first, border};
+    own = {border, range.end};
+  }
+  rules::KeyRange range() const { return {prior.first, own.end}; }
+};
 
 /// Adjacent segments of one State up to the next reset: rows of a call that see each other. Because the rows of a piece
 /// are contiguous and the cache is written only when all queries are done, pieces need not wait for one another.
@@ -17,15 +34,18 @@ struct AttentionPiece {
   Index first_of_state = 0, end_segment = 0;  ///< first segment of the State in this call; one past the piece's last
   Index row = 0, rows = 0;                    ///< of the call
   Index position = 0;                         ///< of the first row
-  Index prior = 0;                            ///< positions before it that its first row sees
+  std::array<SeenKeys<Scalar>, 2> seen{};     ///< sinks, the others
   bool reset = false;                         ///< begins anew: nothing of the State is seen
   bool last = false;                          ///< no later piece shares the State
   Index first_tile = 0;                       ///< tiles of the pieces before
   bool alone = false;                         ///< no other piece shares the State
   rules::KeyValueCache<Scalar> entries{};     ///< where keys and values of its rows are during the call
-  MatrixView<Scalar> prior_keys{}, prior_values{};  ///< copies of the `prior` positions, where a Record needs them
 
   Index end() const { return position + rows; }
+  /// The rows of x, a row for each of the call's, that have these positions.
+  MatrixView<Scalar> rows_of(MatrixView<Scalar> x, rules::KeyRange range) const {
+    return x.rows(row + range.first - position, range.size());
+  }
 };
 
 /// The pieces of a planned call, in `pieces`, which are as many as there are segments.
@@ -42,11 +62,12 @@ std::span<AttentionPiece<Scalar>> plan_pieces(std::span<const Segment<State<Scal
     const auto position = static_cast<Index>(plan[first].position);
     AttentionPiece<Scalar> piece{segments[first].state, static_cast<Index>(first_of_state), 0, plan[first].row};
     piece.position = position;
-    piece.prior = position == 0 ? 0 : position - shape.first_visible(position);
     piece.reset = plan[first].reset;
     piece.first_tile = tiles;
     do piece.rows += plan[i++].length;
     while (i < plan.size() && plan[i].continues && !plan[i].reset);
+    const auto seen = shape.seen(position, piece.end());
+    for (std::size_t part = 0; part < seen.size(); ++part) piece.seen[part] = {seen[part], position};
     piece.end_segment = static_cast<Index>(i);
     piece.last = i == plan.size() || !plan[i].continues;
     piece.alone = piece.last && first == first_of_state;

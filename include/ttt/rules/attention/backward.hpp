@@ -23,7 +23,13 @@ struct KeyValueGradients {
   Index first = 0;
   MatrixView<const Scalar> keys, values;
   MatrixView<Scalar> d_keys, d_values;
+
+  KeyRange range() const { return {first, first + keys.rows()}; }
 };
+
+/// Those of the sinks, and of the keys behind them.
+template <class Scalar>
+using KeyValueGradientParts = std::array<KeyValueGradients<Scalar>, 2>;
 
 namespace detail {
 
@@ -148,17 +154,15 @@ void differentiate_block(const QueryTile& tile, const BackwardRows<Scalar, Arch>
   });
 }
 
+/// Adds what the keys of a tile say to rows.d_queries, and the other way round; weights and d_scores are room for a
+/// block.
 template <class Arch, class Scalar>
-void backward_tile(const QueryTile& tile, const BackwardKeys<Scalar>& keys, const AttentionRecordRows<Scalar>& record,
-                   MatrixView<const Scalar> d_output, MatrixView<Scalar> d_queries, Arena& scratch) {
-  const Arena::Frame frame(scratch);
+void differentiate_keys(const QueryTile& tile, const BackwardRows<Scalar, Arch>& rows, const BackwardKeys<Scalar>& keys,
+                        MatrixView<Scalar> weights, MatrixView<Scalar> d_scores) {
   const Index width = tile.shape.head_width;
-  const BackwardRows<Scalar, Arch> rows(tile, record, d_output, scratch);
-  const auto weights = scratch.matrix<Scalar>(tile.rows(), backward_tiling.keys);
-  const auto d_scores = scratch.matrix<Scalar>(tile.rows(), backward_tiling.keys);
   bool finite = true;
   for (const KeyRange range : tile.partly_seen())
-    finite &= all_finite<Arch>(keys.rows.keys.rows(range.first - keys.rows.first, range.size()));
+    if (!range.empty()) finite &= all_finite<Arch>(keys.rows.keys.rows(range.first - keys.rows.first, range.size()));
   tile.for_each_block(backward_tiling.keys, keys.rows.first, [&](KeyRange block) {
     differentiate_block<Arch>(tile, rows, keys, block, weights, d_scores);
     tile.for_each_strip<Arch>(0, width, [&](Index column, Index end) {
@@ -172,25 +176,39 @@ void backward_tile(const QueryTile& tile, const BackwardKeys<Scalar>& keys, cons
     });
     add_key_gradients<Arch>(tile, rows, keys, block, weights, d_scores);
   });
+}
+
+template <class Arch, class Scalar>
+void backward_tile(const QueryTile& tile, std::span<const BackwardKeys<Scalar>> parts,
+                   const AttentionRecordRows<Scalar>& record, MatrixView<const Scalar> d_output,
+                   MatrixView<Scalar> d_queries, Arena& scratch) {
+  const Arena::Frame frame(scratch);
+  const BackwardRows<Scalar, Arch> rows(tile, record, d_output, scratch);
+  const auto weights = scratch.matrix<Scalar>(tile.rows(), backward_tiling.keys);
+  const auto d_scores = scratch.matrix<Scalar>(tile.rows(), backward_tiling.keys);
+  for (const auto& keys : parts) {
+    const QueryTile seeing = tile.before(keys.rows.range());
+    if (!seeing.keys.empty()) differentiate_keys<Arch>(seeing, rows, keys, weights, d_scores);
+  }
   const Scalar scale = score_scale<Scalar>(tile.shape);
   for (Index r = 0; r < tile.rows(); ++r) {
     Scalar* const to = tile.row(d_queries, r);
-    for (Index d = 0; d < width; ++d) to[d] = scale * rows.d_queries(r, d);
+    for (Index d = 0; d < tile.shape.head_width; ++d) to[d] = scale * rows.d_queries(r, d);
   }
 }
 
 }  // namespace detail
 
 /// Backward of `attention_forward`: assigns d_queries [n × G·D] and adds to the gradients of `keys`, which hold every
-/// position that any query sees; weights are recomputed block by block from `log_sums` (Dao 2023, "FlashAttention-2",
-/// algorithm 2). d_queries must not overlap the inputs.
+/// position that any query sees, the sinks and the others apart; weights are recomputed block by block from `log_sums`
+/// (Dao 2023, "FlashAttention-2", algorithm 2). d_queries must not overlap the inputs.
 template <class Arch = simd::Native, class Scalar>
-void attention_backward(const AttentionShape& shape, const KeyValueGradients<std::type_identity_t<Scalar>>& keys,
+void attention_backward(const AttentionShape& shape, const KeyValueGradientParts<std::type_identity_t<Scalar>>& keys,
                         Index position, const AttentionRecordRows<Scalar>& record,
                         MatrixView<const std::type_identity_t<Scalar>> d_output,
                         MatrixView<std::type_identity_t<Scalar>> d_queries, Arena& scratch) {
   const Arena::Frame frame(scratch);
-  const detail::BackwardKeys<Scalar> shared(keys, scratch);
+  const std::array<detail::BackwardKeys<Scalar>, 2> shared{{{keys[0], scratch}, {keys[1], scratch}}};
   const Index tokens = shape.tokens_of(backward_tiling);
   for (Index first = 0; first < d_output.rows(); first += tokens) {
     const Index count = std::min(tokens, d_output.rows() - first);

@@ -13,13 +13,14 @@ namespace rules {
 
 /// Keys and values of a sequence in the memory of a State: first the keys, then the values, each head's in one stretch,
 /// so that decoding streams through them; keys as panels, values as rows. The row of a position is position − origin,
-/// mod rows: a cache that grows never wraps, a ring does, and has whole panels for rows. Keys are rotated already.
+/// mod rows: a cache that grows never wraps, a ring does, and has whole panels for rows. A ring may begin with panels
+/// that it never wraps into, for the first `sinks` positions. Keys are rotated already.
 template <class Element>
 class KeyValueCache {
  public:
   KeyValueCache() = default;
-  KeyValueCache(Element* data, Index rows, Index heads, Index head_width, Index origin = 0)
-      : data_(data), rows_(rows), heads_(heads), width_(head_width), origin_(origin) {}
+  KeyValueCache(Element* data, Index rows, Index heads, Index head_width, Index origin = 0, Index sinks = 0)
+      : data_(data), rows_(rows), heads_(heads), width_(head_width), origin_(origin), sinks_(sinks) {}
 
   static constexpr Index size(Index rows, Index heads, Index head_width) {
     return (panel_end(rows) + rows) * heads * head_width;
@@ -30,8 +31,9 @@ class KeyValueCache {
     return both - panels * key_panel;
   }
 
-  Index rows() const { return rows_; }
   Index heads() const { return heads_; }
+  /// Whether it holds positions [first, end), and the sinks, at the same time.
+  bool holds(KeyRange range) const { return range.end - std::max(range.first, sinks_) <= wrapping_rows(); }
   /// Channel d of a key is at `[d * key_panel]`; a multiple of `key_panel` begins a panel.
   Element* key(Index head, Index row) const {
     return data_ + (head * panel_end(rows_) + panel_begin(row)) * width_ + row % key_panel;
@@ -40,30 +42,33 @@ class KeyValueCache {
     return {data_ + (heads_ * panel_end(rows_) + head * rows_) * width_, rows_, width_};
   }
 
-  /// Calls `body(row, position, count)` for each stretch of rows that holds positions [first, end).
+  /// Calls `body(row, position, count)` for each stretch of rows that holds positions [first, end), those left out that
+  /// a later one of them replaces.
   template <class Body>
   void for_each_stretch(Index first, Index end, Body&& body) const {
+    if (const Index kept = std::min(end, sinks_); first < kept) body(first, first, kept - first);
+    const Index ring = wrapping_rows();
+    first = std::max({first, sinks_, end - ring});
     while (first < end) {
-      const Index row = (first - origin_) % rows_, count = std::min(end - first, rows_ - row);
-      body(row, first, count);
+      const Index row = (first - origin_) % ring, count = std::min(end - first, ring - row);
+      body(rows_ - ring + row, first, count);
       first += count;
     }
   }
-  /// Calls `body(position, head, key, value)` for each of positions [first, end), at most `rows()`, and each head.
+  /// Calls `body(position, head, key, value)` for each of positions [first, end), but those replaced, and each head.
   template <class Body>
   void for_each_entry(Index first, Index end, Body&& body) const {
-    TTT_ASSERT(end - first <= rows_, "a cache holds no more positions than it has rows");
     for (Index head = 0; head < heads_; ++head)
       for_each_stretch(first, end, [&](Index row, Index position, Index count) {
         for (Index i = 0; i < count; ++i) body(position + i, head, key(head, row + i), values(head).row(row + i));
       });
   }
-  /// First of the positions before `end` that a cache which has seen `tokens` of them still holds.
-  Index first_held(Index end, Index tokens) const { return end - std::min(tokens, rows_); }
 
  private:
+  Index wrapping_rows() const { return rows_ - panel_end(sinks_); }
+
   Element* data_ = nullptr;
-  Index rows_ = 0, heads_ = 0, width_ = 0, origin_ = 0;
+  Index rows_ = 0, heads_ = 0, width_ = 0, origin_ = 0, sinks_ = 0;
 };
 
 /// Zeroes the rows of positions [first, end).
@@ -75,14 +80,14 @@ void clear_positions(const KeyValueCache<Scalar>& cache, Index first, Index end)
   });
 }
 
-/// Writes keys and values [n × heads · D] of positions position, position + 1, …; of more rows than the cache has, the
-/// last.
+/// Writes keys and values [n × heads · D] of positions position, position + 1, …; of more than the cache holds, sinks
+/// and the last.
 template <class Scalar>
 void write_cache(const KeyValueCache<Scalar>& cache, Index position,
                  MatrixView<const std::type_identity_t<Scalar>> keys,
                  MatrixView<const std::type_identity_t<Scalar>> values) {
   const Index end = position + keys.rows(), width = cache.values(0).columns();
-  cache.for_each_entry(cache.first_held(end, keys.rows()), end, [&](Index at, Index head, Scalar* key, Scalar* value) {
+  cache.for_each_entry(position, end, [&](Index at, Index head, Scalar* key, Scalar* value) {
     const Scalar* const from_key = keys.row(at - position) + head * width;
     const Scalar* const from_value = values.row(at - position) + head * width;
     for (Index d = 0; d < width; ++d) key[d * key_panel] = from_key[d];
@@ -95,12 +100,11 @@ template <class Scalar>
 void read_cache(const KeyValueCache<const Scalar>& cache, Index position, MatrixView<Scalar> keys,
                 MatrixView<Scalar> values) {
   const Index end = position + keys.rows(), width = cache.values(0).columns();
-  cache.for_each_entry(cache.first_held(end, keys.rows()), end,
-                       [&](Index at, Index head, const Scalar* key, const Scalar* value) {
-                         Scalar* const to_key = keys.row(at - position) + head * width;
-                         for (Index d = 0; d < width; ++d) to_key[d] = key[d * key_panel];
-                         std::copy_n(value, width, values.row(at - position) + head * width);
-                       });
+  cache.for_each_entry(position, end, [&](Index at, Index head, const Scalar* key, const Scalar* value) {
+    Scalar* const to_key = keys.row(at - position) + head * width;
+    for (Index d = 0; d < width; ++d) to_key[d] = key[d * key_panel];
+    std::copy_n(value, width, values.row(at - position) + head * width);
+  });
 }
 
 /// Copies positions [first, end) that both hold.

@@ -11,12 +11,12 @@ TTT_NAMESPACE_BEGIN
 
 namespace rules {
 
-/// Keys and values of positions [first, end) of one head, wherever they lie: in a cache, in the call. `first` is a
-/// multiple of `key_panel`, and so is `end` where another stretch follows.
+/// Keys and values of positions [first, end) of one head, wherever they lie: in a cache, in the call. Where one ends
+/// and another follows, the border is a multiple of `key_panel` or the end of the sinks.
 template <class Scalar>
 struct KeyValueStretch {
   Index first = 0, end = 0;
-  const Scalar* keys = nullptr;     ///< panels; lanes of positions outside of the stretch hold any numbers
+  const Scalar* keys = nullptr;     ///< panels from that of `first` on; lanes outside of the stretch hold any numbers
   MatrixView<const Scalar> values;  ///< [end − first × D]
 };
 
@@ -106,10 +106,11 @@ void score_block(const QueryTile& tile, KeyRange block, KeyValueStretches<Scalar
   const Index width = tile.shape.head_width;
   tile.for_each_strip<Arch>(block.first, block.end, [&](Index at, Index end) {
     tile.for_each_group(tile_rows, {at, end}, [&](Index row, Index count, KeyRange range) {
-      for_each_run(stretches, range.panels(), [&](const KeyValueStretch<Scalar>& stretch, KeyRange run) {
-        const Right<Scalar> keys(stretch.keys + (run.first - stretch.first) * width, width);
-        small_product<Arch>(kernels::Left<Scalar>(rows.rows(row, count)), keys, run.panels().size(),
-                            scores.row(row) + run.first - block.first, scores.stride(), FromZero{});
+      for_each_run(stretches, range, [&](const KeyValueStretch<Scalar>& stretch, KeyRange run) {
+        const KeyRange lanes = run.panels();
+        const Right<Scalar> keys(stretch.keys + (lanes.first - panel_begin(stretch.first)) * width, width);
+        small_product<Arch>(kernels::Left<Scalar>(rows.rows(row, count)), keys, lanes.size(),
+                            scores.row(row) + lanes.first - block.first, scores.stride(), FromZero{});
       });
     });
   });
@@ -151,14 +152,10 @@ void add_values(const QueryTile& tile, KeyRange block, KeyValueStretches<Scalar>
   });
 }
 
+/// Takes the keys of a tile into the softmax and into weighted [rows × D].
 template <class Arch, class Scalar>
-void forward_tile(const QueryTile& tile, KeyValueStretches<Scalar> stretches, MatrixView<const Scalar> queries,
-                  MatrixView<Scalar> output, MatrixView<Scalar> log_sums, Arena& scratch) {
-  const Arena::Frame frame(scratch);
-  const auto rows = packed_rows<Arch>(tile, queries, score_scale<Scalar>(tile.shape), scratch);
-  const auto weighted = scratch.zeros<Scalar>(tile.rows(), tile.shape.head_width);
-  const auto scores = scratch.matrix<Scalar>(tile.rows(), forward_tiling.keys);
-  const RunningSoftmax<Scalar> softmax(tile.rows(), scratch);
+void add_keys(const QueryTile& tile, KeyValueStretches<Scalar> stretches, MatrixView<Scalar> rows,
+              MatrixView<Scalar> scores, const RunningSoftmax<Scalar>& softmax, MatrixView<Scalar> weighted) {
   const bool finite = hides_finite_values<Arch>(tile, stretches);
   tile.for_each_block(forward_tiling.keys, 0, [&](KeyRange block) {
     score_block<Arch>(tile, block, stretches, rows, scores);
@@ -177,6 +174,18 @@ void forward_tile(const QueryTile& tile, KeyValueStretches<Scalar> stretches, Ma
     });
     add_values<Arch>(tile, block, stretches, finite, scores, softmax.factor, weighted);
   });
+}
+
+template <class Arch, class Scalar>
+void forward_tile(const QueryTile& tile, KeyValueStretches<Scalar> stretches, MatrixView<const Scalar> queries,
+                  MatrixView<Scalar> output, MatrixView<Scalar> log_sums, Arena& scratch) {
+  const Arena::Frame frame(scratch);
+  const auto rows = packed_rows<Arch>(tile, queries, score_scale<Scalar>(tile.shape), scratch);
+  const auto weighted = scratch.zeros<Scalar>(tile.rows(), tile.shape.head_width);
+  const auto scores = scratch.matrix<Scalar>(tile.rows(), forward_tiling.keys);
+  const RunningSoftmax<Scalar> softmax(tile.rows(), scratch);
+  for (const KeyRange keys : tile.shape.seen(tile.position, tile.end()))
+    if (!keys.empty()) add_keys<Arch>(tile.before(keys), stretches, rows, scores, softmax, weighted);
   write_tile<Arch>(tile, softmax, weighted, output, log_sums);
 }
 

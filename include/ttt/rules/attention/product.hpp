@@ -20,11 +20,9 @@ inline constexpr Index key_panel = 16;
 constexpr Index panel_end(Index position) { return (position + key_panel - 1) / key_panel * key_panel; }
 constexpr Index panel_begin(Index position) { return position / key_panel * key_panel; }
 
-namespace detail {
-
 /// Positions [first, end).
 struct KeyRange {
-  Index first, end;
+  Index first = 0, end = 0;
 
   bool empty() const { return first >= end; }
   Index size() const { return end - first; }
@@ -34,6 +32,8 @@ struct KeyRange {
   /// The whole panels it touches.
   KeyRange panels() const { return {panel_begin(first), panel_end(end)}; }
 };
+
+namespace detail {
 
 using kernels::FromOutput, kernels::FromZero;
 

@@ -39,28 +39,44 @@ struct AttentionShape {
   Index head_width = 0;             ///< D
   Index group = 1;                  ///< query heads per key/value head, G
   Index window = unlimited_window;  ///< query i sees keys j with i − window < j ≤ i
+  Index sinks = 0;                  ///< and j < sinks, j ≤ i
 
   /// Tokens of one tile.
   Index tokens_of(AttentionTiling tiling) const { return std::max<Index>(1, tiling.rows / group); }
   /// First position that a query at `position` sees.
+  /// of its window
   Index first_visible(Index position) const { return position < window ? 0 : position - window + 1; }
+  /// What queries [position, end) see of the sinks, and of the keys behind them.
+  std::array<KeyRange, 2> seen(Index position, Index end) const {
+    return {KeyRange{0, std::min(sinks, end)}, KeyRange{std::min(std::max(sinks, first_visible(position)), end), end}};
+  }
 };
 
 namespace detail {
 
-/// Queries of consecutive positions and all heads of the group: row token · G + head.
+/// Queries of consecutive positions and all heads of the group: row token · G + head; and keys, of which each row sees
+/// those of one range: either sinks or what is behind them.
 struct QueryTile {
   AttentionShape shape;
   Index position, tokens;
+  KeyRange keys{};
 
   Index rows() const { return tokens * shape.group; }
   Index end() const { return position + tokens; }
   /// Most heads have keys of their own, and a division takes as long as several products of packs.
   Index token_of(Index row) const { return shape.group == 1 ? row : row / shape.group; }
   Index position_of(Index row) const { return position + token_of(row); }
-  KeyRange seen(Index row) const { return {shape.first_visible(position_of(row)), position_of(row) + 1}; }
+  KeyRange seen(Index row) const {
+    return KeyRange{shape.first_visible(position_of(row)), position_of(row) + 1}.within(keys);
+  }
   /// What any of `count` rows sees.
   KeyRange seen(Index row, Index count) const { return {seen(row).first, seen(row + count - 1).end}; }
+  /// The same queries before other keys, all sinks or none.
+  QueryTile before(KeyRange others) const {
+    QueryTile tile{shape, position, tokens, others.within({0, end()})};
+    if (others.end <= shape.sinks) tile.shape.window = unlimited_window;
+    return tile;
+  }
   /// The row at x [tokens × G·D] of a row of the tile.
   template <class Scalar>
   Scalar* row(MatrixView<Scalar> x, Index row) const {
@@ -68,22 +84,23 @@ struct QueryTile {
     return x.row(token) + (row - token * shape.group) * shape.head_width;
   }
 
-  /// The rows that see the key at a position, which may be outside of the tile.
+  /// The rows that see the one of the keys at a position, which may be outside of the tile.
   KeyRange seeing(Index key) const {
     const Index token = key - position;
     return {std::max<Index>(token, 0) * shape.group, std::min(token + shape.window, tokens) * shape.group};
   }
   /// The keys that some of its queries see and some do not: those at either end.
   std::array<KeyRange, 2> partly_seen() const {
-    return {KeyRange{seen(0).first, seen(rows() - 1).first}, KeyRange{position + 1, end()}};
+    return {KeyRange{seen(0).first, seen(rows() - 1).first},
+            KeyRange{std::max(seen(0).end, keys.first), seen(rows() - 1).end}};
   }
 
   /// The blocks of `size` keys that any query of the tile sees, in order, counted from position `origin`.
   template <class Body>
   void for_each_block(Index size, Index origin, Body&& body) const {
     const Index seen_first = seen(0).first - origin;
-    for (Index at = origin + seen_first - seen_first % size; at < end(); at += size)
-      body(KeyRange{at, std::min(at + size, end())});
+    for (Index at = origin + seen_first - seen_first % size; at < keys.end; at += size)
+      body(KeyRange{at, std::min(at + size, keys.end)});
   }
 
   /// Calls `body(first_row, count, range)` for each group of rows and what it sees of the block, if anything.

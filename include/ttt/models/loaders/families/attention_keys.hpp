@@ -22,6 +22,19 @@ inline const AttentionConfig& attention_of(const BlockDescription& block) {
   return *block.layer.find<AttentionConfig>();
 }
 
+/// Attention over everything, or with a window and the memory that this needs.
+inline LayerDescription windowed(AttentionConfig attention, Index window) {
+  attention.window = window;
+  attention.memory = window == 0 ? AttentionMemory::growing : AttentionMemory::ring;
+  return {window == 0 ? kinds::Attention::name : kinds::SlidingWindow::name, attention};
+}
+
+inline void forget_window(AttentionConfig& attention) {
+  attention.window = 0;
+  attention.memory = AttentionMemory::growing;
+}
+inline void forget_nothing(AttentionConfig&) {}
+
 /// Whether all blocks are attention with the transformer backbone, alike and plain but for their heads and rotary
 /// frequencies once `forget(attention)` has taken away what a kind of folder has keys for.
 template <class Forget>
@@ -38,13 +51,12 @@ bool is_attention(const ModelConfig& config, Forget&& forget) {
   expected.head_channels = front->head_channels;
   expected.rope_theta = front->rope_theta, expected.rotary_scaling = front->rotary_scaling;
   return config.every_block([&](const BlockDescription& block) {
-    return block.layer.find<AttentionConfig>() && block.backbone == Backbone::transformer && block.hidden != 0 &&
+    return block.layer.find<AttentionConfig>() &&
+           block.layer == windowed(attention_of(block), attention_of(block).window) &&
+           block.backbone == Backbone::transformer && block.hidden != 0 &&
            block.hidden == config.pattern.front().hidden && plain(block) == expected;
   });
 }
-
-inline void forget_window(AttentionConfig& attention) { attention.window = 0; }
-inline void forget_nothing(AttentionConfig&) {}
 
 /// Whether every block has the same window, or none.
 inline bool has_one_window(const ModelConfig& config) {
@@ -58,12 +70,6 @@ inline Index window_of(const ModelConfig& config) {
   Index window = 0;
   for (const BlockDescription& block : config.pattern) window = std::max(window, attention_of(block).window);
   return window;
-}
-
-/// Attention over everything, or with a window.
-inline LayerDescription windowed(AttentionConfig attention, Index window) {
-  attention.window = window;
-  return {window == 0 ? kinds::Attention::name : kinds::SlidingWindow::name, attention};
 }
 
 /// num_attention_heads, num_key_value_heads and head_dim.

@@ -20,7 +20,7 @@ inline bool is_qwen(const ModelConfig& config, bool AttentionConfig::*option) {
   return config.every_block(has_option) && is_attention(config, [&](AttentionConfig& attention) {
            if (attention.query_key_norm) attention.norm_epsilon = AttentionConfig{}.norm_epsilon;
            attention.*option = false;
-           if (attention.window == window_of(config)) attention.window = 0;
+           if (attention.window == window_of(config)) forget_window(attention);
          });
 }
 

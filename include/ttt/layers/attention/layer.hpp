@@ -17,13 +17,17 @@ TTT_NAMESPACE_BEGIN
 
 /// y = concat_h(softmax(q_h k_gᵀ / √D + mask) v_g) W_oᵀ, with q_h = R(norm((x W_qᵀ + b_q)_h)), k_g alike and
 /// v_g = (x W_vᵀ + b_v)_g, R being the rotary embedding and g = h · H_kv / H the key/value head of query head h
-/// (Vaswani et al. 2017, equation 1; Ainslie et al. 2023, "GQA"; window as in Jiang et al. 2023, "Mistral 7B": query i
-/// sees keys j with i − W < j ≤ i; RMS norm of queries and keys as in Yang et al. 2025, "Qwen3"). Biases, norm and R
-/// are options.
+/// (Vaswani et al. 2017, equation 1; Ainslie et al. 2023, "GQA"; RMS norm of queries and keys as in Yang et al. 2025,
+/// "Qwen3"). Biases, norm and R are options.
+///
+/// Query i sees the keys j ≤ i with j > i − W or j < S: everything without a window; the last W (Jiang et al. 2023,
+/// "Mistral 7B"); these and the first S, which much attention goes to whatever they are (Xiao et al. 2024, "Efficient
+/// streaming language models with attention sinks"). R turns sinks by their positions in the sequence, too; there, by
+/// those in the cache. The memory is another option: what is visible has the same bits in both.
 ///
 /// The bits of a row of y depend on its own sequence and not on how that is cut into calls.
-template <class Element, AttentionMemory memory>
-class BasicAttention {
+template <class Element>
+class Attention {
  public:
   using Scalar = Element;
   using Config = AttentionConfig;
@@ -33,14 +37,15 @@ class BasicAttention {
   using Segments = std::span<const Segment<State>>;
 
   /// Throws Error for a configuration that makes no layer.
-  explicit BasicAttention(const Config& config)
+  explicit Attention(const Config& config)
       : config_((check(config), config)),
-        fingerprint_(kind, {config.width, config.heads, config.key_value_count(),
-                            memory == AttentionMemory::ring ? config.window : 0, config.head_width(), config.bias,
-                            config.query_key_norm}),
+        fingerprint_(kind,
+                     {config.width, config.heads, config.key_value_count(), config.window, config.sinks,
+                      static_cast<Index>(config.memory), config.head_width(), config.bias, config.query_key_norm}),
         layout_{{config.head_width(), config.heads / config.key_value_count(),
-                 memory == AttentionMemory::ring ? config.window : rules::unlimited_window},
-                config.key_value_count()},
+                 config.window == 0 ? rules::unlimited_window : config.window, config.sinks},
+                config.key_value_count(),
+                config.memory == AttentionMemory::ring ? config.sinks : 0},
         rotary_(config.rotary ? std::make_shared<const kernels::RotaryTable<Scalar>>(
                                     config.head_width(), table_positions, config.rope_theta, config.rotary_scaling)
                               : nullptr) {}
@@ -53,8 +58,8 @@ class BasicAttention {
   }
   bool accepts_gradients(const Parameters& gradients) const { return gradients.layer == fingerprint_; }
 
-  /// "keys" and "values" of `capacity` tokens, a row for each head; a ring has those of `window`, in whole panels,
-  /// whatever `capacity`, and never fills.
+  /// "keys" and "values" of `capacity` tokens, a row for each head; a ring has those of the sinks, then those of the
+  /// window, both in whole panels, whatever `capacity`, and never fills.
   std::shared_ptr<const StateLayout> state_layout(Index capacity) const;
   /// An empty cache: for `capacity` tokens, more are refused with an Error.
   State initial_state(const Parameters&, Index capacity) const {
@@ -89,7 +94,7 @@ class BasicAttention {
   /// Positions whose angles are looked up; further ones are computed, a few percent of what their attention costs.
   static constexpr Index table_positions = 4096;
 
-  static constexpr const char* kind = memory == AttentionMemory::ring ? "sliding-window attention" : "attention";
+  static constexpr const char* kind = "attention";
 
   static void check(const Config& config);
   Rows allocate_rows(Index rows, bool recorded, Arena& arena) const;
