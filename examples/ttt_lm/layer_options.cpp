@@ -33,7 +33,7 @@ ttt::LayerDescription layer_of(const TrainingOptions& options, const std::string
   const std::size_t end = std::min(text.size(), text.find(':'));
   ttt::LayerDescription layer(std::string_view(text).substr(0, end));
   visit(options, [&](const char*, const char* option, const auto& value) {
-    if (value != 0 && layer.has(option)) layer.set(option, ttt::options::text(value));
+    if (value != 0 && layer.has(option)) layer.set(option, ttt::option_text::text(value));
   });
   layer.set_all(std::string_view(text).substr(std::min(text.size(), end + 1)));
   return layer;
@@ -62,7 +62,7 @@ std::string layer_list() {
             std::string(ttt::LayerKinds::with(name, [](auto kind) { return kind.summary; })) + "\n";
     ttt::LayerDescription layer(name);
     layer.visit([&](const std::string& option, const auto& value, const std::string& what) {
-      const std::string usual = option + "=" + ttt::options::text(value);
+      const std::string usual = option + "=" + ttt::option_text::text(value);
       text += "      " + usual + std::string(usual.size() < 27 ? 28 - usual.size() : 1, ' ') + what + "\n";
     });
   }

@@ -66,7 +66,7 @@ bool has_model(const std::filesystem::path& folder) {
 std::string backbone_of(const ttt::ModelConfig& config) {
   std::string names;
   for (const auto& block : config.pattern)
-    if (const std::string name = ttt::options::text(block.backbone); names.find(name) == names.npos)
+    if (const std::string name = ttt::option_text::text(block.backbone); names.find(name) == names.npos)
       names += (names.empty() ? "" : " and ") + name;
   return names;
 }

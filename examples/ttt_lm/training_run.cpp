@@ -101,7 +101,7 @@ void apply_size(TrainingOptions& options) {
 
 ttt::ModelConfig model_config(const TrainingOptions& options, const std::vector<std::string>& layers,
                               std::optional<ttt::Backbone> backbone) {
-  if (ttt::Backbone given{}; !backbone && ttt::options::parse(options.backbone, given)) backbone = given;
+  if (ttt::Backbone given{}; !backbone && ttt::option_text::parse(options.backbone, given)) backbone = given;
   ttt::ModelConfig config;
   config.vocabulary = ttt::training::TextEncoding{}.vocabulary;
   config.width = options.width;

@@ -30,9 +30,10 @@ TEST_CASE("every kind of layer is described, made and described again by its tex
         if (each != option) return;
         using Value = std::remove_reference_t<decltype(value)>;
         if constexpr (std::is_enum_v<Value>)
-          words = names_of(value).front() == options::text(value) ? names_of(value).back() : names_of(value).front();
+          words =
+              names_of(value).front() == option_text::text(value) ? names_of(value).back() : names_of(value).front();
         else
-          words = std::is_same_v<Value, bool> ? (options::text(value) == "true" ? "false" : "true") : "77";
+          words = std::is_same_v<Value, bool> ? (option_text::text(value) == "true" ? "false" : "true") : "77";
       });
       changed.set(option, words);
       CHECK(changed != layer);

@@ -16,9 +16,9 @@ inline constexpr std::array<std::string_view, 2> names_of(Colour) { return {"red
 
 TEST_CASE("values of options come back from their text") {
   const auto comes_back = [](auto value, const std::string& text) {
-    CHECK(options::text(value) == text);
+    CHECK(option_text::text(value) == text);
     decltype(value) parsed{};
-    CHECK(options::parse(text, parsed));
+    CHECK(option_text::parse(text, parsed));
     CHECK(parsed == value);
   };
   comes_back(Index{-12}, "-12");
@@ -34,9 +34,9 @@ TEST_CASE("values of options come back from their text") {
 TEST_CASE("what is no value changes nothing") {
   const auto refused = [](auto value, const std::string& text, const std::string& expected) {
     const auto before = value;
-    CHECK_FALSE(options::parse(text, value));
+    CHECK_FALSE(option_text::parse(text, value));
     CHECK(value == before);
-    CHECK(options::expected<decltype(value)>() == expected);
+    CHECK(option_text::expected<decltype(value)>() == expected);
   };
   for (const char* text : {"", "one", "1x", "1.5", " 1", "99999999999999999999"})
     refused(Index{7}, text, "a whole number");

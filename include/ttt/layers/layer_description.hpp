@@ -100,9 +100,10 @@ inline void LayerDescription::set(std::string_view option, std::string_view word
     known += (known.empty() ? "" : ", ") + std::string(name);
     if (name != option) return;
     found = true;
-    if (!options::parse(words, value))
+    if (!option_text::parse(words, value))
       throw_unexpected("layer " + name_ + ", option " + name,
-                       options::expected<std::remove_reference_t<decltype(value)>>(), "'" + std::string(words) + "'");
+                       option_text::expected<std::remove_reference_t<decltype(value)>>(),
+                       "'" + std::string(words) + "'");
   });
   if (!found) throw_unexpected("option of layer " + name_, "one of " + known, "'" + std::string(option) + "'");
 }
@@ -127,11 +128,11 @@ inline LayerDescription LayerDescription::parse(std::string_view text) {
 inline std::string LayerDescription::text() const {
   std::vector<std::string> usual;
   LayerDescription standard{std::string_view(name_)}, copy = *this;
-  standard.visit([&](const char*, auto& value, const char*) { usual.push_back(options::text(value)); });
+  standard.visit([&](const char*, auto& value, const char*) { usual.push_back(option_text::text(value)); });
   std::string words = name_;
   std::size_t i = 0;
   copy.visit([&](const char* name, auto& value, const char*) {
-    if (const std::string word = options::text(value); word != usual[i++])
+    if (const std::string word = option_text::text(value); word != usual[i++])
       words += ":" + std::string(name) + "=" + word;
   });
   return words;

@@ -80,7 +80,7 @@ struct Attention : KindOfLayer<AttentionConfig> {
   using Layer = ttt::Attention<Scalar>;
   static std::vector<BoundingTensor> bounds(const AttentionConfig& config) {
     if (config.heads < 1) return {};
-    return {{"q_proj.weight", {config.query_width(), config.width}}};
+    return {{"q_proj.weight", {config.query_rows(), config.width}}};
   }
 };
 

@@ -16,7 +16,7 @@
 
 TTT_NAMESPACE_BEGIN
 
-namespace options {
+namespace option_text {
 
 template <class Value>
 inline constexpr bool is_optional = false;
@@ -80,6 +80,6 @@ bool parse(std::string_view words, Value& value) {
   }
 }
 
-}  // namespace options
+}  // namespace option_text
 
 TTT_NAMESPACE_END

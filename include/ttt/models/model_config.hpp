@@ -26,6 +26,8 @@ struct BlockDescription {
   Backbone backbone = Backbone::transformer;
   Index hidden = 336;   ///< of the SwiGLU; 0: there is none
   Index conv_taps = 4;  ///< of the temporal convolution
+  NormPlacement norms = NormPlacement::before;
+  kernels::Activation activation = kernels::Activation::silu;  ///< of the SwiGLU
 
   friend bool operator==(const BlockDescription&, const BlockDescription&) = default;
 };
@@ -34,9 +36,11 @@ struct BlockDescription {
 struct ModelConfig {
   Index vocabulary = 256;
   Index width = 128;
-  Index depth = 4;             ///< number of blocks
-  bool tied = true;            ///< the head shares the embedding
-  double norm_epsilon = 1e-6;  ///< of the norms between the layers
+  Index depth = 4;              ///< number of blocks
+  bool tied = true;             ///< the head shares the embedding
+  double norm_epsilon = 1e-6;   ///< of the norms between the layers
+  bool one_plus_norms = false;  ///< they are times 1 + weight
+  double embedding_scale = 1;   ///< what the rows of the embedding are times
   /// Block b is entry b modulo their number: one entry for blocks that are alike, several for a hybrid.
   std::vector<BlockDescription> pattern{BlockDescription{}};
 
@@ -110,13 +114,16 @@ CausalLm<Scalar> make_model(const ModelConfig& config) {
     const BlockDescription& block = config.block(i);
     if (block.hidden != 0) domain::size("hidden width of the MLP", block.hidden);
     append_block(stack,
-                 {config.width, block.hidden, block.backbone == Backbone::mamba, block.conv_taps, config.norm_epsilon},
+                 {config.width, block.hidden, block.backbone == Backbone::mamba, block.conv_taps, config.norm_epsilon,
+                  block.norms, config.one_plus_norms, block.activation},
                  layers[static_cast<std::size_t>(i) % layers.size()]);
   }
   return {{.vocabulary = config.vocabulary,
            .width = config.width,
            .tied = config.tied,
-           .norm_epsilon = config.norm_epsilon},
+           .norm_epsilon = config.norm_epsilon,
+           .one_plus_norm = config.one_plus_norms,
+           .embedding_scale = config.embedding_scale},
           Stack<Scalar>(std::move(stack))};
 }
 

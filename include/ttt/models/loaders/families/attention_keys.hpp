@@ -38,14 +38,14 @@ inline void forget_nothing(AttentionConfig&) {}
 /// Whether all blocks are attention with the transformer backbone, alike and plain but for their heads and rotary
 /// frequencies once `forget(attention)` has taken away what a kind of folder has keys for.
 template <class Forget>
-bool is_attention(const ModelConfig& config, Forget&& forget) {
+bool is_attention(const ModelConfig& config, Forget&& forget, NormPlacement norms = NormPlacement::before) {
   const auto plain = [&](const BlockDescription& block) {
     AttentionConfig attention = attention_of(block);
     forget(attention);
     return attention;
   };
   const AttentionConfig* front = config.pattern.front().layer.find<AttentionConfig>();
-  if (!front) return false;
+  if (!front || !has_plain_frame(config, norms)) return false;
   AttentionConfig expected;
   expected.heads = front->heads, expected.key_value_heads = front->key_value_heads;
   expected.head_channels = front->head_channels;
@@ -171,9 +171,8 @@ inline void write_attention_defaults(nlohmann::json& json) {
   json["use_cache"] = true;
 }
 
-/// Blocks of their own are bounded: a number in a file alone cannot ask for memory.
 inline void check_block_count(const ConfigJson& json, const ModelConfig& config, const char* key) {
-  if (config.depth > 4096) json.fail(key, "a list, with so many blocks");
+  if (config.depth > most_blocks) json.fail(key, "a list, with so many blocks");
 }
 
 /// Qwen has a window in the blocks that layer_types names, or in those from max_window_layers on where

@@ -43,6 +43,9 @@ struct Family {
 
 namespace detail {
 
+/// Blocks of which each may be of its own are bounded: a number in a file alone cannot ask for memory.
+inline constexpr Index most_blocks = 4096;
+
 inline std::string same_name(std::string_view name) { return std::string(name); }
 
 /// The name with the first of each of these parts replaced, where it is there.
@@ -63,6 +66,27 @@ struct ClassDefaults {
   double norm_epsilon = 1e-6;
   bool tied = false;
 };
+
+/// Whether activation and embedding are what those of the llama family are, and norms, too, or behind the layers.
+inline bool has_plain_frame(const ModelConfig& config, NormPlacement norms = NormPlacement::before) {
+  return !config.one_plus_norms && config.embedding_scale == 1 &&
+         config.every_block([&](const BlockDescription& block) {
+           return block.norms == norms && block.activation == kernels::Activation::silu;
+         });
+}
+
+/// Whether what `write` says of a model with one or two kinds of layers is read as the same model.
+template <class... Configs>
+bool comes_back(const ModelConfig& config, void (*write)(const ModelConfig&, nlohmann::json&),
+                ModelConfig (*read)(const ConfigJson&)) try {
+  const auto has_key_for = [](const BlockDescription& block) { return (block.layer.find<Configs>() || ...); };
+  if (config.depth > most_blocks || !config.every_block(has_key_for)) return false;
+  nlohmann::json json;
+  write(config, json);
+  return read(ConfigJson(json.dump(), "config.json")) == config;
+} catch (const Error&) {
+  return false;
+}
 
 /// Throws unless `heads` divide the width into heads of even width, as rotary embedding needs.
 inline void check_heads(const ConfigJson& json, Index width, Index heads) {

@@ -17,7 +17,8 @@ namespace detail {
 template <class Config>
 const Config* only_layer(const ModelConfig& config) {
   const BlockDescription& block = config.pattern.front();
-  const bool is_bare = config.pattern.size() == 1 && block.hidden == 0 && block.backbone == Backbone::transformer;
+  const bool is_bare = config.pattern.size() == 1 && block.hidden == 0 && block.backbone == Backbone::transformer &&
+                       has_plain_frame(config);
   return is_bare ? block.layer.find<Config>() : nullptr;
 }
 

@@ -19,12 +19,12 @@ namespace detail {
 template <class Value>
 void read_option(const ConfigJson& json, const std::string& name, Value& value) {
   if (!json.has(name)) return;
-  if constexpr (options::is_optional<Value>) {
+  if constexpr (option_text::is_optional<Value>) {
     typename Value::value_type inner{};
     read_option(json, name, inner);
     value = inner;
   } else if constexpr (std::is_enum_v<Value>) {
-    if (!options::parse(json.text(name), value)) json.fail(name, options::expected<Value>());
+    if (!option_text::parse(json.text(name), value)) json.fail(name, option_text::expected<Value>());
   } else if constexpr (std::is_same_v<Value, bool>) {
     value = json.flag_or(name, value);
   } else if constexpr (std::is_same_v<Value, Index>) {
@@ -37,10 +37,10 @@ void read_option(const ConfigJson& json, const std::string& name, Value& value) 
 /// Infinity, which JSON does not have, is what such an option is without a key.
 template <class Value>
 nlohmann::json option_json(const Value& value) {
-  if constexpr (options::is_optional<Value>)
+  if constexpr (option_text::is_optional<Value>)
     return value ? option_json(*value) : nlohmann::json();
   else if constexpr (std::is_enum_v<Value>)
-    return options::text(value);
+    return option_text::text(value);
   else if constexpr (std::is_floating_point_v<Value>)
     return is_finite(value) ? nlohmann::json(value) : nlohmann::json();
   else
@@ -62,9 +62,11 @@ inline BlockDescription read_block(const ConfigJson& json) {
   read_option(json, "backbone", block.backbone);
   block.hidden = json.whole("intermediate_size", 0);
   block.conv_taps = json.whole_or("conv_kernel", block.conv_taps);
+  read_option(json, "norms", block.norms);
+  read_option(json, "hidden_act", block.activation);
+  const std::set<std::string> own{"layer", "backbone", "intermediate_size", "conv_kernel", "norms", "hidden_act"};
   for (const auto& [key, value] : json.json().items()) {
-    const bool is_known = key == "layer" || key == "backbone" || key == "intermediate_size" || key == "conv_kernel";
-    if (!is_known && !block.layer.has(key))
+    if (!own.contains(key) && !block.layer.has(key))
       json.fail(key, "no such key, as layer " + block.layer.name() + " has no such option");
   }
   return block;
@@ -72,9 +74,11 @@ inline BlockDescription read_block(const ConfigJson& json) {
 
 inline nlohmann::json block_json(BlockDescription block) {
   nlohmann::json json{{"layer", block.layer.name()},
-                      {"backbone", options::text(block.backbone)},
+                      {"backbone", option_text::text(block.backbone)},
                       {"intermediate_size", block.hidden},
-                      {"conv_kernel", block.conv_taps}};
+                      {"conv_kernel", block.conv_taps},
+                      {"norms", option_text::text(block.norms)},
+                      {"hidden_act", option_text::text(block.activation)}};
   block.layer.visit([&](const char* option, const auto& value, const char*) { json[option] = option_json(value); });
   return json;
 }
@@ -87,6 +91,8 @@ inline constexpr Family ttt_cpp_family{"ttt-cpp",
                                        [](const ModelConfig&) { return true; },
                                        [](const ConfigJson& json) {
                                          ModelConfig config = detail::read_common(json);
+                                         config.one_plus_norms = json.flag_or("one_plus_norms", false);
+                                         config.embedding_scale = json.positive_or("embedding_scale", 1);
                                          config.pattern.clear();
                                          for (const ConfigJson& block : json.objects("blocks"))
                                            config.pattern.push_back(detail::read_block(block));
@@ -94,6 +100,8 @@ inline constexpr Family ttt_cpp_family{"ttt-cpp",
                                        },
                                        [](const ModelConfig& config, nlohmann::json& json) {
                                          detail::write_common(config, json);
+                                         json["one_plus_norms"] = config.one_plus_norms;
+                                         json["embedding_scale"] = config.embedding_scale;
                                          json["blocks"] = nlohmann::json::array();
                                          for (const BlockDescription& block : config.pattern)
                                            json["blocks"].push_back(detail::block_json(block));
