@@ -38,14 +38,11 @@ ttt::Layer<Definition> make_layer(Index width) {
   typename Definition::Config config;
   config.width = width;
   if constexpr (kind<Definition> == Kind::gated_delta_net) {
-    config.key_heads = config.value_heads = width / 64;
-    config.key_width = config.value_width = 64;
-  } else if constexpr (kind<Definition> == Kind::mamba) {
-    config.inner_width = 2 * width;
+    config.heads = width / 64;
   } else if constexpr (kind<Definition> == Kind::mamba2) {
     config.heads = width / 32;  // of an inner width that is twice the width
     config.state_width = 128;
-  } else {
+  } else if constexpr (kind<Definition> != Kind::mamba) {
     config.heads = width / 64;
   }
   return ttt::Layer<Definition>(config);

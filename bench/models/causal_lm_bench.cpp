@@ -24,19 +24,24 @@ Kind kind_of(const std::string& layer) {
   return layer == "attention" ? Kind::attention : layer == "ttt-mlp" ? Kind::ttt_mlp : Kind::ttt_linear;
 }
 
+/// With the transformer backbone.
+ttt::BlockDescription block_of(const std::string& layer, Index heads, Index hidden) {
+  ttt::LayerDescription described(layer);
+  described.set("heads", std::to_string(heads));
+  return ttt::published_block(described, ttt::Backbone::transformer, hidden);
+}
+
 /// Width 768: the standard size of 125 million parameters in the blocks and embeddings, head not tied. Width 64: the
 /// same in small, for tests.
 ttt::ModelConfig model_config(const std::string& layer, Index width) {
   ttt::ModelConfig config;
-  config.layer = layer;
   config.tied = false;
   config.width = width;
-  config.heads = width / 64;
   const bool standard = width == standard_width;
   config.depth = standard ? 12 : 1;
-  config.hidden = standard ? 2048 : 176;
   config.vocabulary = standard ? 32000 : 256;
-  return ttt::published(config);
+  config.pattern = {block_of(layer, width / 64, standard ? 2048 : 176)};
+  return config;
 }
 
 struct Lm {
@@ -50,8 +55,8 @@ struct Lm {
   }
   /// Of all products for `tokens` behind `before`, the head on the last one.
   double product_flops(Index tokens, Index before) const {
-    const auto c = static_cast<double>(config.width), f = static_cast<double>(config.hidden);
-    const double layer = bench::layer_flops(kind_of(config.layer), config.width, config.heads, tokens, before);
+    const auto c = static_cast<double>(config.width), f = static_cast<double>(config.pattern.front().hidden);
+    const double layer = bench::layer_flops(kind_of(config.layers()), config.width, config.width / 64, tokens, before);
     return static_cast<double>(config.depth) * (layer + static_cast<double>(tokens) * 6 * c * f) +
            2 * c * static_cast<double>(config.vocabulary);
   }
@@ -92,7 +97,7 @@ class Reader {
         state_(lm.model.initial_state(lm.weights.views(), before + tokens)),
         ids_(static_cast<std::size_t>(tokens)),
         logits_(lm.model.vocabulary()) {
-    bench::move_behind(state_, before, kind_of(lm.config.layer));
+    bench::move_behind(state_, before, kind_of(lm.config.layers()));
     for (std::size_t i = 0; i < ids_.size(); ++i) ids_[i] = static_cast<std::int64_t>(i * 97) % lm.model.vocabulary();
   }
 
@@ -179,8 +184,8 @@ void training_step(benchmark::State& state, const ttt::ModelConfig& config, Inde
 /// 4 blocks of width 128, bytes. Arguments: batch, threads.
 void narrow_step(benchmark::State& state, const std::string& layer) {
   ttt::ModelConfig config;
-  config.layer = layer;
-  training_step(state, ttt::published(config), state.range(0), state.range(1), false);
+  config.pattern = {block_of(layer, 4, 336)};
+  training_step(state, config, state.range(0), state.range(1), false);
 }
 
 /// 2 blocks of the standard size, bytes: products are nearly all of its time. Arguments: width, batch, threads.

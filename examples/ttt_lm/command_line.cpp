@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "command_options.hpp"
+#include "layer_options.hpp"
 #include "suggestion.hpp"
 
 namespace ttt_lm {
@@ -31,7 +32,9 @@ class Formatter : public CLI::Formatter {
   std::string make_help(const CLI::App* app, std::string, CLI::AppFormatMode mode) const override {
     return "Examples:" + app->get_footer() + "\n" + CLI::Formatter::make_help(app, full_name(*app), mode);
   }
-  std::string make_footer(const CLI::App*) const override { return {}; }
+  std::string make_footer(const CLI::App* app) const override {
+    return app->get_option_no_throw("--pattern") ? "\n" + layer_list() : "";
+  }
   std::string make_option_opts(const CLI::Option* option) const override {
     if (option->get_type_size() == 0) return {};
     std::string text = option->get_type_name().empty() ? "" : " " + option->get_type_name();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "command_options.hpp"
 
+#include "layer_options.hpp"
 #include "option_kinds.hpp"
 #include "ttt/core/executor.hpp"
 #include "version.hpp"
@@ -9,9 +10,7 @@ namespace ttt_lm {
 
 namespace {
 
-OptionKind layer_name(const char* name = "NAME") {
-  return one_of({"ttt-linear", "ttt-mlp", "attention", "sliding-window"}, name);
-}
+OptionKind layer_kind(const char* name) { return {name, layer_problem}; }
 
 void add_version(CLI::App& command) {
   command.set_version_flag("--version", version_text, "Compiler, instruction set and dependencies");
@@ -72,16 +71,21 @@ void add_model_options(CLI::App& command, TrainingOptions& options) {
   command.option_defaults()->group("Model");
   const OptionKind number = whole_number(1, largest_size);
   add(command, "--backbone", options.backbone, one_of({"transformer", "mamba"}),
-      "transformer, or mamba (a temporal convolution in front)");
+      "transformer, or mamba (a temporal convolution in front)", "that of the published blocks of the layer");
+  add(command, "--pattern", options.pattern, layer_kind("LAYERS"),
+      "A hybrid: layers of consecutive blocks, separated by commas, over and over")
+      ->delimiter(',');
   auto* size = add(command, "--size", options.size, one_of({"125m", "350m", "760m", "1b"}),
                    "Width, depth, heads and hidden width of a published model");
   add(command, "--width", options.width, number, "Channels")->excludes(size);
   add(command, "--depth", options.depth, number, "Blocks")->excludes(size);
   add(command, "--heads", options.heads, number, "Heads of a layer")->excludes(size);
   add(command, "--kv-heads", options.key_value_heads, number, "Key/value heads of attention", "as many as heads");
-  add(command, "--mini-batch", options.mini_batch, number, "Tokens per inner update of TTT");
-  add(command, "--window", options.window, number, "Tokens that sliding-window attention sees");
-  add(command, "--hidden", options.hidden, number, "Width inside the SwiGLU", "8/3 of the width")->excludes(size);
+  add(command, "--mini-batch", options.mini_batch, number, "Tokens per inner update of TTT", "16");
+  add(command, "--window", options.window, number, "Tokens that attention with a window sees", "128");
+  add(command, "--hidden", options.hidden, whole_number(0, largest_size), "Width inside the SwiGLU (0: there is none)",
+      "8/3 of the width")
+      ->excludes(size);
   add(command, "--inner-rate", options.inner_rate, positive_number("RATE"), "Base learning rate of the inner loop",
       "the published one");
   command.add_flag("--untied", options.untied, "A head of its own instead of the embedding again");
@@ -120,9 +124,11 @@ void add_train(CLI::App& app, Invocation& call) {
   ttt-lm train --data book.txt --layer ttt-mlp --steps 2000 --out runs/mlp
   ttt-lm train --resume --out runs/mlp                          goes on where Ctrl-C or a crash stopped it
   ttt-lm train --layer attention --kv-heads 2 --freeze '*embed_tokens*' --out runs/attention
+  ttt-lm train --pattern sliding-window,ttt-linear,ttt-linear,attention --out runs/hybrid
 )");
   add_data(command, options.data);
-  add(command, "--layer", options.layer, layer_name(), "ttt-linear, ttt-mlp, attention or sliding-window");
+  auto* layer = add(command, "--layer", options.layer, layer_kind("LAYER"),
+                    "One of those below, perhaps with options: attention:key_value_heads=2");
   add(command, "--tokenizer", options.tokenizer, some_text("FILE"),
       "tokenizer.json whose tokens are learnt; goes into the folder", "bytes");
   add_run_folder(command, options, "Folder for the model, its checkpoint and train.jsonl");
@@ -133,6 +139,7 @@ void add_train(CLI::App& app, Invocation& call) {
                 "--data and --tokenizer may have moved; --threads and --save-every may differ")
       ->excludes("--force");
   add_model_options(command, options);
+  layer->excludes("--pattern");
   add_run_options(command, options);
   add(command, "--freeze", options.freeze, any_text("PATTERN"),
       "Parameters that stay as they are (* matches anything)");
@@ -253,8 +260,11 @@ void add_convert(CLI::App& app, Invocation& call) {
 )");
   add_model_folder(command, options.model);
   add(command, "--to", options.family,
-      one_of({"ttt", "llama", "mistral", "qwen2", "qwen3", "smollm3", "ttt-cpp"}, "KIND"),
-      "ttt, llama, mistral, qwen2, qwen3, smollm3 or ttt-cpp", "as it is");
+      one_of({"ttt", "llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "gemma3_text", "mamba", "mamba2",
+              "qwen3_5_text", "ttt-cpp"},
+             "KIND"),
+      "ttt, llama, mistral, qwen2, qwen3, smollm3, olmo2, gemma3_text, mamba, mamba2, qwen3_5_text or ttt-cpp",
+      "as it is");
   add(command, "--dtype", options.dtype, one_of({"f32", "bf16", "f16", "f64"}, "TYPE"),
       "Type of the stored numbers: f32, bf16, f16 or f64", "as they are");
   add(command, "--shard-size", options.shard_size, whole_number(1, largest_count, "SIZE"),
@@ -272,8 +282,8 @@ void add_compare(CLI::App& app, Invocation& call) {
   ttt-lm compare --data book.txt --layers ttt-linear,ttt-mlp,attention --steps 1000 --out runs/book
 )");
   add_data(command, options.data);
-  add(command, "--layers", options.layers, layer_name("NAMES"),
-      "Layers, separated by commas; attention is trained with both backbones")
+  add(command, "--layers", options.layers, layer_kind("LAYERS"),
+      "Layers, separated by commas; those without a convolution of their own are trained with both backbones")
       ->delimiter(',');
   add_run_folder(command, options, "Folder for models, compare.json, loss.csv, position.csv and compare.svg");
   add_model_options(command, options);

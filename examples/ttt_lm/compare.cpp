@@ -8,6 +8,7 @@
 #include "data.hpp"
 #include "interrupt.hpp"
 #include "json_text.hpp"
+#include "layer_options.hpp"
 #include "run_folder.hpp"
 #include "ttt/io/atomic_file.hpp"
 #include "usage.hpp"
@@ -28,33 +29,34 @@ class Comparison {
         out_(options_.out),
         folder_(out_),
         machine_(common) {
-    check_layer_options(options_.layers, given);
+    std::vector<std::string> layers = options_.layers;
+    layers.insert(layers.end(), options_.pattern.begin(), options_.pattern.end());
+    check_layer_options(layers, given);
     check_layers_differ();
     apply_size(options_);
     if (options_.steps == 0 && options_.minutes == 0) options_.steps = 1000;
     check_folder();
-    for (const auto& layer : options_.layers)
-      check_run(run_settings(options_, model_config(options_, layer, backbone_of(options_, layer)), common_.seed),
-                options_.context);
-    for (const auto& model : matched_models(options_)) settings_.push_back(run_settings(options_, model, common_.seed));
+    competitors_ = competitors(options_);
+    for (const auto& each : competitors_) check_run(settings_of(each), options_.context);
+    match_parameters(competitors_);
     corpus_ =
         std::make_unique<ttt::training::Corpus>(load_corpus(data_paths(options_.data), options_.context, terminal_));
   }
 
   int run() {
     if (folder_.begin(terminal_)) check_folder();
-    note_products(settings_.front(), terminal_);
+    note_products(settings_of(competitors_.front()), terminal_);
     catch_interrupts();
     std::vector<ComparedRun> runs;
     try {
-      for (const auto& settings : settings_) {
-        runs.push_back(train(settings));
+      for (const auto& each : competitors_) {
+        runs.push_back(train(each));
         // After each, so that whoever stops early has what was done.
         write_comparison(out_, runs, options_.minutes > 0, caption());
         print_json(runs.back());
       }
     } catch (const ttt::Cancelled&) {
-      terminal_.message("stopped; " + std::to_string(runs.size()) + " of " + std::to_string(settings_.size()) +
+      terminal_.message("stopped; " + std::to_string(runs.size()) + " of " + std::to_string(competitors_.size()) +
                         " trainings are complete" + (runs.empty() ? "" : ", in " + out_.string()));
       return interrupted;
     }
@@ -79,10 +81,15 @@ class Comparison {
         throw_usage("--layers", "each layer once", "'" + layer + "' more often");
   }
 
-  ComparedRun train(const RunSettings& settings) {
+  RunSettings settings_of(const Competitor& competitor) const {
+    return run_settings(options_, competitor.config, common_.seed);
+  }
+
+  ComparedRun train(const Competitor& competitor) {
+    const RunSettings settings = settings_of(competitor);
     ComparedRun result;
-    result.config = settings.model;
-    const std::string label = describe(settings.model);
+    result.config = competitor.config;
+    const std::string& label = result.label = competitor.label;
     TrainingRun run(settings, *corpus_, machine_.context());
     result.parameters = parameter_count(run.model());
     terminal_.message(label + ": " + std::to_string(result.parameters) + " parameters");
@@ -105,7 +112,7 @@ class Comparison {
   }
 
   void measure(const TrainingRun& run, ComparedRun& result) {
-    terminal_.message(describe(result.config) + ": measuring decoding at up to 16k tokens of context");
+    terminal_.message(result.label + ": measuring decoding at up to 16k tokens of context");
     const auto times = decode_microseconds(run.model(), run.parameters(), decode_positions, machine_.context());
     for (std::size_t i = 0; i < decode_positions.size(); ++i) {
       result.decode_microseconds[i] = times[i];
@@ -143,7 +150,7 @@ class Comparison {
   fs::path out_;
   RunFolder folder_;
   Machine machine_;
-  std::vector<RunSettings> settings_;
+  std::vector<Competitor> competitors_;
   std::unique_ptr<ttt::training::Corpus> corpus_;
 };
 

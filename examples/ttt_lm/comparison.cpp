@@ -2,6 +2,7 @@
 #include "comparison.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -16,19 +17,23 @@ namespace {
 using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
+void set_hidden(ttt::ModelConfig& config, Index hidden) {
+  for (auto& block : config.pattern) block.hidden = hidden;
+}
+
 std::int64_t count_with(ttt::ModelConfig config, Index hidden) {
-  config.hidden = hidden;
+  set_hidden(config, hidden);
   return parameter_count(make_model(config));
 }
 
 /// The SwiGLU width whose model comes closest to `parameters`: their number is linear in it.
-Index matching_hidden(const ttt::ModelConfig& config, std::int64_t parameters) {
+Index matching_hidden(const std::string& label, const ttt::ModelConfig& config, std::int64_t parameters) {
   const std::int64_t one = count_with(config, 1), slope = count_with(config, 2) - one;
   const Index hidden =
       1 + static_cast<Index>(std::llround(static_cast<double>(parameters - one) / static_cast<double>(slope)));
   const auto found = hidden < 1 ? one : count_with(config, hidden);
   if (hidden < 1 || std::abs(found - parameters) * 100 > parameters)
-    ttt::throw_unexpected("compare: " + describe(config),
+    ttt::throw_unexpected("compare: " + label,
                           std::to_string(parameters) + " parameters within 1 % by the SwiGLU width",
                           std::to_string(found) + " at best; a wider or narrower --hidden helps");
   return hidden;
@@ -65,9 +70,9 @@ Json json_of(const ComparedRun& run) {
                      {"training_loss", point.training_loss},
                      {"validation_loss", point.validation_loss}});
   return {{"name", run.name()},
-          {"layer", run.config.layer},
-          {"backbone", backbone_name(run.config.backbone)},
-          {"swiglu_width", run.config.hidden},
+          {"layer", run.config.layers()},
+          {"backbone", backbone_of(run.config)},
+          {"swiglu_width", run.config.pattern.front().hidden},
           {"parameters", run.parameters},
           {"tokens_per_second", run.tokens_per_second},
           {"validation_loss", run.evaluation.nats()},
@@ -83,7 +88,7 @@ Chart loss_chart(const std::vector<ComparedRun>& runs, bool by_time) {
   Chart chart{
       "Learning", by_time ? "training time (seconds)" : "training tokens", "validation loss (nats per byte)", {}};
   for (const auto& run : runs) {
-    Series series{describe(run.config), {}};
+    Series series{run.label, {}};
     for (const auto& point : run.curve)
       series.points.push_back({by_time ? point.seconds : static_cast<double>(point.tokens), point.validation_loss});
     chart.series.push_back(std::move(series));
@@ -95,7 +100,7 @@ Chart loss_chart(const std::vector<ComparedRun>& runs, bool by_time) {
 Chart position_chart(const std::vector<ComparedRun>& runs) {
   Chart chart{"Use of the context", "position in the context (bytes)", "validation loss (nats per byte)", {}};
   for (const auto& run : runs) {
-    Series series{describe(run.config), {}};
+    Series series{run.label, {}};
     const auto& losses = run.evaluation.by_position;
     for (std::size_t first = 0; first < losses.size();) {
       const auto end = std::min(
@@ -112,18 +117,39 @@ Chart position_chart(const std::vector<ComparedRun>& runs) {
 
 }  // namespace
 
-std::vector<ttt::ModelConfig> matched_models(const CompareOptions& options) {
-  std::vector<ttt::ModelConfig> models;
-  for (const auto& layer : options.layers) {
-    std::vector<ttt::Backbone> backbones{backbone_of(options, layer)};
-    if (!layer.starts_with("ttt-")) backbones = {ttt::Backbone::transformer, ttt::Backbone::mamba};
-    for (const auto backbone : backbones) {
-      models.push_back(model_config(options, layer, backbone));
-      if (models.size() > 1)
-        models.back().hidden = matching_hidden(models.back(), parameter_count(make_model(models.front())));
-    }
+std::string ComparedRun::name() const {
+  std::string name;
+  for (const char letter : label) {
+    if (letter == ' ') continue;
+    name += std::isalnum(static_cast<unsigned char>(letter)) || letter == '.' || letter == '_' ? letter : '-';
   }
-  return models;
+  return name;
+}
+
+std::vector<Competitor> competitors(const CompareOptions& options) {
+  std::vector<Competitor> result;
+  const auto add = [&](const std::vector<std::string>& layers, std::optional<ttt::Backbone> backbone) {
+    const auto config = model_config(options, layers, backbone);
+    std::string names;
+    for (const std::string& layer : layers) names += (names.empty() ? "" : ",") + layer;
+    result.push_back({names + ", " + backbone_of(config), config});
+  };
+  for (const std::string& text : options.layers) {
+    const ttt::LayerDescription layer = ttt::LayerDescription::parse(text);
+    const bool with_both = !layer.has_temporal_conv() && !layer.has("conv_taps");
+    if (with_both)
+      for (const auto backbone : {ttt::Backbone::transformer, ttt::Backbone::mamba}) add({text}, backbone);
+    else
+      add({text}, std::nullopt);
+  }
+  if (!options.pattern.empty()) add(options.pattern, std::nullopt);
+  return result;
+}
+
+void match_parameters(std::vector<Competitor>& competitors) {
+  const std::int64_t parameters = parameter_count(make_model(competitors.front().config));
+  for (std::size_t i = 1; i < competitors.size(); ++i)
+    set_hidden(competitors[i].config, matching_hidden(competitors[i].label, competitors[i].config, parameters));
 }
 
 std::string comparison_table(const std::vector<ComparedRun>& runs) {
@@ -132,7 +158,7 @@ std::string comparison_table(const std::vector<ComparedRun>& runs) {
       {"", "", "", "validation", "bits per", "state at", "", "decode", "µs per", "token"},
       {"layer, backbone", "parameters", "tokens/s", "loss", "byte", "1k", "16k", "at 1k", "4k", "16k"}};
   for (const auto& run : runs) {
-    rows.push_back({describe(run.config), std::to_string(run.parameters), count_text(run.tokens_per_second),
+    rows.push_back({run.label, std::to_string(run.parameters), count_text(run.tokens_per_second),
                     decimal(run.evaluation.nats(), 4), decimal(run.evaluation.bits_per_byte(), 4),
                     bytes_text(run.state_bytes.front()), bytes_text(run.state_bytes.back())});
     for (const double time : run.decode_microseconds) rows.back().push_back(decimal(time, 0));

@@ -57,6 +57,13 @@ std::string family_of(const std::string& folder) {
   return json.is_object() ? json.value("model_type", "unknown") : "unknown";
 }
 
+/// The layers of the pattern with the options that are not the usual ones.
+std::vector<std::string> layer_texts(const ttt::ModelConfig& config) {
+  std::vector<std::string> texts;
+  for (const auto& block : config.pattern) texts.push_back(block.layer.text());
+  return texts;
+}
+
 /// Memory for training, per token of a long enough window that what a window costs once does not show.
 double record_bytes_per_token(const Model& model) {
   constexpr Index tokens = 4096;
@@ -69,13 +76,13 @@ Json description(const InfoOptions& options, const LoadedModel& loaded, ttt::Con
   Json json;
   json["model"] = options.model;
   json.update({{"family", family_of(options.model)},
-               {"layer", config.layer},
-               {"backbone", backbone_name(config.backbone)},
+               {"layer", config.layers()},
+               {"layers", layer_texts(config)},
+               {"backbone", backbone_of(config)},
                {"vocabulary", config.vocabulary},
                {"width", config.width},
                {"depth", config.depth},
-               {"heads", config.heads},
-               {"swiglu_width", config.hidden},
+               {"swiglu_width", config.pattern.front().hidden},
                {"parameters", parameter_count(loaded.model)},
                {"parameters_by_part", parameter_counts(loaded.model.make_parameters())},
                {"parameters_by_block", block_counts(loaded.model.make_parameters())},
@@ -93,10 +100,9 @@ std::string text_of(const Json& json) {
   const auto number = [&](const char* name) { return std::to_string(json[name].get<std::int64_t>()); };
   const std::string context = " at " + number("context") + " tokens of context";
   std::vector<std::vector<std::string>> rows{
-      {"family", json["family"]},           {"layer", json["layer"]},
-      {"backbone", json["backbone"]},       {"blocks", number("depth")},
-      {"width", number("width")},           {"heads", number("heads")},
-      {"vocabulary", number("vocabulary")}, {"parameters", number("parameters")}};
+      {"family", json["family"]}, {"backbone", json["backbone"]},       {"blocks", number("depth")},
+      {"width", number("width")}, {"vocabulary", number("vocabulary")}, {"parameters", number("parameters")}};
+  for (const auto& text : json["layers"]) rows.insert(rows.end() - 5, {"layer", text});
   for (const auto& [part, count] : json["parameters_by_part"].items())
     rows.push_back({"  " + part, std::to_string(count.get<std::int64_t>())});
   // The blocks of most models are alike.

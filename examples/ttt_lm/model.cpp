@@ -63,9 +63,15 @@ bool has_model(const std::filesystem::path& folder) {
          std::filesystem::exists(folder / "model.safetensors", ignored);
 }
 
-std::string backbone_name(ttt::Backbone backbone) { return backbone == ttt::Backbone::mamba ? "mamba" : "transformer"; }
+std::string backbone_of(const ttt::ModelConfig& config) {
+  std::string names;
+  for (const auto& block : config.pattern)
+    if (const std::string name = ttt::option_text::text(block.backbone); names.find(name) == names.npos)
+      names += (names.empty() ? "" : " and ") + name;
+  return names;
+}
 
-std::string describe(const ttt::ModelConfig& config) { return config.layer + ", " + backbone_name(config.backbone); }
+std::string describe(const ttt::ModelConfig& config) { return config.layers() + ", " + backbone_of(config); }
 
 std::int64_t parameter_count(const Model& model) { return ttt::count(model.make_parameters()); }
 

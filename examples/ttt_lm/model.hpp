@@ -40,9 +40,9 @@ void make_folder(const std::filesystem::path& folder);
 /// Whether the folder holds a model.
 bool has_model(const std::filesystem::path& folder);
 
-/// "ttt-linear, mamba".
+/// "ttt-linear, mamba"; of a hybrid all layers and backbones of its pattern.
 std::string describe(const ttt::ModelConfig& config);
-std::string backbone_name(ttt::Backbone backbone);
+std::string backbone_of(const ttt::ModelConfig& config);
 
 /// Number of parameters of a model.
 std::int64_t parameter_count(const Model& model);

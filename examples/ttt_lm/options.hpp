@@ -21,14 +21,14 @@ struct CommonOptions {
 
 /// Options of training, shared by train and compare. Zero and empty mean "chosen by the program" where noted.
 struct TrainingOptions {
-  std::vector<std::string> data;  ///< empty: the default data
-  std::string size;               ///< name of a published size; empty: the numbers below
-  std::string backbone;           ///< empty: mamba for TTT layers, transformer for attention
-  std::int64_t width = 128, depth = 4, heads = 4, mini_batch = 16;
-  std::int64_t key_value_heads = 0;  ///< 0: as many as heads
-  std::int64_t window = 128;
-  std::int64_t hidden = 0;  ///< 0: 8/3 of the width, a multiple of 16
-  double inner_rate = 0;    ///< 0: the published one
+  std::vector<std::string> data;     ///< empty: the default data
+  std::string size;                  ///< name of a published size; empty: the numbers below
+  std::string backbone;              ///< empty: that of the published blocks of the layer
+  std::vector<std::string> pattern;  ///< layers of consecutive blocks, over and over
+  std::int64_t width = 128, depth = 4;
+  std::int64_t heads = 4, key_value_heads = 0, mini_batch = 0, window = 0;  ///< of layers; 0: what they have
+  double inner_rate = 0;                                                    ///< the same
+  std::int64_t hidden = -1;  ///< negative: 8/3 of the width, a multiple of 16
   bool untied = false;
   std::int64_t context = 256, batch = 16, accumulate = 1, carry_state = 1;
   std::int64_t steps = 0;  ///< with minutes 0 too: the default number

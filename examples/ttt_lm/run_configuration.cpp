@@ -19,6 +19,7 @@ void visit(TrainOptions& options, CommonOptions& common, Visitor visitor) {
   visitor("--data", options.data);
   visitor("--tokenizer", options.tokenizer);
   visitor("--layer", options.layer);
+  visitor("--pattern", options.pattern);
   visitor("--size", options.size);
   visitor("--backbone", options.backbone);
   visitor("--width", options.width);

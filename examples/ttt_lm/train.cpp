@@ -7,6 +7,7 @@
 #include "data.hpp"
 #include "interrupt.hpp"
 #include "json_text.hpp"
+#include "layer_options.hpp"
 #include "run_configuration.hpp"
 #include "run_folder.hpp"
 #include "run_log.hpp"
@@ -57,7 +58,7 @@ class Training {
         folder_(options_.out),
         log_(path(log_name), common.json) {
     prepare_options(given);
-    check_layer_options({options_.layer}, given);
+    check_layer_options(layers(), given);
   }
 
   int run() {
@@ -120,10 +121,14 @@ class Training {
     return success;
   }
 
+  std::vector<std::string> layers() const {
+    return options_.pattern.empty() ? std::vector<std::string>{options_.layer} : options_.pattern;
+  }
+
   /// Everything that can be wrong is found out here, before anything is written.
   void prepare() {
     read_tokenizer();
-    auto config = model_config(options_, options_.layer, backbone_of(options_, options_.layer));
+    auto config = model_config(options_, layers());
     if (tokenizer_) config.vocabulary = tokenizer_->vocabulary();
     auto settings = run_settings(options_, config, common_.seed);
     settings.trainer.groups = group_rules(options_);

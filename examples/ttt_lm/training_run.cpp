@@ -9,6 +9,7 @@
 
 #include "data.hpp"
 #include "interrupt.hpp"
+#include "layer_options.hpp"
 #include "usage.hpp"
 
 namespace ttt_lm {
@@ -91,33 +92,29 @@ Progress progress_of(const TrainingRun& run, const Smoothed& smoothed, const std
 
 }  // namespace
 
-ttt::Backbone backbone_of(const TrainingOptions& options, const std::string& layer) {
-  const bool mamba = options.backbone.empty() ? layer.starts_with("ttt-") : options.backbone == "mamba";
-  return mamba ? ttt::Backbone::mamba : ttt::Backbone::transformer;
-}
-
 void apply_size(TrainingOptions& options) {
   if (options.size.empty()) return;
-  const ttt::ModelConfig config = ttt::with_published_size({}, options.size);
-  options.width = config.width, options.depth = config.depth, options.heads = config.heads;
-  options.hidden = config.hidden;
+  const ttt::PublishedSize& size = ttt::published_size(options.size);
+  options.width = size.width, options.depth = size.depth, options.heads = size.heads;
+  options.hidden = size.hidden;
 }
 
-ttt::ModelConfig model_config(const TrainingOptions& options, const std::string& layer, ttt::Backbone backbone) {
+ttt::ModelConfig model_config(const TrainingOptions& options, const std::vector<std::string>& layers,
+                              std::optional<ttt::Backbone> backbone) {
+  if (ttt::Backbone given{}; !backbone && ttt::option_text::parse(options.backbone, given)) backbone = given;
   ttt::ModelConfig config;
-  config.layer = layer;
-  config.backbone = backbone;
-  config = ttt::published(config);
   config.vocabulary = ttt::training::TextEncoding{}.vocabulary;
   config.width = options.width;
-  config.hidden = options.hidden > 0 ? options.hidden : std::max<std::int64_t>(16, options.width * 8 / 3 / 16 * 16);
   config.depth = options.depth;
-  config.heads = options.heads;
   config.tied = !options.untied;
-  if (ttt::is_ttt(config)) config.mini_batch = options.mini_batch;
-  if (!ttt::is_ttt(config)) config.key_value_heads = options.key_value_heads;
-  if (layer == "sliding-window") config.window = options.window;
-  if (options.inner_rate > 0 && ttt::is_ttt(config)) config.base_learning_rate = options.inner_rate;
+  config.pattern.clear();
+  const Index hidden =
+      options.hidden >= 0 ? options.hidden : std::max<std::int64_t>(16, options.width * 8 / 3 / 16 * 16);
+  for (const std::string& text : layers) {
+    ttt::LayerDescription layer = layer_of(options, text);
+    const auto own = layer.has_temporal_conv() ? ttt::Backbone::mamba : ttt::Backbone::transformer;
+    config.pattern.push_back(ttt::published_block(std::move(layer), backbone.value_or(own), hidden));
+  }
   return config;
 }
 
@@ -139,8 +136,7 @@ RunSettings run_settings(const TrainingOptions& options, const ttt::ModelConfig&
 }
 
 void check_run(const RunSettings& settings, Index context) {
-  // The blocks are alike, so one and two of them tell what any number takes; a model of all of them might not fit
-  // itself.
+  // The pattern once and twice tells what any number of blocks takes; a model of all of them might not fit itself.
   const auto bytes_with = [&](Index depth) {
     ttt::ModelConfig config = settings.model;
     config.depth = depth;
@@ -150,8 +146,9 @@ void check_run(const RunSettings& settings, Index context) {
            static_cast<double>(settings.trainer.batch) *
                static_cast<double>(model.record_bytes(context) + ttt::state_bytes(model, context));
   };
-  const double one = bytes_with(1),
-               needed = one + static_cast<double>(settings.model.depth - 1) * (bytes_with(2) - one);
+  const auto period = std::min(static_cast<Index>(settings.model.pattern.size()), settings.model.depth);
+  const double one = bytes_with(period), more = bytes_with(2 * period) - one;
+  const double needed = one + static_cast<double>(settings.model.depth - period) / static_cast<double>(period) * more;
   const double present = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
   if (needed > present)
     ttt::throw_unexpected("--width " + std::to_string(settings.model.width) + ", --depth " +

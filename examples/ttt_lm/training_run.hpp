@@ -27,9 +27,10 @@ struct RunSettings {
 /// Sets width, depth, heads and hidden width to those of `options.size`, if there is one.
 void apply_size(TrainingOptions& options);
 
-/// The model that the options describe.
-ttt::ModelConfig model_config(const TrainingOptions& options, const std::string& layer, ttt::Backbone backbone);
-ttt::Backbone backbone_of(const TrainingOptions& options, const std::string& layer);
+/// The model that the options describe, of blocks with these layers. Blocks have the backbone that is given, or that of
+/// the options, or else the one that their layer is published with.
+ttt::ModelConfig model_config(const TrainingOptions& options, const std::vector<std::string>& layers,
+                              std::optional<ttt::Backbone> backbone = std::nullopt);
 RunSettings run_settings(const TrainingOptions& options, const ttt::ModelConfig& model, std::uint64_t seed);
 
 /// Throws ttt::Error when the model cannot be made, or when training it needs more memory than there is: both should be

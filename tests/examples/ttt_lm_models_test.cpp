@@ -205,7 +205,7 @@ TEST_CASE("convert writes other numbers and other kinds of folders") {
   check_refused(folder, {"convert", source, "--out", folder / "other", "--shard-size", "many"}, 2, {"--shard-size"});
 
   check_refused(folder, {"convert", source, "--to", "ttt", "--out", folder / "other"}, 1,
-                {source, "kind ttt", "attention with the transformer backbone"});
+                {source, "kind ttt", "attention:heads=2 with the transformer backbone"});
   check_refused(folder, {"convert", source, "--out", folder / "llama"}, 1, {folder / "llama", "--force"});
   check_refused(folder, {"convert", folder / "wide", "--out", folder / "wide", "--force"}, 1, {"the same"});
   check_refused(folder, {"convert", source, "--to", "gguf", "--out", folder / "other"}, 2,

@@ -36,6 +36,11 @@ TEST_CASE("wrong usage is one line that names the option, and exit code 2") {
   refused(tiny + Arguments{"--window", "8"}, {"--window", "sliding-window"});
   refused(tiny + Arguments{"--kv-heads", "1"}, {"--kv-heads", "attention"});
   refused(tiny + Arguments{"--layer", "attention"}, {"--mini-batch", "ttt-linear"});
+  refused(tiny + Arguments{"--layer", "mamba"}, {"means nothing to layer mamba", "ttt-linear"});
+  refused(tiny + Arguments{"--layer", "mamba:heads=2"}, {"--layer", "option of layer mamba", "'heads'"});
+  refused(tiny + Arguments{"--layer", "attention:bias=yes"}, {"--layer", "option bias", "true or false", "'yes'"});
+  refused(tiny + Arguments{"--pattern", "attention,rwkv"}, {"--pattern", "ttt-linear", "'rwkv'"});
+  refused(tiny + Arguments{"--pattern", "attention", "--layer", "attention"}, {"--pattern", "--layer"});
   refused(tiny + Arguments{"--steps", "5", "--warmup", "6"}, {"--warmup", "5", "found 6"});
   refused(tiny + Arguments{"--minutes", "5", "--warmup", "6"}, {"--warmup", "share", "found 6"});
   refused(tiny + Arguments{"--lr-factor", "*norm*"}, {"--lr-factor", "PATTERN=FACTOR", "*norm*"});

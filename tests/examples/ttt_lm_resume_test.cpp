@@ -157,6 +157,7 @@ std::vector<Case> run_options(const Place& place) {
   const Options large{{"--width", {"64"}}, {"--context", {"64"}}, {"--batch", {"16"}}};  // with products that are large
   return {{"--data", {place.text, place.other_text}, {place.other_text}},
           {"--layer", {"ttt-mlp"}, {"ttt-linear"}},
+          {"--pattern", {"attention,ttt-linear"}, {"attention"}},
           {"--tokenizer", {tokenizer}, {place.text}, {{"--context", {"12"}}}},
           {"--seed", {"7"}, {"0"}},
           {"--backbone", {"transformer"}, {"mamba"}},

@@ -10,6 +10,7 @@
 #include "examples/workplace.hpp"
 #include "support/catch.hpp"
 #include "support/stored_tensors.hpp"
+#include "ttt/layers/layer_kinds.hpp"
 
 using namespace ttt::testing;
 using ttt::testing::operator+;
@@ -69,8 +70,9 @@ TEST_CASE("a training writes a model that every command reads") {
 
 TEST_CASE("every layer trains with either backbone, and learns") {
   const Workplace place;
-  for (const std::string layer : {"ttt-linear", "ttt-mlp", "attention", "sliding-window"})
+  for (const std::string_view name : ttt::LayerKinds::names)
     for (const std::string backbone : {"transformer", "mamba"}) {
+      const std::string layer(name);
       CAPTURE(layer, backbone);
       Arguments arguments{"train",
                           "--data",
@@ -98,6 +100,7 @@ TEST_CASE("every layer trains with either backbone, and learns") {
                           "--out",
                           place.folder / (layer + backbone)};
       if (layer == "sliding-window") arguments = arguments + Arguments{"--window", "7"};
+      if (layer == "mamba") arguments.erase(arguments.begin() + 7, arguments.begin() + 9);  // has no heads
       const Outcome outcome = run(arguments);
       REQUIRE(outcome.exit_code == 0);
       const std::string last = outcome.output.substr(outcome.output.rfind('{'));
@@ -107,6 +110,21 @@ TEST_CASE("every layer trains with either backbone, and learns") {
           run({"generate", "--model", place.folder / (layer + backbone), "--prompt", "l", "--tokens", "5", "--quiet"});
       CHECK(generated.output.size() == 6);
     }
+}
+
+TEST_CASE("a hybrid trains, is described and goes on reading in its parts") {
+  const Workplace place;
+  const std::string model = place.folder / "hybrid";
+  const Arguments sizes{"train", "--data",  place.text, "--width",        "16", "--depth", "3",  "--context",
+                        "24",    "--batch", "4",        "--eval-windows", "2",  "--steps", "20", "--quiet"};
+  const std::string pattern = "sliding-window:window=7:heads=1,gated-delta-net,ttt-linear:mini_batch=5";
+  REQUIRE(run(sizes + Arguments{"--heads", "2", "--pattern", pattern, "--out", model}).exit_code == 0);
+  const json described = json::parse(run({"info", "--model", model, "--json"}).output);
+  CHECK(described["layer"] == "sliding-window,gated-delta-net,ttt-linear");
+  CHECK(described["backbone"] == "transformer and mamba");
+  CHECK(described["layers"] == json{"sliding-window:window=7", "gated-delta-net:heads=2",
+                                    "ttt-linear:heads=2:mini_batch=5:gate=true:share_query_key=true"});
+  CHECK(run({"generate", "--model", model, "--prompt", "l", "--tokens", "5", "--quiet"}).output.size() == 6);
 }
 
 TEST_CASE("Ctrl-C saves and exits with 130; the run goes on bit for bit as if it was never stopped") {

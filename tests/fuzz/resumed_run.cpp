@@ -15,11 +15,13 @@ using Model = ttt::CausalLm<float>;
 using namespace ttt::training;
 
 Model make_model() {
-  ttt::ModelConfig config{.width = 4, .heads = 1, .mini_batch = 3, .window = 3};
   std::vector<Layer> layers;
-  for (const auto name : ttt::layer_names) {
-    config.layer = name;
-    layers.push_back(ttt::make_layer<float>(config));
+  for (const auto name : ttt::LayerKinds::names) {
+    ttt::LayerDescription layer(name);
+    for (const auto& [option, words] : {std::pair{"mini_batch", "3"}, {"state_width", "2"}})
+      if (layer.has(option)) layer.set(option, words);
+    if (auto* attention = layer.find<ttt::AttentionConfig>(); attention && attention->window > 0) attention->window = 3;
+    layers.push_back(layer.make<float>(4));
   }
   return {{.vocabulary = 256, .width = 4, .hidden = 4, .tied = true, .temporal_conv = true}, layers};
 }

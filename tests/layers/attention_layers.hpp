@@ -46,7 +46,7 @@ Layer<Attention<Scalar>> sharp_layer(const AttentionConfig& config) {
     for (Index i = 0; config.bias && i < bias->size(); ++i) (*bias)[i] = static_cast<Scalar>(random.normal(next++));
   for (auto* norm : {&parameters.query_norm, &parameters.key_norm})
     for (Index i = 0; config.query_key_norm && i < norm->size(); ++i)
-      (*norm)[i] = static_cast<Scalar>(1 + random.normal(next++) / 2);
+      (*norm)[i] = static_cast<Scalar>((config.one_plus_norm ? 0 : 1) + random.normal(next++) / 2);
   return layer;
 }
 
@@ -96,30 +96,30 @@ void add_bias(Matrix<Scalar>& x, const Tensor<Scalar>& bias) {
     for (Index c = 0; c < bias.size(); ++c) x(t, c) += bias[c];
 }
 
-/// RMS norm of every head, written as the formula.
+/// RMS norm of every head, or of all at once where the weight has them all, written as the formula.
 template <class Scalar>
-void norm(Matrix<Scalar>& x, const Tensor<Scalar>& weight, double epsilon) {
+void norm(Matrix<Scalar>& x, const Tensor<Scalar>& weight, double epsilon, double plus) {
   const Index width = weight.size();
   for (Index t = 0; t < x.rows(); ++t)
     for (Index head = 0; head < x.columns(); head += width) {
       double sum = 0;
       for (Index d = 0; d < width; ++d) sum += x(t, head + d) * x(t, head + d);
       for (Index d = 0; d < width; ++d)
-        x(t, head + d) *= weight[d] / std::sqrt(sum / static_cast<double>(width) + epsilon);
+        x(t, head + d) *= (weight[d] + plus) / std::sqrt(sum / static_cast<double>(width) + epsilon);
     }
 }
 
 /// Rotary embedding of halves, written as the formula.
 template <class Scalar>
 void rotate(Matrix<Scalar>& x, const AttentionConfig& config) {
-  const Index head_width = config.head_width();
-  const auto frequencies = kernels::rotary_frequencies(head_width, config.rope_theta, config.rotary_scaling);
+  const Index head_width = config.head_width(), turned = config.rotary_width();
+  const auto frequencies = kernels::rotary_frequencies(turned, config.rope_theta, config.rotary_scaling);
   for (Index t = 0; t < x.rows(); ++t)
     for (Index head = 0; head < x.columns(); head += head_width)
-      for (Index j = 0; j < head_width / 2; ++j) {
+      for (Index j = 0; j < turned / 2; ++j) {
         const double angle = static_cast<double>(t) * frequencies.values[j];
         const double cosine = frequencies.magnitude * std::cos(angle), sine = frequencies.magnitude * std::sin(angle);
-        Scalar &a = x(t, head + j), &b = x(t, head + j + head_width / 2);
+        Scalar &a = x(t, head + j), &b = x(t, head + j + turned / 2);
         const double first = a * cosine - b * sine, second = b * cosine + a * sine;
         a = static_cast<Scalar>(first);
         b = static_cast<Scalar>(second);
@@ -137,16 +137,33 @@ Matrix<Scalar> expected(const Layer<Attention<Scalar>>& layer, const Matrix<Scal
   if (config.bias) add_bias(queries, weights.query_bias);
   if (config.bias) add_bias(keys, weights.key_bias);
   if (config.bias) add_bias(values, weights.value_bias);
-  if (config.query_key_norm) norm(queries, weights.query_norm, config.norm_epsilon);
-  if (config.query_key_norm) norm(keys, weights.key_norm, config.norm_epsilon);
+  Matrix<Scalar> gates(x.rows(), config.query_width());
+  if (config.output_gate) {
+    const auto projected = queries;
+    queries = gates;
+    for (Index t = 0; t < x.rows(); ++t)
+      for (Index c = 0; c < config.query_width(); ++c) {
+        queries(t, c) = projected(t, c / width * 2 * width + c % width);
+        gates(t, c) = projected(t, c / width * 2 * width + width + c % width);
+      }
+  }
+  const double plus = config.one_plus_norm ? 1 : 0;
+  if (config.query_key_norm) norm(queries, weights.query_norm, config.norm_epsilon, plus);
+  if (config.query_key_norm) norm(keys, weights.key_norm, config.norm_epsilon, plus);
   if (config.rotary) rotate(queries, config);
   if (config.rotary) rotate(keys, config);
+  if (config.score_scale != 0)  // the reference has its own
+    for (Index t = 0; t < x.rows(); ++t)
+      for (Index c = 0; c < config.query_width(); ++c)
+        queries(t, c) *= config.score_scale * std::sqrt(static_cast<double>(width));
   Matrix<Scalar> heads(x.rows(), config.query_width());
   const auto columns = [&](const Matrix<Scalar>& m, Index head) { return m.view().columns(head * width, width); };
   for (Index head = 0; head < config.heads; ++head)
     reference::attention<Scalar>(columns(queries, head), columns(keys, head / group), columns(values, head / group),
                                  config.window == 0 ? x.rows() : config.window, config.sinks,
                                  heads.view().columns(head * width, width));
+  for (Index t = 0; config.output_gate && t < x.rows(); ++t)
+    for (Index c = 0; c < config.query_width(); ++c) heads(t, c) /= 1 + std::exp(-gates(t, c));
   return times_weight(heads, weights.output);
 }
 

@@ -28,13 +28,22 @@ AttentionConfig with_options(AttentionConfig config) {
 std::vector<std::pair<std::string, AttentionConfig>> options(Index key_value_heads) {
   const AttentionConfig plain = small_attention(key_value_heads), all = with_options(plain);
   AttentionConfig wide = plain, bias = plain, norm = plain, none = plain, scaled = plain;
+  AttentionConfig whole = plain, one_plus = plain, score = plain, gate = plain, part = plain, next = all;
   wide.head_channels = 10;
   bias.bias = true;
   norm.query_key_norm = true;
   none.rotary = false, none.head_channels = 5;
   scaled.rotary_scaling = all.rotary_scaling;
-  return {{"head_channels", wide}, {"bias", bias},     {"query_key_norm", norm},
-          {"no rotary", none},     {"scaled", scaled}, {"all of them", all}};
+  whole.query_key_norm = whole.whole_norm = true;
+  one_plus.query_key_norm = one_plus.one_plus_norm = true;
+  score.score_scale = 0.2;
+  gate.output_gate = true;
+  part.rotary_channels = 2;
+  next.output_gate = next.one_plus_norm = true;
+  next.rotary_channels = 4;
+  return {{"head_channels", wide}, {"bias", bias},        {"query_key_norm", norm},    {"no rotary", none},
+          {"scaled", scaled},      {"whole norm", whole}, {"one plus norm", one_plus}, {"score scale", score},
+          {"gate", gate},          {"part", part},        {"all of them", all},        {"with gate", next}};
 }
 
 void refused(const auto& action, std::initializer_list<std::string_view> words) {
@@ -87,7 +96,8 @@ TEST_CASE("parameters of attention are called as in the published models", "[lay
 TEST_CASE("parameters and states of attention with other options are someone else's", "[layers][attention]") {
   const Attention<float> plain(small_attention(2));
   for (const auto& [name, config] : options(2)) {
-    if (name == "scaled") continue;  // the same shapes, and the numbers are no part of them
+    if (name == "scaled" || name == "score scale" || name == "part")
+      continue;  // the same shapes, and the numbers are no part of them
     INFO(name);
     const Attention<float> other(config);
     const ParameterStore parameters(other.make_parameters());
@@ -147,6 +157,10 @@ TEST_CASE("attention refuses numbers of its options that make no layer, by name"
           {"heads, times head_channels", "at most"});
   refused(with([](auto& config) { config.norm_epsilon = 0; }), {"norm_epsilon", "found 0"});
   refused(with([](auto& config) { config.rotary_scaling.factor = 0; }), {"rotary_scaling, factor", "found 0"});
+  refused(with([](auto& config) { config.score_scale = -1; }), {"score_scale", "found -1"});
+  refused(with([](auto& config) { config.rotary_channels = 3; }), {"rotary_channels", "even", "found 3"});
+  refused(with([](auto& config) { config.rotary_channels = 12; }), {"rotary_channels", "head width 10", "found 12"});
+  refused(with([](auto& config) { config.whole_norm = config.output_gate = true; }), {"whole_norm", "output_gate"});
   CHECK_NOTHROW(with([](auto& config) { config.heads = 6; })());  // heads need not divide the width
   CHECK_NOTHROW(with([](auto& config) { config.rotary = false, config.head_channels = 7; })());
 }

@@ -16,11 +16,11 @@ namespace {
 constexpr Index width = 7;
 
 GatedDeltaNetConfig grouped() {
-  return {.width = width, .key_heads = 2, .value_heads = 4, .key_width = 3, .value_width = 5, .conv_taps = 3};
+  return {.width = width, .heads = 2, .value_heads = 4, .key_width = 3, .value_width = 5, .conv_taps = 3};
 }
 GatedDeltaNetConfig plain() {
   return {.width = width,
-          .key_heads = 2,
+          .heads = 2,
           .value_heads = 2,
           .key_width = 4,
           .value_width = 3,
@@ -37,7 +37,7 @@ Matrix<double> formula(const GatedDeltaNetConfig& config, const GatedDeltaNetPar
                        const Matrix<double>& x) {
   const auto keys = static_cast<std::size_t>(config.keys()), K = static_cast<std::size_t>(config.key_width);
   const auto V = static_cast<std::size_t>(config.value_width), heads = static_cast<std::size_t>(config.value_heads);
-  const std::size_t group = heads / static_cast<std::size_t>(config.key_heads);
+  const std::size_t group = heads / static_cast<std::size_t>(config.heads);
   std::vector<std::vector<double>> projected, S(heads, std::vector<double>(K * V));
   Matrix<double> y(x.rows(), config.width);
   for (Index t = 0; t < x.rows(); ++t) {
@@ -103,13 +103,15 @@ TEST_CASE("Gated DeltaNet names its parameters as qwen3_5 does, and only those i
 TEST_CASE("A Gated DeltaNet that cannot be is refused by name") {
   const auto refusal = [](auto change) { return recurrent_tests::refusal<GatedDeltaNet<float>>(grouped(), change); };
   CHECK(refusal([](auto&) {}) == "");
+  const GatedDeltaNetConfig usual{.width = 12, .heads = 3, .value_heads = 3, .key_width = 4, .value_width = 4};
+  CHECK(GatedDeltaNet<float>({.width = 12, .heads = 3}).config() == usual);
   CHECK(refusal([](auto& c) { c.value_heads = 3; }) ==
         "Gated DeltaNet option value_heads: expected a multiple of the 2 key heads, found 3");
   CHECK(refusal([](auto& c) { c.width = 0; }) == "Gated DeltaNet option width: expected at least 1, found 0");
-  CHECK(refusal([](auto& c) { c.key_heads = 0; }) == "Gated DeltaNet option key_heads: expected at least 1, found 0");
-  CHECK(refusal([](auto& c) { c.key_width = 0; }) == "Gated DeltaNet option key_width: expected at least 1, found 0");
-  CHECK(refusal([](auto& c) { c.value_width = 0; }) ==
-        "Gated DeltaNet option value_width: expected at least 1, found 0");
+  CHECK(refusal([](auto& c) { c.heads = 0; }) == "Gated DeltaNet option heads: expected at least 1, found 0");
+  CHECK(refusal([](auto& c) { c.key_width = -1; }) == "Gated DeltaNet option key_width: expected at least 1, found -1");
+  CHECK(refusal([](auto& c) { c.value_width = -1; }) ==
+        "Gated DeltaNet option value_width: expected at least 1, found -1");
   CHECK(refusal([](auto& c) { c.conv_taps = 0; }) == "Gated DeltaNet option conv_taps: expected at least 1, found 0");
   CHECK(refusal([](auto& c) { c.norm_epsilon = 0; }).starts_with("Gated DeltaNet option norm_epsilon: expected"));
 }

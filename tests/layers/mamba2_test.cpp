@@ -92,10 +92,11 @@ TEST_CASE("Mamba-2 names its parameters as published") {
 TEST_CASE("A Mamba-2 that cannot be is refused by name") {
   const auto refusal = [](auto change) { return recurrent_tests::refusal<Mamba2<float>>(grouped(), change); };
   CHECK(refusal([](auto&) {}) == "");
+  CHECK(Mamba2<float>({.width = 768, .heads = 24}).config().head_width == 64);
   CHECK(refusal([](auto& c) { c.groups = 3; }) == "Mamba-2 option groups: expected a divisor of the 4 heads, found 3");
   CHECK(refusal([](auto& c) { c.width = 0; }) == "Mamba-2 option width: expected at least 1, found 0");
   CHECK(refusal([](auto& c) { c.heads = 0; }) == "Mamba-2 option heads: expected at least 1, found 0");
-  CHECK(refusal([](auto& c) { c.head_width = 0; }) == "Mamba-2 option head_width: expected at least 1, found 0");
+  CHECK(refusal([](auto& c) { c.head_width = -1; }) == "Mamba-2 option head_width: expected at least 1, found -1");
   CHECK(refusal([](auto& c) { c.state_width = 0; }) == "Mamba-2 option state_width: expected at least 1, found 0");
   CHECK(refusal([](auto& c) { c.conv_taps = 0; }) == "Mamba-2 option conv_taps: expected at least 1, found 0");
   CHECK(refusal([](auto& c) { c.norm_epsilon = 0; }).starts_with("Mamba-2 option norm_epsilon: expected"));

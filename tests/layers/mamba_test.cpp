@@ -25,7 +25,7 @@ const suites::LayerCase options{.mini_batch = 4, .spread = 0.3};
 /// The formula of the docstring, a token at a time, in plain loops.
 Matrix<double> formula(const MambaConfig& config, const MambaParameters<double>& p, const Matrix<double>& u) {
   const auto inner = static_cast<std::size_t>(config.inner_width), K = static_cast<std::size_t>(config.state_width);
-  const auto rank = static_cast<std::size_t>(config.rank());
+  const auto rank = static_cast<std::size_t>(config.step_rank);
   std::vector<std::vector<double>> projected, h(inner, std::vector<double>(K));
   Matrix<double> y(u.rows(), config.width);
   for (Index t = 0; t < u.rows(); ++t) {
@@ -69,15 +69,15 @@ TEST_CASE("Mamba names its parameters as published, and begins with the rates 1,
                                                                      "x_proj.weight", "dt_proj.weight", "dt_proj.bias",
                                                                      "A_log", "D", "out_proj.weight"});
   for (Index n = 0; n < 3; ++n) CHECK(std::exp(store.views().log_rate[9 * 3 + n]) == Approx(1 + n));
-  CHECK(MambaConfig{.width = 768}.rank() == 48);
-  CHECK(MambaConfig{.width = 17}.rank() == 2);
+  CHECK(Mamba<float>({.width = 768}).config() == MambaConfig{.width = 768, .inner_width = 1536, .step_rank = 48});
+  CHECK(Mamba<float>({.width = 17}).config().step_rank == 2);
 }
 
 TEST_CASE("A Mamba that cannot be is refused by name") {
   const auto refusal = [](auto change) { return recurrent_tests::refusal<Mamba<float>>(narrow(), change); };
   CHECK(refusal([](auto&) {}) == "");
   CHECK(refusal([](auto& c) { c.width = 0; }) == "Mamba option width: expected at least 1, found 0");
-  CHECK(refusal([](auto& c) { c.inner_width = 0; }) == "Mamba option inner_width: expected at least 1, found 0");
+  CHECK(refusal([](auto& c) { c.inner_width = -1; }) == "Mamba option inner_width: expected at least 1, found -1");
   CHECK(refusal([](auto& c) { c.state_width = 0; }) == "Mamba option state_width: expected at least 1, found 0");
   CHECK(refusal([](auto& c) { c.step_rank = -1; }) == "Mamba option step_rank: expected at least 1, found -1");
   CHECK(refusal([](auto& c) { c.conv_taps = 0; }) == "Mamba option conv_taps: expected at least 1, found 0");

@@ -52,7 +52,7 @@ void check_formula(const typename Layer::Config& config, const suites::LayerCase
   auto state = layer.initial_state(store.views());
   const Segment<State<double>> segment{37, &state};
   layer.forward(store.views(), x.view(), {&segment, 1}, y.view(), context);
-  const testing::Matrix<double> expected = formula(config, store.views(), x);
+  const testing::Matrix<double> expected = formula(layer.config(), store.views(), x);
   CHECK(testing::far_apart(testing::parts_of(std::as_const(y).view(), "y")[0].values,
                            testing::parts_of(expected.view(), "y")[0].values, 1e-11) == "");
 }

@@ -10,6 +10,7 @@
 #include "support/catch.hpp"
 #include "support/compiled_layers.hpp"
 #include "support/error_message.hpp"
+#include "support/tiny_config.hpp"
 #include "ttt/layers/any_sequence_layer.hpp"
 #include "ttt/layers/ttt_linear.hpp"
 #include "ttt/layers/ttt_mlp.hpp"
@@ -62,6 +63,19 @@ TEST_CASE("blocks with different layers are a language model") {
   const std::vector<Any> layers{Any(ttt_linear<double>(false)), Any(TttMlp<double>(config)),
                                 Any(ttt_linear<double>(true))};
   suites::check_language_model(CausalLm<double>({vocabulary, width, hidden, true, true}, layers), options);
+}
+
+TEST_CASE("norms on both sides, times 1 + weight, a GeGLU and a scaled embedding are a language model") {
+  ModelConfig config = testing::tiny_config("attention");
+  config.one_plus_norms = true;
+  config.embedding_scale = 1.7;
+  config.pattern.front().activation = kernels::Activation::gelu;
+  config.pattern.front().norms = NormPlacement::around;
+  config.pattern.push_back(config.pattern.front());
+  config.pattern.back().norms = NormPlacement::after;
+  const suites::LayerCase growing{.state_grows = true};
+  suites::check_language_model(make_model<double>(config), growing);
+  suites::check_language_model(make_model<float>(config), growing);
 }
 
 TEST_CASE("parameters have the published names, and a tied head is no parameter") {

@@ -10,6 +10,7 @@
 #include "support/compiled_layers.hpp"
 #include "support/error_message.hpp"
 #include "support/random_matrix.hpp"
+#include "support/tiny_config.hpp"
 
 using namespace ttt;
 
@@ -144,32 +145,23 @@ TEST_CASE("Every number of attention's configuration has a domain") {
 }
 
 TEST_CASE("Every number of a model's configuration has a domain") {
-  ModelConfig sound;
+  ModelConfig sound = testing::tiny_config("attention", Backbone::mamba);
   sound.vocabulary = 5;
-  sound.width = 12;
-  sound.hidden = 10;
-  sound.depth = 2;
-  sound.heads = 3;
-  sound.backbone = Backbone::mamba;
-  sound.window = 5;
   const auto check = [&]<class Number>(const Field<ModelConfig, Number>& field) {
     check_field<ModelConfig, Number>(sound, field, use_model);
   };
   check(Field<ModelConfig, Index>{"vocabulary", &ModelConfig::vocabulary, no_sizes, {5, 9}});
   check(Field<ModelConfig, Index>{"width", &ModelConfig::width, {0, -1, most, least}, {24}});
-  check(Field<ModelConfig, Index>{"hidden", &ModelConfig::hidden, no_sizes, {1, 33}});
   check(Field<ModelConfig, Index>{"depth", &ModelConfig::depth, no_sizes, {1, 3}});
-  check(Field<ModelConfig, Index>{"heads", &ModelConfig::heads, {0, -3, most, least}, {1, 2}});
-  check(Field<ModelConfig, Index>{"mini_batch", &ModelConfig::mini_batch, no_sizes, {1, 5}});
-  check(Field<ModelConfig, Index>{"conv", &ModelConfig::conv_taps, no_sizes, {1, 5}});
   check(Field<ModelConfig, double>{"norm_epsilon", &ModelConfig::norm_epsilon, not_positive, positive});
-  check(Field<ModelConfig, double>{"rope_theta", &ModelConfig::rope_theta, not_positive, positive});
-  check(Field<ModelConfig, double>{"base_learning_rate",
-                                   &ModelConfig::base_learning_rate,
-                                   {-1, 1e50, not_a_number, infinity, -infinity},
-                                   {0, 1e-50, 1, 100}});
-  sound.layer = "sliding-window";
-  check(Field<ModelConfig, Index>{"window", &ModelConfig::window, no_sizes, {1, 100}});
-  sound.layer = "attention";
-  check(Field<ModelConfig, Index>{"key_value_heads", &ModelConfig::key_value_heads, {-1, 2, most}, {0, 1, 3}});
+  const auto check_block = [&](const Field<BlockDescription, Index>& field) {
+    const auto use = [&](const BlockDescription& block) {
+      ModelConfig config = sound;
+      config.pattern = {block};
+      use_model(config);
+    };
+    check_field<BlockDescription, Index>(sound.pattern.front(), field, use);
+  };
+  check_block({"hidden", &BlockDescription::hidden, {-1, (Index{1} << 30) + 1, most, least}, {0, 1, 33}});
+  check_block({"conv", &BlockDescription::conv_taps, no_sizes, {1, 5}});
 }

@@ -48,6 +48,7 @@ TEST_CASE("A residual is a sequence layer, with norms in front, behind, on both 
   suites::check_sequence_layer(Residual(behind, testing::DecayLayer<double>(5)));
   suites::check_sequence_layer(Residual(bare, testing::DecayLayer<double>(5)));
   suites::check_sequence_layer(Residual(sandwich, Swiglu<double>({6, 7})));
+  suites::check_sequence_layer(Residual({"layer", "norm", "post_norm", 1e-6, true}, testing::DecayLayer<double>(5)));
 }
 
 TEST_CASE("A residual is x + post(layer(pre(x)))") {

@@ -35,6 +35,24 @@ TEMPLATE_TEST_CASE("RMS norm of a block is the kernel's, row by row, on any numb
   }
 }
 
+TEST_CASE("an RMS norm may be times 1 + weight") {
+  const Index rows = 3, width = 10;
+  const Owned<double> weight({width}, Layout::rows, "weight");
+  Owned<double> more({width});
+  for (Index c = 0; c < width; ++c) (*more).data()[c] = 1 + (*weight).data()[c];
+  const Matrix<double> x(rows, width, "x"), d_y(rows, width, "d_y");
+  Matrix<double> y(rows, width), expected(rows, width), d_x(rows, width), expected_d_x(rows, width);
+  Owned<double> d_weight({width}), expected_d_weight({width});
+  Context context;
+  nn::rms_norm_forward(*weight, x.view(), {epsilon, true}, y.view(), context);
+  nn::rms_norm_forward(*more, x.view(), epsilon, expected.view(), context);
+  CHECK(numbers::same_bits(y, expected));
+  nn::rms_norm_backward(*weight, x.view(), {epsilon, true}, d_y.view(), d_x.view(), *d_weight, context);
+  nn::rms_norm_backward(*more, x.view(), epsilon, d_y.view(), expected_d_x.view(), *expected_d_weight, context);
+  CHECK(numbers::same_bits(d_x, expected_d_x));
+  for (Index c = 0; c < width; ++c) CHECK((*d_weight).data()[c] == (*expected_d_weight).data()[c]);
+}
+
 TEST_CASE("backward of the RMS norm block is its gradient") {
   const Index rows = 3, width = 10;
   const Index weights = GENERATE(10, 5);  // of the whole row, or of each of two heads alike

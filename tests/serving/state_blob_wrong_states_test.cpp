@@ -7,6 +7,7 @@
 #include "suites/refusals.hpp"
 #include "support/catch.hpp"
 #include "support/compiled_layers.hpp"
+#include "support/tiny_config.hpp"
 #include "ttt/models/residual.hpp"
 #include "ttt/serving/state_blob.hpp"
 
@@ -50,7 +51,7 @@ Index check_states(const States<State>& states) {
 
 template <class Layer>
 typename Layer::State read_by(const Layer& layer) {
-  return suites::LayerRuns<Layer>(layer, {.mini_batch = 4}).after(6);
+  return suites::LayerRuns<Layer>(layer, {.mini_batch = 5}).after(6);
 }
 
 template <class Layer>
@@ -66,17 +67,8 @@ AttentionConfig ring_sizes(Index width) {
   return {.width = width, .heads = 3, .window = 5, .sinks = 2, .memory = AttentionMemory::ring};
 }
 
-CausalLm<float> model(const char* layer, Index width) {
-  ModelConfig config;
-  config.layer = layer;
-  config.vocabulary = 11;
-  config.width = width;
-  config.hidden = 10;
-  config.depth = 2;
-  config.heads = 3;
-  config.mini_batch = 4;
-  config.window = 5;
-  return make_model<float>(config);
+CausalLm<float> model(std::string_view layer, Index width) {
+  return make_model<float>(testing::tiny_config(layer, Backbone::transformer, width));
 }
 
 }  // namespace
@@ -95,14 +87,13 @@ TEST_CASE("A State without a sequence is not saved, and one of another layer is 
 }
 
 TEST_CASE("The same for language models") {
-  for (const char* const layer : {"ttt-linear", "ttt-mlp", "attention", "sliding-window"}) {
+  for (const std::string_view layer : LayerKinds::names) {
     CAPTURE(layer);
     const auto read = [](const auto& model) {
-      return suites::LanguageModelRuns<CausalLm<float>>(model, {.mini_batch = 4}).after(6, 1);
+      return suites::LanguageModelRuns<CausalLm<float>>(model, {.mini_batch = 5}).after(6, 1);
     };
     CHECK(check_states(States<CausalLm<float>::State>{
               read(model(layer, 12)),
-              {read(model(layer, 24)),
-               read(model(std::string_view(layer) == "attention" ? "ttt-mlp" : "attention", 12))}}) == 9);
+              {read(model(layer, 24)), read(model(layer == "attention" ? "ttt-mlp" : "attention", 12))}}) == 9);
   }
 }

@@ -19,8 +19,8 @@ TTT_TEST_COMPILED template class TttLayer<rules::TttMlp<double>>;
 TTT_TEST_COMPILED template class Attention<float>;
 TTT_TEST_COMPILED template class Attention<double>;
 
-TTT_TEST_COMPILED template AnySequenceLayer<float> make_layer(const ModelConfig&, bool);
-TTT_TEST_COMPILED template AnySequenceLayer<double> make_layer(const ModelConfig&, bool);
+TTT_TEST_COMPILED template AnySequenceLayer<float> LayerDescription::make<float>(Index) const;
+TTT_TEST_COMPILED template AnySequenceLayer<double> LayerDescription::make<double>(Index) const;
 
 TTT_TEST_COMPILED template class CausalLm<float>;
 TTT_TEST_COMPILED template class CausalLm<double>;

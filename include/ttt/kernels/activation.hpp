@@ -4,6 +4,8 @@
 /// improve transformer", equations 5 and 6, and the output gates of recurrent layers.
 #pragma once
 
+#include <array>
+#include <string_view>
 #include <type_traits>
 
 #include "ttt/core/view.hpp"
@@ -15,6 +17,7 @@ namespace kernels {
 
 /// A function f of one element: x, x σ(x), the tanh-GELU (Hendrycks and Gimpel 2016) or σ(x).
 enum class Activation { none, silu, gelu, sigmoid };
+inline constexpr std::array<std::string_view, 4> names_of(Activation) { return {"none", "silu", "gelu", "sigmoid"}; }
 
 /// The value and the derivative of an activation, which share what they can.
 template <Activation activation, class P>

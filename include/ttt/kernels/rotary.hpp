@@ -20,6 +20,7 @@ enum class RotaryPairs {
   interleaved,  ///< (2j, 2j + 1), as in the paper and in TTT
   halves        ///< (j, j + D/2), as in llama
 };
+inline constexpr std::array<std::string_view, 2> names_of(RotaryPairs) { return {"interleaved", "halves"}; }
 
 /// Cosines and sines of the angles position · f_j, times the magnitude, of the D/2 frequencies f_j = θ^(−2j/D) or what
 /// a scaling makes of them (rotary/scaling.hpp): a copyable value, computed in double.

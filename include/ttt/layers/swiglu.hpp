@@ -12,12 +12,14 @@
 TTT_NAMESPACE_BEGIN
 
 struct SwigluConfig {
-  Index width = 0;   ///< C
-  Index hidden = 0;  ///< F
+  Index width = 0;                                             ///< C
+  Index hidden = 0;                                            ///< F
+  kernels::Activation activation = kernels::Activation::silu;  ///< a: silu, or gelu (GeGLU)
 };
 
-/// y = W_down (silu(W_gate x) ∘ W_up x) on every row: the gated MLP of the llama family (Shazeer 2020, "GLU variants
-/// improve transformer", arXiv 2002.05202, equation 6), a SequenceLayer whose State holds nothing.
+/// y = W_down (a(W_gate x) ∘ W_up x) on every row, a being silu unless another activation is asked for: the gated MLP
+/// of the llama family (Shazeer 2020, "GLU variants improve transformer", arXiv 2002.05202, equation 6), a
+/// SequenceLayer whose State holds nothing.
 template <class Element>
 class Swiglu : public FixedStateLayer<Swiglu<Element>, Element> {
   using Base = FixedStateLayer<Swiglu, Element>;
@@ -50,7 +52,7 @@ class Swiglu : public FixedStateLayer<Swiglu<Element>, Element> {
 
   const Config& config() const { return config_; }
   Index width() const { return config_.width; }
-  Parameters make_parameters() const { return {{config_.width, config_.hidden}, fingerprint_}; }
+  Parameters make_parameters() const { return {{config_.width, config_.hidden, config_.activation}, fingerprint_}; }
   bool accepts(const Parameters& parameters) const {
     return parameters.layer == fingerprint_ && !parameters.gate_proj.empty();
   }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -12,6 +14,14 @@
 
 TTT_NAMESPACE_BEGIN
 
+/// Where a block norms what its layers read and say.
+enum class NormPlacement {
+  before,  ///< x + layer(norm(x))
+  after,   ///< x + norm(layer(x)), as in OLMo 2
+  around   ///< x + norm(layer(norm(x))), as in Gemma
+};
+inline constexpr std::array<std::string_view, 3> names_of(NormPlacement) { return {"before", "after", "around"}; }
+
 /// What a block has around its layer.
 struct BlockConfig {
   Index width = 0;             ///< C
@@ -19,6 +29,9 @@ struct BlockConfig {
   bool temporal_conv = false;  ///< a convolution in front: the *mamba backbone*; without: the *transformer backbone*
   Index conv_taps = 4;
   double norm_epsilon = 1e-6;
+  NormPlacement norms = NormPlacement::before;
+  bool one_plus_norms = false;                                 ///< norms are times 1 + weight
+  kernels::Activation activation = kernels::Activation::silu;  ///< of the SwiGLU
   friend bool operator==(const BlockConfig&, const BlockConfig&) = default;
 };
 
@@ -28,6 +41,7 @@ struct BlockConfig {
 ///     x = x + layer(norm(x))
 ///     x = x + swiglu(norm(x))        (with hidden units)
 ///
+/// or with norms behind the layers, or on both sides.
 /// The backbones of Sun et al. 2024, "Learning to (learn at test time)", appendix. Throws Error, naming the block, when
 /// a size is not positive or the layer's width is not the block's.
 template <class Scalar>
@@ -38,14 +52,18 @@ void append_block(std::vector<StackLayer<Scalar>>& stack, const BlockConfig& con
   domain::size(name + ": width", config.width);
   if (layer.width() != config.width)
     throw_unexpected(name + ": width of its layer", std::to_string(config.width), std::to_string(layer.width()));
-  const auto append = [&](const char* layer_name, const char* norm, auto inner) {
-    const ResidualConfig residual{layer_name, norm, {}, config.norm_epsilon};
+  const auto append = [&](const char* layer_name, const char* norm, const char* post_norm, auto inner) {
+    const ResidualConfig residual{layer_name, config.norms == NormPlacement::after ? "" : norm,
+                                  config.norms == NormPlacement::before ? "" : post_norm, config.norm_epsilon,
+                                  config.one_plus_norms};
     stack.push_back({block, layer_name, Any(Residual<decltype(inner)>(residual, std::move(inner), name))});
   };
   if (config.temporal_conv)
-    append("conv.conv", "conv.norm", ShortConvolution<Scalar>({config.width, config.conv_taps}, name));
-  append("seq_modeling_block", "seq_norm", std::move(layer));
-  if (config.hidden != 0) append("mlp", "ffn_norm", Swiglu<Scalar>({config.width, config.hidden}, name));
+    append("conv.conv", "conv.norm", "conv.post_norm",
+           ShortConvolution<Scalar>({config.width, config.conv_taps}, name));
+  append("seq_modeling_block", "seq_norm", "seq_post_norm", std::move(layer));
+  if (config.hidden != 0)
+    append("mlp", "ffn_norm", "ffn_post_norm", Swiglu<Scalar>({config.width, config.hidden, config.activation}, name));
 }
 
 TTT_NAMESPACE_END

@@ -24,6 +24,9 @@ struct CausalLmConfig {
   bool temporal_conv = false;  ///< a convolution in front of each block: the *mamba backbone*
   Index conv_taps = 4;
   double norm_epsilon = 1e-6;
+  bool one_plus_norm = false;  ///< the last norm is times 1 + weight
+  double embedding_scale = 1;  ///< what the rows of the embedding are times
+  nn::RmsNormConfig norm() const { return {norm_epsilon, one_plus_norm}; }
   friend bool operator==(const CausalLmConfig&, const CausalLmConfig&) = default;
 };
 
@@ -45,12 +48,13 @@ class CausalLm {
     typename Stack<Scalar>::Parameters stack;
     Tensor<Scalar> norm;                 ///< [C]
     std::optional<Tensor<Scalar>> head;  ///< [V × C], unless tied
-    Fingerprint model;                   ///< that they are of
+    ParameterInfo norm_start = parameter::one;
+    Fingerprint model;  ///< that they are of
 
     void visit(ParameterVisitor<Scalar> visitor) {
       visitor("model.embed_tokens.weight", embedding, parameter::projection);
       visit_nested(visitor, "model.", stack);
-      visitor("model.norm.weight", norm, parameter::one);
+      visitor("model.norm.weight", norm, norm_start);
       if (head) visitor("lm_head.weight", *head, parameter::projection);
     }
     Tensor<Scalar>& output() { return head ? *head : embedding; }
@@ -79,6 +83,7 @@ class CausalLm {
                          .around(stack.fingerprint())),
         stack_(std::move(stack)) {
     domain::size("vocabulary", config.vocabulary);
+    domain::positive_float("embedding_scale", config.embedding_scale);
     if (stack_.width() != config.width)
       throw_unexpected("width of the layers", std::to_string(config.width), std::to_string(stack_.width()));
   }
@@ -93,6 +98,7 @@ class CausalLm {
     parameters.embedding = nn::make_weight<Scalar>(vocabulary(), width());
     parameters.stack = stack_.make_parameters();
     parameters.norm = Tensor<Scalar>(Shape{width()});
+    parameters.norm_start = config_.norm().start();
     if (!config_.tied) parameters.head = parameters.embedding;
     parameters.model = fingerprint_;
     return parameters;
@@ -160,7 +166,7 @@ class CausalLm {
     const auto features = normalize(parameters, output, context);
     const auto d_output = context.scratch().template matrix<Scalar>(output.rows(), width());
     nn::linear_backward(parameters.output(), features, d_logits, d_output, gradients.output(), context);
-    nn::rms_norm_backward(parameters.norm, output, config_.norm_epsilon, d_output, d_output, gradients.norm, context);
+    nn::rms_norm_backward(parameters.norm, output, config_.norm(), d_output, d_output, gradients.norm, context);
     const auto d_hidden = detail::scatter(d_output, record.rows, record.output.rows(), context.scratch());
     backward_stack(parameters, record, d_hidden, gradients, d_states, context);
   }
@@ -189,7 +195,7 @@ class CausalLm {
     const auto d_output = context.scratch().template matrix<Scalar>(output.rows(), width());
     const Loss loss =
         head_loss<Scalar>(parameters.output(), features, targets, scale, {}, d_output, &gradients.output(), context);
-    nn::rms_norm_backward(parameters.norm, output, config_.norm_epsilon, d_output, d_output, gradients.norm, context);
+    nn::rms_norm_backward(parameters.norm, output, config_.norm(), d_output, d_output, gradients.norm, context);
     backward_stack(parameters, record, d_output, gradients, d_states, context);
     return loss;
   }
@@ -211,7 +217,7 @@ class CausalLm {
     const auto rows = static_cast<Index>(ids.size());
     if (record) record->call.begin(segments), record->ids = ids;
     const auto slots = stack_.make_slots(rows, context, record ? &record->stack : nullptr);
-    nn::embedding_forward(parameters.embedding, ids, stack_.slot(slots, rows, 0), context);
+    nn::embedding_forward(parameters.embedding, ids, stack_.slot(slots, rows, 0), context, config_.embedding_scale);
     const auto output =
         stack_.forward(parameters.stack, segments, stack_.all(), slots, context, record ? &record->stack : nullptr);
     advance_positions(segments);
@@ -223,7 +229,7 @@ class CausalLm {
   MatrixView<const Scalar> normalize(const Parameters& parameters, MatrixView<const Scalar> output,
                                      Context& context) const {
     const auto features = context.scratch().template matrix<Scalar>(output.rows(), width());
-    nn::rms_norm_forward(parameters.norm, output, config_.norm_epsilon, features, context);
+    nn::rms_norm_forward(parameters.norm, output, config_.norm(), features, context);
     return features;
   }
 
@@ -231,7 +237,7 @@ class CausalLm {
   void backward_stack(const Parameters& parameters, Record& record, MatrixView<Scalar> d_hidden, Parameters& gradients,
                       std::span<State* const> d_states, Context& context) const {
     stack_.backward(parameters.stack, record.stack, stack_.all(), d_hidden, gradients.stack, d_states, context);
-    nn::embedding_backward(record.ids, d_hidden, gradients.embedding, context);
+    nn::embedding_backward(record.ids, d_hidden, gradients.embedding, context, config_.embedding_scale);
   }
 
   Config config_;

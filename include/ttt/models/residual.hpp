@@ -21,6 +21,8 @@ struct ResidualConfig {
   std::string norm = "norm";    ///< of the norm in front of the layer; empty: there is none
   std::string post_norm = {};   ///< of the norm behind the layer (a *sandwich*, with the one in front); empty: none
   double norm_epsilon = 1e-6;
+  bool one_plus = false;  ///< norms are times 1 + weight
+  nn::RmsNormConfig norms() const { return {norm_epsilon, one_plus}; }
   friend bool operator==(const ResidualConfig&, const ResidualConfig&) = default;
 };
 
@@ -42,9 +44,9 @@ class Residual {
     Fingerprint residual{};  ///< that they are of
 
     void visit(ParameterVisitor<Scalar> visitor) {
-      if (!config.norm.empty()) visitor(config.norm + ".weight", norm, parameter::one);
+      if (!config.norm.empty()) visitor(config.norm + ".weight", norm, config.norms().start());
       visit_nested(visitor, config.layer + ".", layer);
-      if (!config.post_norm.empty()) visitor(config.post_norm + ".weight", post_norm, parameter::one);
+      if (!config.post_norm.empty()) visitor(config.post_norm + ".weight", post_norm, config.norms().start());
     }
   };
 
@@ -115,12 +117,11 @@ class Residual {
     if (record) record->call.begin(segments);
     const auto hold = [&](Arena& memory) { return lay_out(x.rows(), memory); };
     const Values values = record ? record->memory.lay_out_anew(hold) : hold(context.scratch());
-    if (!config_.norm.empty()) nn::rms_norm_forward(parameters.norm, x, config_.norm_epsilon, values.normed, context);
+    if (!config_.norm.empty()) nn::rms_norm_forward(parameters.norm, x, config_.norms(), values.normed, context);
     const MatrixView<Scalar> branch = config_.post_norm.empty() ? y : values.branch;
     layer_.forward(parameters.layer, config_.norm.empty() ? x : values.normed, segments, branch, context,
                    record ? &record->layer : nullptr);
-    if (!config_.post_norm.empty())
-      nn::rms_norm_forward(parameters.post_norm, branch, config_.norm_epsilon, y, context);
+    if (!config_.post_norm.empty()) nn::rms_norm_forward(parameters.post_norm, branch, config_.norms(), y, context);
     nn::add(x, y, context);
     if (!record) return;
     record->x = x;
@@ -137,14 +138,14 @@ class Residual {
     MatrixView<const Scalar> d_branch = d_y;
     if (!config_.post_norm.empty()) {
       const auto d = scratch.matrix<Scalar>(d_y.rows(), width());
-      nn::rms_norm_backward(parameters.post_norm, record.values.branch, config_.norm_epsilon, d_y, d,
-                            gradients.post_norm, context);
+      nn::rms_norm_backward(parameters.post_norm, record.values.branch, config_.norms(), d_y, d, gradients.post_norm,
+                            context);
       d_branch = d;
     }
     layer_.backward(parameters.layer, record.layer, d_branch, d_layer, gradients.layer, d_states, context);
     if (!d_x.empty() && d_x.data() != d_y.data()) copy(d_y, d_x);
     if (!config_.norm.empty())
-      nn::rms_norm_backward(parameters.norm, record.x, config_.norm_epsilon, d_layer, d_x, gradients.norm, context,
+      nn::rms_norm_backward(parameters.norm, record.x, config_.norms(), d_layer, d_x, gradients.norm, context,
                             kernels::Output::accumulate);
     else if (!d_x.empty())
       nn::add<Scalar>(d_layer, d_x, context);

@@ -14,9 +14,10 @@ namespace nn {
 /// By which angles the tokens of a layer are turned.
 template <class Scalar>
 struct RotaryAngles {
-  const kernels::RotaryTable<Scalar>& table;  ///< of the width of a head; positions beyond it are computed
+  const kernels::RotaryTable<Scalar>& table;  ///< of what is turned of a head; positions beyond it are computed
   kernels::RotaryPairs pairs;
-  Index period = 0;  ///< positions count from 0 again after so many; 0: never
+  Index period = 0;      ///< positions count from 0 again after so many; 0: never
+  Index head_width = 0;  ///< D, if only the first columns of a head are turned; 0: all are
 };
 
 /// Turns every head of the rows [N × heads · D] of each of `parts` in place by the angles of their tokens, or back,
@@ -35,10 +36,14 @@ void rotate_rows(const RotaryAngles<Scalar>& angles, kernels::RotaryTurn turn, S
       if (!near) table.row(position, far_cosines, far_sines);
       const Scalar* const cosines = near ? table.cosines(static_cast<Index>(position)) : far_cosines;
       const Scalar* const sines = near ? table.sines(static_cast<Index>(position)) : far_sines;
-      for (const MatrixView<Scalar>& part : parts)
-        context.call<KernelId::rotary, Scalar, &kernels::rotate_heads<simd::Native, Scalar>>(
-            cosines, sines, angles.pairs, turn, table.head_width(),
-            VectorView<Scalar>(part.row(row - start), part.columns()));
+      for (const MatrixView<Scalar>& part : parts) {
+        const Index step = angles.head_width == 0 ? part.columns() : angles.head_width;
+        const Index turned = angles.head_width == 0 ? step : table.head_width();
+        for (Index column = 0; column < part.columns(); column += step)
+          context.call<KernelId::rotary, Scalar, &kernels::rotate_heads<simd::Native, Scalar>>(
+              cosines, sines, angles.pairs, turn, table.head_width(),
+              VectorView<Scalar>(part.row(row - start) + column, turned));
+      }
     });
   });
 }

@@ -10,18 +10,20 @@ TTT_NAMESPACE_BEGIN
 
 namespace nn {
 
-/// Weights of y = W_down (silu(W_gate x) ∘ W_up x), named as llama names them.
+/// Weights of y = W_down (a(W_gate x) ∘ W_up x), a being silu or what is asked for, named as llama names them.
 template <class Element>
 struct SwigluParameters {
   using Scalar = Element;
 
   Tensor<Scalar> gate_proj, up_proj, down_proj;
+  kernels::Activation activation = kernels::Activation::silu;
 
   SwigluParameters() = default;
-  SwigluParameters(Index width, Index hidden)
+  SwigluParameters(Index width, Index hidden, kernels::Activation of_gate = kernels::Activation::silu)
       : gate_proj(make_weight<Scalar>(hidden, width)),
         up_proj(make_weight<Scalar>(hidden, width)),
-        down_proj(make_weight<Scalar>(width, hidden)) {}
+        down_proj(make_weight<Scalar>(width, hidden)),
+        activation(of_gate) {}
 
   Index width() const { return gate_proj.shape()[1]; }
   Index hidden() const { return gate_proj.shape()[0]; }
@@ -54,29 +56,30 @@ namespace detail {
 /// Rows per task of element-wise work on hidden units.
 inline constexpr Index swiglu_grain = 16;
 
-/// h = silu(gate) ∘ up.
+/// h = a(gate) ∘ up.
 template <class Scalar>
-void swiglu_hidden(const SwigluRecord<Scalar>& values, MatrixView<Scalar> h, Context& context) {
+void swiglu_hidden(kernels::Activation activation, const SwigluRecord<Scalar>& values, MatrixView<Scalar> h,
+                   Context& context) {
   context.parallel_ranges(h.rows(), swiglu_grain, [&](Index first, Index count, Arena&) {
     context.call<KernelId::gate_rows, Scalar, &kernels::gate_rows<simd::Native, Scalar>>(
-        kernels::Activation::silu, values.gate.rows(first, count), values.up.rows(first, count), h.rows(first, count));
+        activation, values.gate.rows(first, count), values.up.rows(first, count), h.rows(first, count));
   });
 }
 
 /// Turns d_gate, which holds d_h, into the gradient of the gate, and assigns that of `up`.
 template <class Scalar>
-void swiglu_hidden_backward(const SwigluRecord<Scalar>& values, MatrixView<Scalar> d_gate, MatrixView<Scalar> d_up,
-                            Context& context) {
+void swiglu_hidden_backward(kernels::Activation activation, const SwigluRecord<Scalar>& values,
+                            MatrixView<Scalar> d_gate, MatrixView<Scalar> d_up, Context& context) {
   context.parallel_ranges(d_gate.rows(), swiglu_grain, [&](Index first, Index count, Arena&) {
     context.call<KernelId::gate_rows_backward, Scalar, &kernels::gate_rows_backward<simd::Native, Scalar>>(
-        kernels::Activation::silu, values.gate.rows(first, count), values.up.rows(first, count),
-        d_gate.rows(first, count), d_gate.rows(first, count), d_up.rows(first, count));
+        activation, values.gate.rows(first, count), values.up.rows(first, count), d_gate.rows(first, count),
+        d_gate.rows(first, count), d_up.rows(first, count));
   });
 }
 
 }  // namespace detail
 
-/// y = W_down (silu(W_gate x) ∘ W_up x): x, y [N × C]. y is assigned and may equal x. A record, made for N rows, is
+/// y = W_down (a(W_gate x) ∘ W_up x): x, y [N × C]. y is assigned and may equal x. A record, made for N rows, is
 /// filled unless it is null.
 template <class Scalar>
 void swiglu_forward(const SwigluParameters<Scalar>& parameters, MatrixView<const std::type_identity_t<Scalar>> x,
@@ -89,7 +92,7 @@ void swiglu_forward(const SwigluParameters<Scalar>& parameters, MatrixView<const
     const auto h = record ? scratch.aligned_rows<Scalar>(count, parameters.hidden()) : values.gate;
     linear_forward(parameters.gate_proj, piece, values.gate, own);
     linear_forward(parameters.up_proj, piece, values.up, own);
-    detail::swiglu_hidden(values, h, own);
+    detail::swiglu_hidden(parameters.activation, values, h, own);
     linear_forward(parameters.down_proj, h, y.rows(first, count), own);
   });
 }
@@ -116,16 +119,17 @@ template <class Scalar>
 class SwigluBackward {
  public:
   SwigluBackward(const SwigluParameters<Scalar>& parameters, SwigluParameters<Scalar>& gradients, Context& context)
-      : gate_(parameters.gate_proj, gradients.gate_proj, context),
+      : activation_(parameters.activation),
+        gate_(parameters.gate_proj, gradients.gate_proj, context),
         up_(parameters.up_proj, gradients.up_proj, context),
         down_(parameters.down_proj, gradients.down_proj, context) {}
 
   /// For the rows of a piece: assigns `hidden` and d_x, which must not overlap d_y; an empty d_x is not wanted.
   void input(const SwigluRecord<Scalar>& record, MatrixView<const Scalar> d_y, const SwigluHidden<Scalar>& hidden,
              MatrixView<Scalar> d_x, Context& own) const {
-    detail::swiglu_hidden(record, hidden.h, own);
+    detail::swiglu_hidden(activation_, record, hidden.h, own);
     down_.input(d_y, hidden.d_gate, own);
-    detail::swiglu_hidden_backward(record, hidden.d_gate, hidden.d_up, own);
+    detail::swiglu_hidden_backward(activation_, record, hidden.d_gate, hidden.d_up, own);
     gate_.input(hidden.d_gate, d_x, own);
     up_.input(hidden.d_up, d_x, own, kernels::Output::accumulate);
   }
@@ -141,6 +145,7 @@ class SwigluBackward {
   }
 
  private:
+  kernels::Activation activation_;
   LinearBackward<Scalar> gate_, up_, down_;
 };
 

@@ -61,11 +61,11 @@ const std::string gate = "model.layers.1.mlp.gate_proj.weight", norm = "model.no
 }  // namespace
 
 TEST_CASE("a whole folder has no problem, and every tensor is listed once") {
-  for (const auto layer : layer_names) {
-    const Saved saved(tiny(std::string(layer)));
+  for (const auto layer : LayerKinds::names) {
+    const Saved saved(tiny(layer));
     const auto found = inspect_model_folder<float>(saved.folder);
     CHECK(found.problem_count() == 0);
-    CHECK(found.config == tiny(std::string(layer)));
+    CHECK(found.config == tiny(layer));
     CHECK(config_of(saved.folder)["model_type"] == found.model_type);
     const Tensors stored(saved.folder);
     CHECK(found.tensors.size() == stored.all.size());
@@ -152,7 +152,7 @@ TEST_CASE("numbers of a config.json alone cannot ask an inspection for memory") 
 
 TEST_CASE("a folder is written as every kind that can hold its model, and back, without a change") {
   const auto check = [](const ModelConfig& config, const std::string& other) {
-    CAPTURE(config.layer, other);
+    CAPTURE(config.layers(), other);
     const Saved saved(config);
     saved.edit_config([](auto& json) { json["someones"] = "own"; });
     const std::string own = config_of(saved.folder)["model_type"];
@@ -169,23 +169,23 @@ TEST_CASE("a folder is written as every kind that can hold its model, and back, 
   check(tiny("ttt-mlp", Backbone::mamba), "ttt-cpp");
   check(tiny("attention"), "mistral");
   check(tiny("attention"), "ttt-cpp");
-  check(tiny("sliding-window"), "ttt-cpp");
+  for (const auto layer : LayerKinds::names) check(tiny(layer, Backbone::mamba), "ttt-cpp");
 
   const std::string hold = ": expected a model that a folder of kind ";
   CHECK(Saved(tiny("attention")).refused({"ttt", {}}) ==
-        hold + "ttt can hold, found attention with the transformer backbone");
+        hold + "ttt can hold, found attention:heads=3 with the transformer backbone");
   CHECK(Saved(tiny("ttt-linear")).refused({"llama", {}}) ==
-        hold + "llama can hold, found ttt-linear with the transformer backbone");
+        hold + "llama can hold, found ttt-linear:heads=3:mini_batch=5 with the transformer backbone");
   CHECK(Saved(tiny("sliding-window")).refused({"llama", {}}) ==
-        hold + "llama can hold, found sliding-window with the transformer backbone");
+        hold + "llama can hold, found sliding-window:heads=3:window=7 with the transformer backbone");
   CHECK(Saved(tiny("attention", Backbone::mamba)).refused({"mistral", {}}) ==
-        hold + "mistral can hold, found attention with the mamba backbone");
-  CHECK(Saved(tiny("attention")).refused({"mamba", {}}) ==
-        "kind of model folder: expected one of " + loaders::known_families() + ", found 'mamba'");
+        hold + "mistral can hold, found attention:heads=3 with the mamba backbone");
+  CHECK(Saved(tiny("attention")).refused({"jamba", {}}) ==
+        "kind of model folder: expected one of " + loaders::known_families() + ", found 'jamba'");
   ModelConfig biased = tiny("attention");
-  biased.attention.bias = true;
+  testing::options_of<AttentionConfig>(biased).bias = true;
   CHECK(Saved(biased).refused({"llama", {}}) ==
-        hold + "llama can hold, found attention with the transformer backbone, biases of queries, keys and values");
+        hold + "llama can hold, found attention:heads=3:bias=true with the transformer backbone");
 }
 
 TEST_CASE("numbers are rounded to nearest, ties to even, once; what a type holds keeps its bits") {

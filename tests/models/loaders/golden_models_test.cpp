@@ -19,8 +19,14 @@ using ttt::testing::far_apart;
 
 namespace {
 
-const std::vector<std::string> models{
-    "ttt_linear_transformer", "ttt_linear_mamba", "ttt_mlp_transformer", "ttt_mlp_mamba", "llama", "mistral"};
+const std::vector<std::string> models{"ttt_linear_transformer",
+                                      "ttt_linear_mamba",
+                                      "ttt_mlp_transformer",
+                                      "ttt_mlp_mamba",
+                                      "llama",
+                                      "mistral",
+                                      "mamba",
+                                      "mamba2"};
 
 std::filesystem::path golden_folder(const std::string& model) { return golden::folder() / "model" / model; }
 
@@ -192,13 +198,16 @@ TEMPLATE_TEST_CASE("a published model that is saved again keeps its bits and wha
   for (const std::string& name : models) {
     INFO(name);
     const auto loaded = load_model_folder<TestType>(golden_folder(name));
-    save_model_folder(folder.path() / name, loaded.config, loaded.parameters);
+    // Much of what a Mamba's config.json says is of no consequence, and known from the notes only.
+    const bool has_notes = name.starts_with("mamba");
+    save_model_folder(folder.path() / name, loaded.config, loaded.parameters, has_notes ? loaded.notes : FolderNotes{});
     const auto again = load_model_folder<TestType>(folder.path() / name);
     CHECK(again.config == loaded.config);
     CHECK(again.parameters.arena() == loaded.parameters.arena());
 
     const auto json = [](const std::filesystem::path& path) {
-      return nlohmann::json::parse(io::read_text_file(path / "config.json", loaders::maximum_config_size));
+      const auto text = io::read_text_file(path / "config.json", loaders::maximum_config_size);
+      return loaders::ConfigJson(text, "config.json").json();  // which may have numbers that only Python writes
     };
     auto published = json(golden_folder(name));
     // Not part of a model: who wrote it, how long its texts were, and ids that mean nothing in a vocabulary of bytes.
@@ -216,9 +225,11 @@ TEMPLATE_TEST_CASE("a published model that is saved again keeps its bits and wha
 // The reference ran the float32 weights in double; its own float32 is off by up to 3e-6 of the largest logit.
 TEMPLATE_TEST_CASE("models of the families people have give their logits, whole, in pieces and token by token",
                    "[golden]", float, double) {
-  const double bound = sizeof(TestType) == 4 ? 1e-5 : 1e-9;
   CHECK(families().size() >= 10);
   for (const std::string& name : families()) {
+    // So far off is the reference's own float32 of Gated DeltaNet, too.
+    const double narrow = name.starts_with("qwen3_5") ? 1e-4 : 1e-5;
+    const double bound = sizeof(TestType) == 4 ? narrow : 1e-9;
     const auto set = golden::load("families/model/" + name + "/golden");
     const auto& expected = set.at("logits_f64").values;
     const auto ids = ids_of(set.at("input_ids"));
@@ -257,11 +268,12 @@ TEST_CASE("a model of any family that is saved or converted is the same model ag
       save_model_folder(folder / "noted", loaded.config, loaded.parameters, loaded.notes);
       const auto noted = check("noted");
       const loaders::Family& own = *loaders::find_family(std::string(original["model_type"]));
-      const std::string written(own.holds(loaded.config) ? own.model_type : "mistral");
+      const std::string written((own.holds(loaded.config) ? own : loaders::family_of(loaded.config)).model_type);
       CHECK(noted["model_type"] == written);
       for (const auto& [key, value] : original.items()) {
         INFO(key);
-        if (config == "config.json" && key != "rope_scaling" && written == own.model_type)
+        const bool is_spelt_anew = key == "rope_scaling" || key == "dtype";
+        if (config == "config.json" && !is_spelt_anew && written == own.model_type)
           CHECK(noted.value(key, nlohmann::json("none")) == value);
       }
       convert_model_folder<float>(folder / "model", folder / "converted", {});

@@ -4,28 +4,18 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
+#include <string_view>
 
 #include "support/compiled_loaders.hpp"
+#include "support/tiny_config.hpp"
 #include "ttt/models/loaders/model_folder.hpp"
 
 namespace ttt::testing {
 
 using Parameters = ParameterStore<LoadedModel<float>::Model::Parameters>;
 
-inline ModelConfig tiny(const std::string& layer = "ttt-linear", Backbone backbone = Backbone::transformer) {
-  ModelConfig config;
-  config.layer = layer;
-  config.backbone = backbone;
-  config.vocabulary = 11;
-  config.width = 12;
-  config.hidden = 10;
-  config.depth = 2;
-  config.heads = 3;
-  if (layer == "sliding-window") config.window = 7;
-  if (!is_ttt(config)) return config;
-  config.mini_batch = 5;
-  return published(config);
+inline ModelConfig tiny(std::string_view layer = "ttt-linear", Backbone backbone = Backbone::transformer) {
+  return tiny_config(layer, backbone);
 }
 
 inline Parameters parameters_of(const ModelConfig& config, std::uint64_t seed = 1) {

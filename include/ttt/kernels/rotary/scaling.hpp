@@ -5,9 +5,11 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numbers>
 #include <string>
+#include <string_view>
 
 #include "ttt/core/domain.hpp"
 #include "ttt/core/storage.hpp"
@@ -40,10 +42,25 @@ struct RotaryScaling {
   static double yarn_magnitude(double factor, double weight = 1) {
     return factor <= 1 ? 1 : 0.1 * weight * std::log(factor) + 1;
   }
+  /// All of it, for those who list options.
+  template <class Visitor>
+  void visit(Visitor&& option) {
+    option("rope_type", kind, "how the rotary embedding is scaled");
+    option("rope_factor", factor, "by how much");
+    option("rope_original_positions", original_positions, "the length that the model was trained for first");
+    option("rope_slow_turns", slow_turns, "pairs of fewer turns in that length are scaled");
+    option("rope_fast_turns", fast_turns, "pairs of more turns are not");
+    option("rope_magnitude", magnitude, "of cosines and sines");
+    option("rope_whole_pairs", whole_pairs, "whether the range between them has whole pairs for bounds");
+  }
   bool has_turns() const { return kind == Kind::llama3 || kind == Kind::yarn; }
 
   friend bool operator==(const RotaryScaling&, const RotaryScaling&) = default;
 };
+
+inline constexpr std::array<std::string_view, 4> names_of(RotaryScaling::Kind) {
+  return {"default", "linear", "llama3", "yarn"};
+}
 
 /// Throws Error, naming `subject` and the option, for numbers that make no frequencies.
 inline void check(const RotaryScaling& scaling, double theta, const std::string& subject) {

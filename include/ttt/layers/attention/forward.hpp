@@ -5,6 +5,7 @@
 #include <string>
 
 #include "ttt/core/error.hpp"
+#include "ttt/kernels/activation.hpp"
 #include "ttt/layers/attention/layer.hpp"
 #include "ttt/nn/row_pieces.hpp"
 
@@ -53,7 +54,15 @@ void Attention<Element>::check(const Config& config) {
                      std::to_string(config.key_value_heads));
   detail::check_window(config, option);
   if (config.query_key_norm) domain::positive_float(option + "norm_epsilon", config.norm_epsilon);
-  if (config.rotary) kernels::check(config.rotary_scaling, config.rope_theta, option);
+  if (config.score_scale != 0) domain::positive_float(option + "score_scale", config.score_scale);
+  if (config.output_gate && config.whole_norm)
+    throw_unexpected(option + "whole_norm", "false with an output_gate", "true");
+  if (!config.rotary) return;
+  kernels::check(config.rotary_scaling, config.rope_theta, option);
+  if (config.rotary_channels < 0 || config.rotary_channels > config.head_width() || config.rotary_channels % 2 != 0)
+    throw_unexpected(option + "rotary_channels",
+                     "an even number of at most the head width " + std::to_string(config.head_width()),
+                     std::to_string(config.rotary_channels));
 }
 
 template <class Element>
@@ -84,10 +93,9 @@ template <class Element>
 auto Attention<Element>::lay_out(Index rows, std::size_t segments, bool recorded, Arena& arena) const -> Call {
   Call held;
   held.rows = allocate_rows(rows, recorded, arena);
-  if (recorded && config_.query_key_norm) {
-    held.projected_queries = arena.matrix<Scalar>(rows, config_.query_width());
-    held.projected_keys = arena.matrix<Scalar>(rows, config_.key_value_width());
-  }
+  const bool keeps = recorded && config_.query_key_norm;
+  if (keeps || config_.output_gate) held.projected_queries = arena.matrix<Scalar>(rows, config_.query_rows());
+  if (keeps) held.projected_keys = arena.matrix<Scalar>(rows, config_.key_value_width());
   Piece* const pieces = arena.allocate<Piece>(static_cast<Index>(segments));
   if (pieces) held.pieces = {pieces, segments};
   return held;
@@ -99,16 +107,30 @@ void Attention<Element>::project(const Parameters& parameters, const Call& call,
                                  Context& context) const {
   const auto x = call.x.rows(first, count);
   const Rows to = call.rows.rows(first, count);
-  const auto normed = [&](const auto& weight, const auto& bias, const auto& norm, MatrixView<Scalar> kept,
-                          MatrixView<Scalar> y) {
-    const auto projected = kept.empty() ? y : kept.rows(first, count);
-    nn::affine_forward(weight, bias, x, projected, context);
-    if (config_.query_key_norm)
-      nn::rms_norm_forward(norm, by_head(projected), config_.norm_epsilon, by_head(y), context);
-  };
-  normed(parameters.query, parameters.query_bias, parameters.query_norm, call.projected_queries, to.queries);
-  normed(parameters.key, parameters.key_bias, parameters.key_norm, call.projected_keys, to.keys);
+  const auto queries = call.projected_queries.empty() ? to.queries : call.projected_queries.rows(first, count);
+  const auto keys = call.projected_keys.empty() ? to.keys : call.projected_keys.rows(first, count);
+  nn::affine_forward(parameters.query, parameters.query_bias, x, queries, context);
+  nn::affine_forward(parameters.key, parameters.key_bias, x, keys, context);
+  if (config_.query_key_norm) {
+    nn::rms_norm_forward(parameters.query_norm, queries_of(queries), config_.norms(), normed_rows(to.queries), context);
+    nn::rms_norm_forward(parameters.key_norm, normed_rows(keys), config_.norms(), normed_rows(to.keys), context);
+  } else if (config_.output_gate) {
+    copy<Scalar>(queries_of(queries), by_head(to.queries));
+  }
   nn::affine_forward(parameters.value, parameters.value_bias, x, to.values, context);
+}
+
+/// What W_o reads: the heads, or σ(gate) ∘ heads in scratch.
+template <class Element>
+auto Attention<Element>::gate(const Call& call, Context& context) const -> MatrixView<Scalar> {
+  if (!config_.output_gate) return call.rows.heads;
+  const auto gated = context.scratch().template matrix<Scalar>(call.rows.heads.rows(), config_.query_width());
+  context.parallel_ranges(gated.rows(), gate_grain, [&](Index first, Index count, Arena&) {
+    context.call<KernelId::gate_rows, Scalar, &kernels::gate_rows<simd::Native, Scalar>>(
+        kernels::Activation::sigmoid, gates_of(call.projected_queries.rows(first, count)),
+        by_head(call.rows.heads.rows(first, count)), by_head(gated.rows(first, count)));
+  });
+  return gated;
 }
 
 template <class Element>
@@ -130,7 +152,7 @@ void Attention<Element>::forward(const Parameters& parameters, MatrixView<const 
   if (record) detail::keep_prior(layout_, held.pieces, record->arena);
   detail::store_rows(layout_, held.pieces, rows, context);
   detail::attend(layout_, pieces, rows, context);
-  nn::linear_forward(parameters.output, rows.heads, y, context);
+  nn::linear_forward(parameters.output, gate(held, context), y, context);
   detail::update_states(layout_, pieces, rows, context);
   if (!record) return;
   static_cast<Call&>(*record) = held;

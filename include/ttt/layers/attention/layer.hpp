@@ -18,7 +18,7 @@ TTT_NAMESPACE_BEGIN
 /// y = concat_h(softmax(q_h k_gᵀ / √D + mask) v_g) W_oᵀ, with q_h = R(norm((x W_qᵀ + b_q)_h)), k_g alike and
 /// v_g = (x W_vᵀ + b_v)_g, R being the rotary embedding and g = h · H_kv / H the key/value head of query head h
 /// (Vaswani et al. 2017, equation 1; Ainslie et al. 2023, "GQA"; RMS norm of queries and keys as in Yang et al. 2025,
-/// "Qwen3"). Biases, norm and R are options.
+/// "Qwen3"). Biases, norm, R and a gate of what the heads say, σ(x W_gᵀ) ∘ heads, are options.
 ///
 /// Query i sees the keys j ≤ i with j > i − W or j < S: everything without a window; the last W (Jiang et al. 2023,
 /// "Mistral 7B"); these and the first S, which much attention goes to whatever they are (Xiao et al. 2024, "Efficient
@@ -39,15 +39,15 @@ class Attention {
   /// Throws Error for a configuration that makes no layer.
   explicit Attention(const Config& config)
       : config_((check(config), config)),
-        fingerprint_(kind,
-                     {config.width, config.heads, config.key_value_count(), config.window, config.sinks,
-                      static_cast<Index>(config.memory), config.head_width(), config.bias, config.query_key_norm}),
+        fingerprint_(kind, {config.width, config.heads, config.key_value_count(), config.window, config.sinks,
+                            static_cast<Index>(config.memory), config.head_width(), config.bias, config.query_key_norm,
+                            config.whole_norm, config.output_gate}),
         layout_{{config.head_width(), config.heads / config.key_value_count(),
-                 config.window == 0 ? rules::unlimited_window : config.window, config.sinks},
+                 config.window == 0 ? rules::unlimited_window : config.window, config.sinks, config.score_scale},
                 config.key_value_count(),
                 config.memory == AttentionMemory::ring ? config.sinks : 0},
         rotary_(config.rotary ? std::make_shared<const kernels::RotaryTable<Scalar>>(
-                                    config.head_width(), table_positions, config.rope_theta, config.rotary_scaling)
+                                    config.rotary_width(), table_positions, config.rope_theta, config.rotary_scaling)
                               : nullptr) {}
 
   const Config& config() const { return config_; }
@@ -94,6 +94,9 @@ class Attention {
   /// Positions whose angles are looked up; further ones are computed, a few percent of what their attention costs.
   static constexpr Index table_positions = 4096;
 
+  /// Rows of a task that gates.
+  static constexpr Index gate_grain = 16;
+
   static constexpr const char* kind = "attention";
 
   static void check(const Config& config);
@@ -104,13 +107,31 @@ class Attention {
     const Index width = config_.head_width();
     return {rows.data(), rows.rows() * rows.columns() / width, width};
   }
+  /// What is normed at once, as rows of their own: heads, or whole rows.
+  MatrixView<Scalar> normed_rows(MatrixView<Scalar> rows) const { return config_.whole_norm ? rows : by_head(rows); }
+  /// Queries and gates among what W_q gives, which has them in turn.
+  MatrixView<Scalar> queries_of(MatrixView<Scalar> projected) const {
+    const Index width = config_.head_width();
+    return config_.output_gate
+               ? MatrixView<Scalar>(projected.data(), projected.rows() * config_.heads, width, 2 * width)
+               : normed_rows(projected);
+  }
+  MatrixView<Scalar> gates_of(MatrixView<Scalar> projected) const {
+    const Index width = config_.head_width();
+    return {projected.data() + width, projected.rows() * config_.heads, width, 2 * width};
+  }
+  MatrixView<Scalar> gate(const Call& call, Context& context) const;
   void project(const Parameters& parameters, const Call& call, Index first, Index count, Context& context) const;
+  void backward_gate(const Record& record, MatrixView<Scalar> d_heads, MatrixView<Scalar> d_projected,
+                     Context& context) const;
   void backward_norms(const Parameters& parameters, const Record& record, Index first, const Rows& d,
-                      Parameters& gradients, Context& context) const;
+                      MatrixView<Scalar> d_projected, Parameters& gradients, Context& context) const;
   /// Queries and keys by the angles of their positions, or their gradients back.
   void rotate(SegmentPlan plan, Index start, const Rows& rows, kernels::RotaryTurn turn, Context& context) const {
     if (!config_.rotary) return;
-    nn::rotate_rows<Scalar>({*rotary_, config_.rotary_pairs}, turn, plan, start, {rows.queries, rows.keys}, context);
+    const Index partly = config_.rotary_channels == 0 ? 0 : config_.head_width();
+    nn::rotate_rows<Scalar>({*rotary_, config_.rotary_pairs, 0, partly}, turn, plan, start, {rows.queries, rows.keys},
+                            context);
   }
 
   Config config_;

@@ -40,7 +40,7 @@ auto GatedDeltaNet<Element>::lay_out(SegmentPlan plan, bool recorded, Arena& mem
 template <class Element>
 rules::DeltaRows<Element> GatedDeltaNet<Element>::rows(const Values& values, const PlannedSegment& segment,
                                                        Index head) const {
-  const Index key = head / (config_.value_heads / config_.key_heads);
+  const Index key = head / (config_.value_heads / config_.heads);
   const auto part = [&](MatrixView<Scalar> all, Index column, Index columns) {
     return all.empty() ? all : all.rows(segment.row, segment.length).columns(column * columns, columns);
   };

@@ -49,10 +49,10 @@ class GatedDeltaNet : public FixedStateLayer<GatedDeltaNet<Element>, Element> {
   };
 
   /// Throws Error for a configuration that makes no layer.
-  explicit GatedDeltaNet(const Config& config)
-      : Base(Fingerprint(name, {config.width, config.key_heads, config.value_heads, config.key_width,
-                                config.value_width, config.conv_taps, config.decay, config.gate})),
-        config_((config.check(), config)),
+  explicit GatedDeltaNet(Config config)
+      : Base((config.resolve(), Fingerprint(name, {config.width, config.heads, config.value_heads, config.key_width,
+                                                   config.value_width, config.conv_taps, config.decay, config.gate}))),
+        config_(config),
         rule_(config.key_width, config.value_width) {
     Base::lay_out_state([&](StateLayout& layout) {
       layout.add(config.value_heads, {{"fast_weights", StateKind::fast_weights, rule_.state_size()}});

@@ -14,17 +14,32 @@ TTT_NAMESPACE_BEGIN
 
 struct GatedDeltaNetConfig {
   Index width = 0;        ///< C
-  Index key_heads = 1;    ///< H_k
-  Index value_heads = 1;  ///< H, a multiple of H_k: so many share a query and a key
-  Index key_width = 0;    ///< K
-  Index value_width = 0;  ///< V
+  Index heads = 1;        ///< H_k
+  Index value_heads = 0;  ///< H, a multiple of H_k: H / H_k share a query and a key; 0: H_k
+  Index key_width = 0;    ///< K; 0: C / H_k
+  Index value_width = 0;  ///< V; 0: K
   Index conv_taps = 4;
   bool decay = true;                  ///< without: DeltaNet
   bool gate = true;                   ///< silu(x W_zᵀ) behind the norm
   bool negative_eigenvalues = false;  ///< rates β up to 2 instead of 1
   double norm_epsilon = 1e-6;
 
-  Index keys() const { return key_heads * key_width; }
+  /// All but the width, for those who list options.
+  template <class Visitor>
+  void visit(Visitor&& option) {
+    option("heads", heads, "heads of queries and keys");
+    option("value_heads", value_heads, "heads of values, which share those; 0: as many");
+    option("key_width", key_width, "width of a key; 0: the width over the heads");
+    option("value_width", value_width, "width of a value; 0: that of a key");
+    option("conv_taps", conv_taps, "taps of the short convolution");
+    option("decay", decay, "whether the memory fades (without: DeltaNet)");
+    option("gate", gate, "whether there is an output gate");
+    option("negative_eigenvalues", negative_eigenvalues, "rates up to 2 instead of 1");
+    option("norm_epsilon", norm_epsilon, "of the output norm");
+  }
+  friend bool operator==(const GatedDeltaNetConfig&, const GatedDeltaNetConfig&) = default;
+
+  Index keys() const { return heads * key_width; }
   Index values() const { return value_heads * value_width; }
   /// Columns of q | k | v.
   Index mixed_width() const { return 2 * keys() + values(); }
@@ -32,17 +47,20 @@ struct GatedDeltaNetConfig {
     return {nn::NormKind::rms, value_width, true, kernels::Activation::silu, false, norm_epsilon};
   }
 
-  /// Throws Error, naming the option, for one that makes no layer.
-  void check() const {
+  /// Puts in what zeros stand for. Throws Error, naming the option, for one that makes no layer.
+  void resolve() {
     const std::string option = "Gated DeltaNet option ";
     domain::size(option + "width", width);
-    domain::size(option + "key_heads", key_heads);
+    domain::size(option + "heads", heads);
+    if (value_heads == 0) value_heads = heads;
+    if (key_width == 0) key_width = width / heads;
+    if (value_width == 0) value_width = key_width;
     domain::size(option + "key_width", key_width);
     domain::size(option + "value_width", value_width);
     domain::size(option + "conv_taps", conv_taps);
     domain::positive_float(option + "norm_epsilon", norm_epsilon);
-    if (value_heads < 1 || value_heads % key_heads != 0)
-      throw_unexpected(option + "value_heads", "a multiple of the " + std::to_string(key_heads) + " key heads",
+    if (value_heads < 1 || value_heads % heads != 0)
+      throw_unexpected(option + "value_heads", "a multiple of the " + std::to_string(heads) + " key heads",
                        std::to_string(value_heads));
   }
 };

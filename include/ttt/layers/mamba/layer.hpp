@@ -51,10 +51,10 @@ class Mamba : public FixedStateLayer<Mamba<Element>, Element> {
   };
 
   /// Throws Error for a configuration that makes no layer.
-  explicit Mamba(const Config& config)
-      : Base(
-            Fingerprint(name, {config.width, config.inner_width, config.state_width, config.rank(), config.conv_taps})),
-        config_((config.check(), config)),
+  explicit Mamba(Config config)
+      : Base((config.resolve(), Fingerprint(name, {config.width, config.inner_width, config.state_width,
+                                                   config.step_rank, config.conv_taps}))),
+        config_(config),
         rule_(config.channels(), config.state_width) {
     Base::lay_out_state([&](StateLayout& layout) {
       layout.add(config.groups(), {{"fast_weights", StateKind::fast_weights, rule_.state_size()}});
@@ -89,13 +89,13 @@ class Mamba : public FixedStateLayer<Mamba<Element>, Element> {
   MatrixView<Scalar> gate(MatrixView<Scalar> projected) const {
     return projected.columns(config_.inner_width, config_.inner_width);
   }
-  MatrixView<Scalar> narrow_steps(MatrixView<Scalar> selected) const { return selected.columns(0, config_.rank()); }
+  MatrixView<Scalar> narrow_steps(MatrixView<Scalar> selected) const { return selected.columns(0, config_.step_rank); }
   /// Columns of B, and of C behind them.
   MatrixView<Scalar> input_columns(MatrixView<Scalar> selected) const {
-    return selected.columns(config_.rank(), config_.state_width);
+    return selected.columns(config_.step_rank, config_.state_width);
   }
   MatrixView<Scalar> output_columns(MatrixView<Scalar> selected) const {
-    return selected.columns(config_.rank() + config_.state_width, config_.state_width);
+    return selected.columns(config_.step_rank + config_.state_width, config_.state_width);
   }
   Values lay_out(SegmentPlan plan, bool recorded, Arena& memory) const;
   void select(const Parameters& parameters, const Values& values, Context& context) const;

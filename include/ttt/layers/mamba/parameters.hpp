@@ -13,25 +13,36 @@ TTT_NAMESPACE_BEGIN
 
 struct MambaConfig {
   Index width = 0;         ///< C
-  Index inner_width = 0;   ///< I, twice C as a rule
+  Index inner_width = 0;   ///< I; 0: 2C
   Index state_width = 16;  ///< K numbers for each channel
   Index step_rank = 0;     ///< R of the map that step widths come from; 0: C / 16, rounded up
   Index conv_taps = 4;
 
-  Index rank() const { return step_rank == 0 ? (width + 15) / 16 : step_rank; }
+  /// All but the width, for those who list options.
+  template <class Visitor>
+  void visit(Visitor&& option) {
+    option("inner_width", inner_width, "channels that are scanned; 0: twice the width");
+    option("state_width", state_width, "numbers that a channel remembers");
+    option("step_rank", step_rank, "rank of the map to step widths; 0: a 16th of the width");
+    option("conv_taps", conv_taps, "taps of the short convolution");
+  }
+  friend bool operator==(const MambaConfig&, const MambaConfig&) = default;
+
   /// Columns of Δ | B | C.
-  Index selected_width() const { return rank() + 2 * state_width; }
+  Index selected_width() const { return step_rank + 2 * state_width; }
   /// Channels that are scanned together; the state has theirs side by side.
   Index channels() const { return inner_width % 64 == 0 ? 64 : inner_width; }
   Index groups() const { return inner_width / channels(); }
 
-  /// Throws Error, naming the option, for one that makes no layer.
-  void check() const {
+  /// Puts in what zeros stand for. Throws Error, naming the option, for one that makes no layer.
+  void resolve() {
     const std::string option = "Mamba option ";
     domain::size(option + "width", width);
+    if (inner_width == 0) inner_width = 2 * width;
+    if (step_rank == 0) step_rank = (width + 15) / 16;
     domain::size(option + "inner_width", inner_width);
     domain::size(option + "state_width", state_width);
-    domain::size(option + "step_rank", rank());
+    domain::size(option + "step_rank", step_rank);
     domain::size(option + "conv_taps", conv_taps);
   }
 };
@@ -55,7 +66,7 @@ struct MambaParameters {
       : input(nn::make_weight<Scalar>(2 * config.inner_width, config.width)),
         conv(config.inner_width, config.conv_taps, true, kernels::Activation::silu),
         selection(nn::make_weight<Scalar>(config.selected_width(), config.inner_width)),
-        step_weight(nn::make_weight<Scalar>(config.inner_width, config.rank())),
+        step_weight(nn::make_weight<Scalar>(config.inner_width, config.step_rank)),
         step_bias(Shape{config.inner_width}),
         log_rate(Shape{config.inner_width, config.state_width}),
         skip(Shape{config.inner_width}),

@@ -48,10 +48,10 @@ class Mamba2 : public FixedStateLayer<Mamba2<Element>, Element> {
   };
 
   /// Throws Error for a configuration that makes no layer.
-  explicit Mamba2(const Config& config)
-      : Base(Fingerprint(name, {config.width, config.heads, config.head_width, config.groups, config.state_width,
-                                config.conv_taps})),
-        config_((config.check(), config)),
+  explicit Mamba2(Config config)
+      : Base((config.resolve(), Fingerprint(name, {config.width, config.heads, config.head_width, config.groups,
+                                                   config.state_width, config.conv_taps}))),
+        config_(config),
         rule_(config.state_width, config.head_width) {
     Base::lay_out_state([&](StateLayout& layout) {
       layout.add(config.heads, {{"fast_weights", StateKind::fast_weights, rule_.state_size()}});

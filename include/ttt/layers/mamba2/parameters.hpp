@@ -16,12 +16,26 @@ TTT_NAMESPACE_BEGIN
 struct Mamba2Config {
   Index width = 0;          ///< C
   Index heads = 1;          ///< H
-  Index head_width = 64;    ///< V; H · V is the inner width, twice C as a rule
+  Index head_width = 0;     ///< V; 0: 2C / H. H · V is the inner width
   Index groups = 1;         ///< G, a divisor of H: so many heads share their B and C
   Index state_width = 128;  ///< K
   Index conv_taps = 4;
   double smallest_step = 0, largest_step = std::numeric_limits<double>::infinity();  ///< of Δ
   double norm_epsilon = 1e-5;
+
+  /// All but the width, for those who list options.
+  template <class Visitor>
+  void visit(Visitor&& option) {
+    option("heads", heads, "heads");
+    option("head_width", head_width, "width of a head; 0: twice the width over the heads");
+    option("groups", groups, "heads of one share their keys and queries");
+    option("state_width", state_width, "width of a key");
+    option("conv_taps", conv_taps, "taps of the short convolution");
+    option("smallest_step", smallest_step, "of the step width");
+    option("largest_step", largest_step, "of the step width");
+    option("norm_epsilon", norm_epsilon, "of the output norm");
+  }
+  friend bool operator==(const Mamba2Config&, const Mamba2Config&) = default;
 
   Index inner_width() const { return heads * head_width; }
   /// Columns of B, and of C.
@@ -34,11 +48,12 @@ struct Mamba2Config {
     return {nn::NormKind::rms, inner_width() / groups, false, kernels::Activation::silu, true, norm_epsilon};
   }
 
-  /// Throws Error, naming the option, for one that makes no layer.
-  void check() const {
+  /// Puts in what zeros stand for. Throws Error, naming the option, for one that makes no layer.
+  void resolve() {
     const std::string option = "Mamba-2 option ";
     domain::size(option + "width", width);
     domain::size(option + "heads", heads);
+    if (head_width == 0) head_width = 2 * width / heads;
     domain::size(option + "head_width", head_width);
     domain::size(option + "state_width", state_width);
     domain::size(option + "conv_taps", conv_taps);

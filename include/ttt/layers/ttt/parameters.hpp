@@ -29,6 +29,20 @@ struct TttConfig {
   double norm_epsilon = 1e-6;                  ///< of the inner layer norm and the output norm
   rules::TttForm form = rules::TttForm::dual;  ///< of the forward pass; both compute the same
   Index checkpoint_interval = 4;               ///< mini-batches between fast weights kept for the backward pass
+
+  /// All but the width and how it is computed, for those who list options.
+  template <class Visitor>
+  void visit(Visitor&& option) {
+    option("heads", heads, "heads");
+    option("mini_batch", mini_batch, "tokens of an inner gradient step");
+    option("base_learning_rate", base_learning_rate, "of the inner loop");
+    option("rope_theta", rope_theta, "base of the rotary embedding");
+    option("gate", gate, "whether there is an output gate");
+    option("share_query_key", share_query_key, "one projection for queries and keys, told apart by convolutions");
+    option("conv_taps", conv_taps, "taps of those convolutions");
+    option("norm_epsilon", norm_epsilon, "of the inner layer norm and the output norm");
+  }
+  friend bool operator==(const TttConfig&, const TttConfig&) = default;
 };
 
 /// Throws Error when `config` makes no layer, naming the option.

@@ -107,7 +107,9 @@ class ConfigJson {
     if (number < least || number > most) refuse();
     return static_cast<Index>(number);
   }
-  Index whole_or(const std::string& key, Index otherwise) const { return has(key) ? whole(key) : otherwise; }
+  Index whole_or(const std::string& key, Index otherwise, Index least = 1) const {
+    return has(key) ? whole(key, least) : otherwise;
+  }
 
   /// A finite number above 0.
   double positive(const std::string& key) const {
@@ -116,6 +118,11 @@ class ConfigJson {
     return number;
   }
   double positive_or(const std::string& key, double otherwise) const { return has(key) ? positive(key) : otherwise; }
+  /// A finite number.
+  double number(const std::string& key) const {
+    if (!has(key) || !json_[key].is_number()) fail(key, "a number");
+    return json_[key].get<double>();
+  }
   bool flag_or(const std::string& key, bool otherwise) const {
     if (!has(key)) return otherwise;
     if (!json_[key].is_boolean()) fail(key, "true or false");
@@ -133,6 +140,17 @@ class ConfigJson {
     if (!has(key) || !json_[key].is_array() || static_cast<Index>(json_[key].size()) != count)
       fail(key, "a list of " + std::to_string(count) + " entries");
     return json_[key];
+  }
+  /// The objects in the list under `key`, their own keys named "key.0.…" in messages.
+  std::vector<ConfigJson> objects(const std::string& key) const {
+    if (!has(key) || !json_[key].is_array() || json_[key].empty()) fail(key, "a list of objects");
+    std::vector<ConfigJson> result;
+    for (const nlohmann::json& entry : json_[key]) {
+      const std::string name = key + "." + std::to_string(result.size());
+      if (!entry.is_object()) fail(name, "an object", io::printable(shown(entry)));
+      result.push_back(ConfigJson(entry, file_, prefix_ + name + "."));
+    }
+    return result;
   }
   /// The object under `key`, its own keys named "key.…" in messages.
   ConfigJson object(const std::string& key) const {

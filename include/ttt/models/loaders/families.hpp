@@ -5,10 +5,14 @@
 
 #include <algorithm>
 
+#include "ttt/models/loaders/families/gemma3.hpp"
 #include "ttt/models/loaders/families/llama.hpp"
+#include "ttt/models/loaders/families/mamba.hpp"
 #include "ttt/models/loaders/families/mistral.hpp"
+#include "ttt/models/loaders/families/olmo2.hpp"
 #include "ttt/models/loaders/families/phi3.hpp"
 #include "ttt/models/loaders/families/qwen.hpp"
+#include "ttt/models/loaders/families/qwen3_5.hpp"
 #include "ttt/models/loaders/families/smollm3.hpp"
 #include "ttt/models/loaders/families/ttt.hpp"
 #include "ttt/models/loaders/families/ttt_cpp.hpp"
@@ -18,71 +22,18 @@ TTT_NAMESPACE_BEGIN
 namespace loaders {
 
 /// The last one holds everything.
-inline constexpr std::array<const Family*, 8> families{&ttt_family,   &llama_family,  &mistral_family,
-                                                       &qwen2_family, &qwen3_family,  &smollm3_family,
-                                                       &phi3_family,  &ttt_cpp_family};
+inline constexpr auto families =
+    std::to_array<const Family*>({&ttt_family, &llama_family, &mistral_family, &qwen2_family, &qwen3_family,
+                                  &smollm3_family, &phi3_family, &olmo2_family, &gemma3_family, &mamba_family,
+                                  &mamba2_family, &qwen3_5_text_family, &qwen3_5_family, &ttt_cpp_family});
 
-/// Kinds whose name is known and whose layers this version does not have.
-inline constexpr auto unsupported_model_types = std::to_array<std::string_view>({"bamba",
-                                                                                 "bloom",
-                                                                                 "cohere",
-                                                                                 "cohere2",
-                                                                                 "deepseek_v2",
-                                                                                 "deepseek_v3",
-                                                                                 "falcon",
-                                                                                 "falcon_h1",
-                                                                                 "falcon_mamba",
-                                                                                 "gemma",
-                                                                                 "gemma2",
-                                                                                 "gemma3",
-                                                                                 "gemma3_text",
-                                                                                 "glm",
-                                                                                 "glm4",
-                                                                                 "gpt2",
-                                                                                 "gpt_bigcode",
-                                                                                 "gpt_neox",
-                                                                                 "gpt_oss",
-                                                                                 "gptj",
-                                                                                 "granite",
-                                                                                 "granitemoe",
-                                                                                 "granitemoehybrid",
-                                                                                 "internlm2",
-                                                                                 "jamba",
-                                                                                 "lfm2",
-                                                                                 "llama4",
-                                                                                 "llama4_text",
-                                                                                 "mamba",
-                                                                                 "mamba2",
-                                                                                 "minicpm",
-                                                                                 "mistral3",
-                                                                                 "mixtral",
-                                                                                 "mpt",
-                                                                                 "nemotron",
-                                                                                 "nemotron_h",
-                                                                                 "olmo",
-                                                                                 "olmo2",
-                                                                                 "olmo3",
-                                                                                 "olmoe",
-                                                                                 "opt",
-                                                                                 "phi",
-
-                                                                                 "phimoe",
-                                                                                 "qwen2_moe",
-                                                                                 "qwen2_vl",
-                                                                                 "qwen2_5_vl",
-                                                                                 "qwen3_5",
-                                                                                 "qwen3_5_moe",
-                                                                                 "qwen3_5_text",
-                                                                                 "qwen3_moe",
-                                                                                 "qwen3_next",
-                                                                                 "qwen3_vl",
-                                                                                 "recurrent_gemma",
-                                                                                 "rwkv",
-                                                                                 "seed_oss",
-                                                                                 "stablelm",
-                                                                                 "starcoder2",
-                                                                                 "zamba",
-                                                                                 "zamba2"});
+/// Kinds whose name is known and whose layers this version does not have, between spaces.
+inline constexpr std::string_view unsupported_model_types =
+    " bamba bloom cohere cohere2 deepseek_v2 deepseek_v3 falcon falcon_h1 falcon_mamba gemma gemma2 "
+    "gemma3 glm glm4 gpt2 gpt_bigcode gpt_neox gpt_oss gptj granite granitemoe granitemoehybrid "
+    "internlm2 jamba lfm2 llama4 llama4_text minicpm mistral3 mixtral mpt nemotron nemotron_h olmo "
+    "olmo3 olmoe opt phi phimoe qwen2_moe qwen2_vl qwen2_5_vl qwen3_5_moe qwen3_moe qwen3_next "
+    "qwen3_vl recurrent_gemma rwkv seed_oss stablelm starcoder2 zamba zamba2 ";
 
 /// "ttt, llama, …", for messages.
 inline std::string known_families() {
@@ -102,9 +53,8 @@ inline const Family* find_family(std::string_view model_type) {
 inline const Family& family_of(const ConfigJson& json) {
   const std::string type = json.text("model_type");
   if (const Family* family = find_family(type)) return *family;
-  for (const std::string_view name : unsupported_model_types)
-    if (name == type)
-      json.fail("model_type", "one of " + known_families(), "\"" + type + "\", whose layers are not supported yet");
+  if (unsupported_model_types.find(" " + type + " ") != std::string_view::npos)
+    json.fail("model_type", "one of " + known_families(), "\"" + type + "\", whose layers are not supported yet");
   json.fail("model_type", "one of " + known_families());
 }
 
@@ -115,10 +65,14 @@ inline const Family& family_of(const ModelConfig& config) {
   return ttt_cpp_family;
 }
 
-/// Takes from a config.json what its kind says of the model and another one would say, or read, otherwise.
+/// Takes from a config.json what its kind says of a model, and another one would say, or read, otherwise.
 inline void forget_family(nlohmann::json& original, const ModelConfig& config) {
-  nlohmann::json known{{"architectures", {}}, {"auto_map", {}}, {"layer_types", {}}};
-  for (const Family* family : families) family->write(config, known);
+  nlohmann::json known{{"architectures", {}},  {"auto_map", {}},    {"layer_types", {}},  {"sliding_window", {}},
+                       {"attention_bias", {}}, {"text_config", {}}, {"vision_config", {}}};
+  for (const Family* family : families)
+    if (family->holds(config)) family->write(config, known);
+  if (const Family* family = find_family(original.value("model_type", "")))
+    family->write(family->read(ConfigJson(original.dump(), "config.json")), known);
   for (const auto& [key, value] : known.items()) original.erase(key);
 }
 
@@ -129,6 +83,8 @@ inline std::string config_text(const ModelConfig& config, const Family& family, 
   const bool kept_family = original.is_object() && original.value("model_type", "") == family.model_type;
   nlohmann::json json = nlohmann::json::object();
   if (!kept_family) family.write_defaults(json);
+  nlohmann::json rotary;  // what is said of pictures there stays
+  if (kept_family && original.contains("rope_parameters")) rotary = original["rope_parameters"];
   if (original.is_object()) {
     // Would contradict the keys below, name a class of another kind, or say what the original left to the class.
     for (const char* key : {"rope_parameters", "dtype"}) original.erase(key);
@@ -137,6 +93,8 @@ inline std::string config_text(const ModelConfig& config, const Family& family, 
     json.update(original);
   }
   family.write(config, json);
+  for (const auto& [key, value] : rotary.items())
+    if (key.starts_with("mrope_") && json.contains("rope_parameters")) json["rope_parameters"][key] = value;
   json["model_type"] = std::string(family.model_type);
   json["torch_dtype"] = torch_dtype;
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";

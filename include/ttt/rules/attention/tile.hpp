@@ -40,6 +40,7 @@ struct AttentionShape {
   Index group = 1;                  ///< query heads per key/value head, G
   Index window = unlimited_window;  ///< query i sees the keys j ≤ i with j > i − window …
   Index sinks = 0;                  ///< … or j < sinks
+  double score_scale = 0;           ///< what scores are times; 0: 1 / √D
 
   /// Tokens of one tile.
   Index tokens_of(AttentionTiling tiling) const { return std::max<Index>(1, tiling.rows / group); }
@@ -156,10 +157,11 @@ MatrixView<Scalar> packed_rows(const QueryTile& tile, MatrixView<const Scalar> x
   return to;
 }
 
-/// 1 / √D, by which scores are scaled; it is folded into the queries.
+/// What scores are times; it is folded into the queries.
 template <class Scalar>
 Scalar score_scale(const AttentionShape& shape) {
   using std::sqrt;
+  if (shape.score_scale != 0) return static_cast<Scalar>(shape.score_scale);
   return Scalar(1) / sqrt(static_cast<Scalar>(shape.head_width));
 }
 

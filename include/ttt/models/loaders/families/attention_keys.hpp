@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,25 +17,75 @@ TTT_NAMESPACE_BEGIN
 
 namespace loaders::detail {
 
-/// Attention with the transformer backbone and no options but a head width and a scaled rotary embedding.
-inline bool is_plain_attention(const ModelConfig& config) {
-  const AttentionOptions& options = config.attention;
-  return !is_ttt(config) && config.backbone == Backbone::transformer && !options.bias && !options.query_key_norm &&
-         options.rotary.empty();
+/// That of a block, which must be attention.
+inline const AttentionConfig& attention_of(const BlockDescription& block) {
+  return *block.layer.find<AttentionConfig>();
 }
 
-/// num_key_value_heads and head_dim.
-inline void read_heads(const ConfigJson& json, ModelConfig& config, const ClassDefaults& defaults) {
+/// Attention over everything, or with a window and the memory that this needs.
+inline LayerDescription windowed(AttentionConfig attention, Index window) {
+  attention.window = window;
+  attention.memory = window == 0 ? AttentionMemory::growing : AttentionMemory::ring;
+  return {window == 0 ? kinds::Attention::name : kinds::SlidingWindow::name, attention};
+}
+
+inline void forget_window(AttentionConfig& attention) {
+  attention.window = 0;
+  attention.memory = AttentionMemory::growing;
+}
+inline void forget_nothing(AttentionConfig&) {}
+
+/// Whether all blocks are attention with the transformer backbone, alike and plain but for their heads and rotary
+/// frequencies once `forget(attention)` has taken away what a kind of folder has keys for.
+template <class Forget>
+bool is_attention(const ModelConfig& config, Forget&& forget, NormPlacement norms = NormPlacement::before) {
+  const auto plain = [&](const BlockDescription& block) {
+    AttentionConfig attention = attention_of(block);
+    forget(attention);
+    return attention;
+  };
+  const AttentionConfig* front = config.pattern.front().layer.find<AttentionConfig>();
+  if (!front || !has_plain_frame(config, norms)) return false;
+  AttentionConfig expected;
+  expected.heads = front->heads, expected.key_value_heads = front->key_value_heads;
+  expected.head_channels = front->head_channels;
+  expected.rope_theta = front->rope_theta, expected.rotary_scaling = front->rotary_scaling;
+  return config.every_block([&](const BlockDescription& block) {
+    return block.layer.find<AttentionConfig>() &&
+           block.layer == windowed(attention_of(block), attention_of(block).window) &&
+           block.backbone == Backbone::transformer && block.hidden != 0 &&
+           block.hidden == config.pattern.front().hidden && plain(block) == expected;
+  });
+}
+
+/// Whether every block has the same window, or none.
+inline bool has_one_window(const ModelConfig& config) {
+  return config.every_block([&](const BlockDescription& block) {
+    return attention_of(block).window == attention_of(config.pattern.front()).window;
+  });
+}
+
+/// The window of the blocks that have one, or 0.
+inline Index window_of(const ModelConfig& config) {
+  Index window = 0;
+  for (const BlockDescription& block : config.pattern) window = std::max(window, attention_of(block).window);
+  return window;
+}
+
+/// num_attention_heads, num_key_value_heads and head_dim.
+inline void read_heads(const ConfigJson& json, Index width, AttentionConfig& attention, const ClassDefaults& defaults) {
   const char* const key = "num_key_value_heads";
-  const Index missing = json.contains(key) || defaults.key_value_heads == 0 ? config.heads : defaults.key_value_heads;
+  attention.heads = json.whole("num_attention_heads");
+  const Index missing =
+      json.contains(key) || defaults.key_value_heads == 0 ? attention.heads : defaults.key_value_heads;
   const Index groups = json.whole_or(key, missing);
-  if (config.heads % groups != 0)
-    json.fail(key, "a divisor of num_attention_heads = " + std::to_string(config.heads), std::to_string(groups));
-  config.key_value_heads = groups == config.heads ? 0 : groups;
-  if (!json.has("head_dim") && defaults.head_dim == 0) return check_heads(json, config);
-  const Index width = json.whole_or("head_dim", defaults.head_dim);
-  if (width % 2 != 0) json.fail("head_dim", "an even number for the rotary embedding", std::to_string(width));
-  config.attention.head_channels = width * config.heads == config.width ? 0 : width;
+  if (attention.heads % groups != 0)
+    json.fail(key, "a divisor of num_attention_heads = " + std::to_string(attention.heads), std::to_string(groups));
+  attention.key_value_heads = groups == attention.heads ? 0 : groups;
+  if (!json.has("head_dim") && defaults.head_dim == 0) return check_heads(json, width, attention.heads);
+  const Index channels = json.whole_or("head_dim", defaults.head_dim);
+  if (channels % 2 != 0) json.fail("head_dim", "an even number for the rotary embedding", std::to_string(channels));
+  attention.head_channels = channels * attention.heads == width ? 0 : channels;
 }
 
 /// Biases that no layer here has. Where the key stands for those of queries, keys and values, it does for that of the
@@ -44,31 +95,74 @@ inline void refuse_biases(const ConfigJson& json) {
     if (json.flag_or(key, false)) json.fail(key, "false, as biases of projections are not supported");
 }
 
-/// layer_types, where it is there, must say what all blocks are.
+/// layer_types, where it is there: for each block whether it has a window. Throws Error for other types.
+inline std::optional<std::vector<bool>> read_layer_types(const ConfigJson& json, const ModelConfig& config) {
+  if (!json.has("layer_types")) return std::nullopt;
+  std::vector<bool> has_window;
+  for (const auto& each : json.list("layer_types", config.depth)) {
+    if (each != "sliding_attention" && each != "full_attention")
+      json.fail("layer_types", "full_attention or sliding_attention for every block");
+    has_window.push_back(each == "sliding_attention");
+  }
+  return has_window;
+}
+
+/// layer_types, where it is there, must say what all blocks are, as the kind does not look at it.
 inline void check_layer_types(const ConfigJson& json, const ModelConfig& config) {
+  const std::string type = window_of(config) == 0 ? "full_attention" : "sliding_attention";
   if (!json.has("layer_types")) return;
-  const std::string type = config.layer == "sliding-window" ? "sliding_attention" : "full_attention";
   for (const auto& each : json.list("layer_types", config.depth))
     if (each != type) json.fail("layer_types", "\"" + type + "\" for every block, which is what the other keys say");
 }
 
-/// Attention over everything.
-inline ModelConfig read_attention(const ConfigJson& json, const ClassDefaults& defaults = {}) {
+/// Attention over everything, in all blocks; `extra(attention, model)` sets what the kind has besides.
+template <class Extra>
+ModelConfig read_attention(const ConfigJson& json, const ClassDefaults& defaults, Extra&& extra) {
   ModelConfig config = read_common(json, defaults);
-  config.layer = "attention";
-  read_heads(json, config, defaults);
+  AttentionConfig attention;
+  read_heads(json, config.width, attention, defaults);
+  const Rotary rotary = read_rotary(json, defaults.rope_theta);
+  attention.rope_theta = rotary.theta, attention.rotary_scaling = rotary.scaling;
+  extra(attention, config);
+  config.pattern.front() = {windowed(attention, 0), Backbone::transformer, json.whole("intermediate_size")};
   return config;
+}
+
+inline ModelConfig read_attention(const ConfigJson& json, const ClassDefaults& defaults = {}) {
+  return read_attention(json, defaults, [](AttentionConfig&, const ModelConfig&) {});
+}
+
+/// The same window for all blocks.
+inline void set_window(ModelConfig& config, Index window) {
+  for (BlockDescription& block : config.pattern) block.layer = windowed(attention_of(block), window);
+}
+
+/// Blocks of their own, the first like block 0 but for what `change(attention, block)` does.
+template <class Change>
+void change_blocks(ModelConfig& config, Change&& change) {
+  std::vector<BlockDescription> blocks(static_cast<std::size_t>(config.depth), config.pattern.front());
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    AttentionConfig attention = attention_of(blocks[i]);
+    change(attention, i);
+    blocks[i].layer = windowed(attention, attention.window);
+  }
+  config.set_blocks(std::move(blocks));
 }
 
 inline void write_attention(const ModelConfig& config, nlohmann::json& json) {
   write_common(config, json);
-  json["num_key_value_heads"] = config.key_value_heads == 0 ? config.heads : config.key_value_heads;
-  json["head_dim"] = config.head_width();
+  const BlockDescription& block = config.pattern.front();
+  const AttentionConfig& attention = attention_of(block);
+  json["intermediate_size"] = block.hidden;
+  json["num_attention_heads"] = attention.heads;
+  json["num_key_value_heads"] = attention.key_value_count();
+  json["head_dim"] = attention.head_channels == 0 ? config.width / attention.heads : attention.head_channels;
   json["attention_bias"] = json["mlp_bias"] = false;
-  if (json.contains("layer_types"))
-    json["layer_types"] =
-        std::vector<std::string>(static_cast<std::size_t>(config.depth),
-                                 config.layer == "sliding-window" ? "sliding_attention" : "full_attention");
+  write_rotary(attention.rope_theta, attention.rotary_scaling, json);
+  if (!json.contains("layer_types") && has_one_window(config)) return;
+  json["layer_types"] = nlohmann::json::array();
+  for (Index i = 0; i < config.depth; ++i)
+    json["layer_types"].push_back(attention_of(config.block(i)).window == 0 ? "full_attention" : "sliding_attention");
 }
 
 inline void write_attention_defaults(nlohmann::json& json) {
@@ -77,32 +171,35 @@ inline void write_attention_defaults(nlohmann::json& json) {
   json["use_cache"] = true;
 }
 
-/// Throws for windows in some blocks only.
-inline bool has_windows(const ConfigJson& json, const ModelConfig& config) {
-  if (json.has("layer_types")) return json.list("layer_types", config.depth).front() == "sliding_attention";
-  const Index first = json.has("max_window_layers") ? json.whole("max_window_layers", 0) : 28;
-  if (first > 0 && first < config.depth)
-    json.fail("max_window_layers",
-              "0 or at least num_hidden_layers = " + std::to_string(config.depth) + ", as blocks are alike",
-              std::to_string(first));
-  return first == 0;
+inline void check_block_count(const ConfigJson& json, const ModelConfig& config, const char* key) {
+  if (config.depth > most_blocks) json.fail(key, "a list, with so many blocks");
 }
 
-/// Qwen has a window in the blocks from max_window_layers on, or in those that layer_types names, where
+/// Qwen has a window in the blocks that layer_types names, or in those from max_window_layers on where
 /// use_sliding_window is set.
 inline void read_qwen_window(const ConfigJson& json, ModelConfig& config) {
   const bool none = json.contains("sliding_window") && !json.has("sliding_window");
-  if (json.flag_or("use_sliding_window", false) && !none && has_windows(json, config)) {
-    config.layer = "sliding-window";
-    config.window = json.whole_or("sliding_window", 4096);
+  const bool used = json.flag_or("use_sliding_window", false) && !none;
+  const Index window = used ? json.whole_or("sliding_window", 4096) : 0;
+  const Index first = json.has("max_window_layers") ? json.whole("max_window_layers", 0) : 28;
+  if (const auto types = read_layer_types(json, config)) {
+    if (!used && std::find(types->begin(), types->end(), true) != types->end())
+      json.fail("layer_types", "\"full_attention\" for every block, as there is no window");
+    return change_blocks(config, [&](AttentionConfig& a, std::size_t i) { a.window = (*types)[i] ? window : 0; });
   }
-  check_layer_types(json, config);
+  if (!used || first >= config.depth) return;
+  if (first == 0) return set_window(config, window);
+  check_block_count(json, config, "layer_types");
+  change_blocks(config, [&](AttentionConfig& attention, std::size_t i) {
+    attention.window = static_cast<Index>(i) >= first ? window : 0;
+  });
 }
 
 inline void write_qwen_window(const ModelConfig& config, nlohmann::json& json) {
-  json["use_sliding_window"] = config.layer == "sliding-window";
-  if (config.layer != "sliding-window") return;
-  json["sliding_window"] = config.window;
+  const Index window = window_of(config);
+  json["use_sliding_window"] = window != 0;
+  if (window == 0) return;
+  json["sliding_window"] = window;
   json["max_window_layers"] = 0;
 }
 
@@ -110,36 +207,30 @@ inline void write_qwen_window(const ModelConfig& config, nlohmann::json& json) {
 /// distance of those without; 0: there are none.
 inline void read_rotary_blocks(const ConfigJson& json, ModelConfig& config, Index interval) {
   const char* const key = "no_rope_layers";
-  if (!json.has(key) && interval == 0) return;
   std::vector<bool> rotary;
-  if (!json.has(key) && config.depth > 4096) json.fail(key, "a list, with so many blocks");
-  if (!json.has(key))
-    for (Index block = 1; block <= config.depth; ++block) rotary.push_back(block % interval != 0);
-  else
+  if (json.has(key)) {
     for (const auto& each : json.list(key, config.depth)) {
       if (each != 0 && each != 1) json.fail(key, "1 or 0 for every block");
       rotary.push_back(each == 1);
     }
-  if (std::find(rotary.begin(), rotary.end(), false) != rotary.end()) config.attention.rotary = std::move(rotary);
+  } else {
+    check_block_count(json, config, key);
+    for (Index block = 1; block <= config.depth; ++block) rotary.push_back(block % interval != 0);
+  }
+  change_blocks(config, [&](AttentionConfig& attention, std::size_t i) { attention.rotary = rotary[i]; });
 }
 
 inline void write_rotary_blocks(const ModelConfig& config, nlohmann::json& json) {
-  std::vector<int> blocks(static_cast<std::size_t>(config.depth), 1);
-  const std::vector<bool>& rotary = config.attention.rotary;
-  std::copy(rotary.begin(), rotary.end(), blocks.begin());
-  json["no_rope_layers"] = blocks;
+  json["no_rope_layers"] = nlohmann::json::array();
+  for (Index i = 0; i < config.depth; ++i)
+    json["no_rope_layers"].push_back(attention_of(config.block(i)).rotary ? 1 : 0);
 }
 
 /// The names of the parts of a block.
 inline std::string attention_tensor_name(std::string_view name) {
-  using Names = std::pair<std::string_view, std::string_view>;
-  constexpr std::array<Names, 3> parts{Names{".seq_modeling_block.", ".self_attn."},
-                                       Names{".seq_norm.", ".input_layernorm."},
-                                       Names{".ffn_norm.", ".post_attention_layernorm."}};
-  for (const auto& [ours, theirs] : parts)
-    if (const auto place = name.find(ours); place != std::string_view::npos)
-      return std::string(name.substr(0, place)) + std::string(theirs) + std::string(name.substr(place + ours.size()));
-  return std::string(name);
+  return replaced(std::string(name), {{".seq_modeling_block.", ".self_attn."},
+                                      {".seq_norm.", ".input_layernorm."},
+                                      {".ffn_norm.", ".post_attention_layernorm."}});
 }
 
 /// Older files carry the frequencies of the rotary embedding, which follow from rope_theta.

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ttt/io/safetensors_set.hpp"
@@ -41,7 +43,19 @@ struct Family {
 
 namespace detail {
 
+/// Blocks of which each may be of its own are bounded: a number in a file alone cannot ask for memory.
+inline constexpr Index most_blocks = 4096;
+
 inline std::string same_name(std::string_view name) { return std::string(name); }
+
+/// The name with the first of each of these parts replaced, where it is there.
+inline std::string replaced(std::string name,
+                            std::initializer_list<std::pair<std::string_view, std::string_view>> parts) {
+  for (const auto& [ours, theirs] : parts)
+    if (const auto place = name.find(ours); place != name.npos) name.replace(place, ours.size(), theirs);
+  return name;
+}
+
 inline bool nothing_derived(std::string_view) { return false; }
 
 /// What keys that are missing mean to the Python class of a kind.
@@ -53,27 +67,42 @@ struct ClassDefaults {
   bool tied = false;
 };
 
-/// Throws unless `heads` divide the width into heads of even width, as rotary embedding needs.
-inline void check_heads(const ConfigJson& json, const ModelConfig& config) {
-  if (config.width % config.heads != 0)
-    json.fail("hidden_size", "a multiple of num_attention_heads = " + std::to_string(config.heads));
-  if (config.width / config.heads % 2 != 0)
-    json.fail("hidden_size", "an even head width hidden_size / num_attention_heads for the rotary embedding",
-              std::to_string(config.width / config.heads));
+/// Whether activation and embedding are what those of the llama family are, and norms, too, or behind the layers.
+inline bool has_plain_frame(const ModelConfig& config, NormPlacement norms = NormPlacement::before) {
+  return !config.one_plus_norms && config.embedding_scale == 1 &&
+         config.every_block([&](const BlockDescription& block) {
+           return block.norms == norms && block.activation == kernels::Activation::silu;
+         });
 }
 
-/// The keys that all kinds share.
-inline ModelConfig read_common(const ConfigJson& json, const ClassDefaults& defaults) {
+/// Whether what `write` says of a model with one or two kinds of layers is read as the same model.
+template <class... Configs>
+bool comes_back(const ModelConfig& config, void (*write)(const ModelConfig&, nlohmann::json&),
+                ModelConfig (*read)(const ConfigJson&)) try {
+  const auto has_key_for = [](const BlockDescription& block) { return (block.layer.find<Configs>() || ...); };
+  if (config.depth > most_blocks || !config.every_block(has_key_for)) return false;
+  nlohmann::json json;
+  write(config, json);
+  return read(ConfigJson(json.dump(), "config.json")) == config;
+} catch (const Error&) {
+  return false;
+}
+
+/// Throws unless `heads` divide the width into heads of even width, as rotary embedding needs.
+inline void check_heads(const ConfigJson& json, Index width, Index heads) {
+  if (width % heads != 0) json.fail("hidden_size", "a multiple of num_attention_heads = " + std::to_string(heads));
+  if (width / heads % 2 != 0)
+    json.fail("hidden_size", "an even head width hidden_size / num_attention_heads for the rotary embedding",
+              std::to_string(width / heads));
+}
+
+/// The keys that all kinds share, of a model without layers yet.
+inline ModelConfig read_common(const ConfigJson& json, const ClassDefaults& defaults = {}) {
   ModelConfig config;
   config.vocabulary = json.whole("vocab_size");
   config.width = json.whole("hidden_size");
-  config.hidden = json.whole("intermediate_size");
   config.depth = json.whole("num_hidden_layers");
-  config.heads = json.whole("num_attention_heads");
   config.norm_epsilon = json.positive_or("rms_norm_eps", defaults.norm_epsilon);
-  const Rotary rotary = read_rotary(json, defaults.rope_theta);
-  config.rope_theta = rotary.theta;
-  config.attention.rotary_scaling = rotary.scaling;
   config.tied = json.flag_or("tie_word_embeddings", defaults.tied);
   if (json.text_or("hidden_act", "silu") != "silu") json.fail("hidden_act", "\"silu\"");
   if (json.has("quantization_config"))
@@ -81,32 +110,11 @@ inline ModelConfig read_common(const ConfigJson& json, const ClassDefaults& defa
   return config;
 }
 
-/// Those that all kinds of TTT layers share besides.
-inline ModelConfig read_ttt_common(const ConfigJson& json) {
-  ModelConfig config = read_common(json, {.tied = true});
-  check_heads(json, config);
-  if (config.attention != AttentionOptions{})
-    json.fail(json.has("rope_scaling") ? "rope_scaling" : "rope_parameters",
-              "none, as the rotary embedding of TTT layers is not scaled");
-  if (json.whole_or("num_key_value_heads", config.heads) != config.heads)
-    json.fail("num_key_value_heads",
-              "num_attention_heads = " + std::to_string(config.heads) + ", as TTT has no grouped heads");
-  config.gate = json.flag_or("use_gate", false);
-  config.share_query_key = json.flag_or("share_qk", false);
-  config.mini_batch = json.whole_or("mini_batch_size", 16);
-  config.base_learning_rate = json.positive_or("ttt_base_lr", 1);
-  config.conv_taps = json.whole_or("conv_kernel", 4);
-  return config;
-}
-
 inline void write_common(const ModelConfig& config, nlohmann::json& json) {
   json["vocab_size"] = config.vocabulary;
   json["hidden_size"] = config.width;
-  json["intermediate_size"] = config.hidden;
   json["num_hidden_layers"] = config.depth;
-  json["num_attention_heads"] = config.heads;
   json["rms_norm_eps"] = config.norm_epsilon;
-  write_rotary(config.rope_theta, config.attention.rotary_scaling, json);
   json["tie_word_embeddings"] = config.tied;
   json["hidden_act"] = "silu";
 }
@@ -115,15 +123,6 @@ inline void write_common_defaults(nlohmann::json& json) {
   json["initializer_range"] = parameter::projection.scale;
   // Bytes have no special tokens: the defaults of the Python classes would end a generated text at byte 2.
   json["bos_token_id"] = json["eos_token_id"] = json["pad_token_id"] = nullptr;
-}
-
-inline void write_ttt_common(const ModelConfig& config, nlohmann::json& json) {
-  write_common(config, json);
-  json["use_gate"] = config.gate;
-  json["share_qk"] = config.share_query_key;
-  json["mini_batch_size"] = config.mini_batch;
-  json["ttt_base_lr"] = config.base_learning_rate;
-  json["conv_kernel"] = config.conv_taps;
 }
 
 }  // namespace detail

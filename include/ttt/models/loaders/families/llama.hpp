@@ -11,7 +11,7 @@ namespace loaders {
 /// and writes it (rotary pairs are the two halves of a head).
 inline constexpr Family llama_family{
     "llama",
-    [](const ModelConfig& config) { return detail::is_plain_attention(config) && config.layer == "attention"; },
+    [](const ModelConfig& config) { return detail::is_attention(config, detail::forget_nothing); },
     [](const ConfigJson& json) {
       const ModelConfig config = detail::read_attention(json);
       detail::refuse_biases(json);

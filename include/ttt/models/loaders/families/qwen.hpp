@@ -9,11 +9,19 @@ namespace loaders {
 
 namespace detail {
 
-/// Attention with the transformer backbone and one of the two options that the kinds of Qwen are told by.
-inline bool is_qwen(ModelConfig config, bool AttentionOptions::*option) {
-  const bool has_option = config.attention.*option;
-  config.attention.*option = false;
-  return has_option && is_plain_attention(config);
+/// Attention with the transformer backbone, windows of one width, and one of the two options that the kinds of Qwen are
+/// told by.
+inline bool is_qwen(const ModelConfig& config, bool AttentionConfig::*option) {
+  const auto has_option = [&](const BlockDescription& block) {
+    const AttentionConfig* attention = block.layer.find<AttentionConfig>();
+    return attention && attention->*option &&
+           (!attention->query_key_norm || attention->norm_epsilon == config.norm_epsilon);
+  };
+  return config.every_block(has_option) && is_attention(config, [&](AttentionConfig& attention) {
+           if (attention.query_key_norm) attention.norm_epsilon = AttentionConfig{}.norm_epsilon;
+           attention.*option = false;
+           if (attention.window == window_of(config)) forget_window(attention);
+         });
 }
 
 inline void write_qwen(const ModelConfig& config, nlohmann::json& json) {
@@ -33,10 +41,10 @@ inline void write_qwen_defaults(nlohmann::json& json, const char* architecture) 
 /// writes it.
 inline constexpr Family qwen2_family{
     "qwen2",
-    [](const ModelConfig& config) { return detail::is_qwen(config, &AttentionOptions::bias); },
+    [](const ModelConfig& config) { return detail::is_qwen(config, &AttentionConfig::bias); },
     [](const ConfigJson& json) {
-      ModelConfig config = detail::read_attention(json, {.key_value_heads = 32});
-      config.attention.bias = true;
+      ModelConfig config = detail::read_attention(
+          json, {.key_value_heads = 32}, [](AttentionConfig& attention, const ModelConfig&) { attention.bias = true; });
       detail::read_qwen_window(json, config);
       return config;
     },
@@ -48,10 +56,13 @@ inline constexpr Family qwen2_family{
 /// Attention with norms of queries and keys, as `Qwen3ForCausalLM` of Hugging Face transformers reads and writes it.
 inline constexpr Family qwen3_family{
     "qwen3",
-    [](const ModelConfig& config) { return detail::is_qwen(config, &AttentionOptions::query_key_norm); },
+    [](const ModelConfig& config) { return detail::is_qwen(config, &AttentionConfig::query_key_norm); },
     [](const ConfigJson& json) {
-      ModelConfig config = detail::read_attention(json, {.key_value_heads = 32, .head_dim = 128});
-      config.attention.query_key_norm = true;
+      const auto add_norm = [](AttentionConfig& attention, const ModelConfig& model) {
+        attention.query_key_norm = true;
+        attention.norm_epsilon = model.norm_epsilon;
+      };
+      ModelConfig config = detail::read_attention(json, {.key_value_heads = 32, .head_dim = 128}, add_norm);
       detail::refuse_biases(json);
       detail::read_qwen_window(json, config);
       return config;

@@ -48,6 +48,7 @@ inline void check_rope_keys(const ConfigJson& json, Scaling::Kind kind) {
       return std::find(keys.begin(), keys.end(), key) != keys.end();
     };
     if (one_of({"rope_type", "type", "rope_theta", "partial_rotary_factor"})) return true;
+    if (one_of({"mrope_section", "mrope_interleaved"})) return true;  // of pictures: in text all sections are alike
     if (kind != Kind::none && key == "factor") return true;
     if (kind == Kind::llama3)
       return one_of({"low_freq_factor", "high_freq_factor", "original_max_position_embeddings"});
@@ -98,27 +99,36 @@ inline Scaling read_scaling(const ConfigJson& json, const ConfigJson& whole) {
 
 struct Rotary {
   double theta;
-  Scaling scaling;
+  Scaling scaling = {};
+  double part = 1;  ///< of a head that is turned
 };
 
+/// The keys of rope_scaling or rope_parameters; `whole` is the configuration around them.
+inline Rotary read_rotary_object(const ConfigJson& keys, const ConfigJson& whole, double theta) {
+  return {keys.positive_or("rope_theta", theta), read_scaling(keys, whole),
+          keys.positive_or("partial_rotary_factor", 1)};
+}
+
 /// `theta` is what a missing rope_theta means.
-inline Rotary read_rotary(const ConfigJson& json, double theta) {
-  Rotary rotary{json.positive_or("rope_theta", theta), {}};
-  const auto whole_heads = [](const ConfigJson& keys) {
-    if (keys.positive_or("partial_rotary_factor", 1) != 1)
-      keys.fail("partial_rotary_factor", "1, as the rotary embedding turns whole heads");
-  };
-  whole_heads(json);
+inline Rotary read_partial_rotary(const ConfigJson& json, double theta) {
+  Rotary rotary{json.positive_or("rope_theta", theta), {}, json.positive_or("partial_rotary_factor", 1)};
   const bool older = json.has("rope_scaling"), newer = json.has("rope_parameters");
   if (older && newer) json.fail("rope_scaling", "null beside rope_parameters");
   if (!older && !newer) return rotary;
   const ConfigJson keys = json.object(older ? "rope_scaling" : "rope_parameters");
-  whole_heads(keys);
-  rotary.scaling = read_scaling(keys, json);
-  const double inner = keys.positive_or("rope_theta", rotary.theta);
-  if (json.has("rope_theta") && inner != rotary.theta) keys.fail("rope_theta", "the rope_theta beside it");
-  rotary.theta = inner;
-  return rotary;
+  const Rotary inner = read_rotary_object(keys, json, rotary.theta);
+  if (json.has("rope_theta") && inner.theta != rotary.theta) keys.fail("rope_theta", "the rope_theta beside it");
+  if (keys.has("partial_rotary_factor")) rotary.part = inner.part;
+  return {inner.theta, inner.scaling, rotary.part};
+}
+
+/// The same for whole heads.
+inline Rotary read_rotary(const ConfigJson& json, double theta) {
+  const Rotary rotary = read_partial_rotary(json, theta);
+  if (rotary.part == 1) return rotary;
+  const bool inside = json.positive_or("partial_rotary_factor", 1) == 1;
+  const ConfigJson keys = inside ? json.object(json.has("rope_scaling") ? "rope_scaling" : "rope_parameters") : json;
+  keys.fail("partial_rotary_factor", "1, as the rotary embedding turns whole heads");
 }
 
 /// rope_theta and rope_scaling, which every version reads.

@@ -12,9 +12,7 @@ namespace loaders {
 inline constexpr Family smollm3_family{
     "smollm3",
     [](const ModelConfig& config) {
-      ModelConfig plain = config;
-      plain.attention.rotary.clear();
-      return detail::is_plain_attention(plain) && config.layer == "attention";
+      return detail::is_attention(config, [](AttentionConfig& attention) { attention.rotary = true; });
     },
     [](const ConfigJson& json) {
       ModelConfig config = detail::read_attention(json, {.key_value_heads = 4, .rope_theta = 2'000'000, .tied = true});

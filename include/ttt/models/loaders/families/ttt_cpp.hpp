@@ -2,8 +2,12 @@
 #pragma once
 
 #include <algorithm>
+#include <set>
+#include <string>
+#include <type_traits>
+#include <vector>
 
-#include "ttt/models/loaders/families/attention_keys.hpp"
+#include "ttt/models/loaders/families/family.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -11,62 +15,100 @@ namespace loaders {
 
 namespace detail {
 
-/// Sizes and options of attention, for all of which there is a key.
-inline ModelConfig read_any_attention(const ConfigJson& json, const std::string& layer) {
-  ModelConfig config = read_attention(json);
-  refuse_biases(json);
-  config.attention.bias = json.flag_or("qkv_bias", false);
-  config.attention.query_key_norm = json.flag_or("qk_norm", false);
-  read_rotary_blocks(json, config, 0);
-  config.layer = layer;
-  if (layer == "sliding-window")
-    config.window = json.whole("sliding_window");
-  else if (json.has("sliding_window"))
-    json.fail("sliding_window", "null, as it means nothing to layer " + layer);
-  return config;
+/// The option of that name, if it is there. Throws Error for one of another type.
+template <class Value>
+void read_option(const ConfigJson& json, const std::string& name, Value& value) {
+  if (!json.has(name)) return;
+  if constexpr (option_text::is_optional<Value>) {
+    typename Value::value_type inner{};
+    read_option(json, name, inner);
+    value = inner;
+  } else if constexpr (std::is_enum_v<Value>) {
+    if (!option_text::parse(json.text(name), value)) json.fail(name, option_text::expected<Value>());
+  } else if constexpr (std::is_same_v<Value, bool>) {
+    value = json.flag_or(name, value);
+  } else if constexpr (std::is_same_v<Value, Index>) {
+    value = json.whole(name, 0);
+  } else {
+    value = json.number(name);
+  }
 }
 
-inline void write_any_attention(const ModelConfig& config, nlohmann::json& json) {
-  write_attention(config, json);
-  json["qkv_bias"] = config.attention.bias;
-  json["qk_norm"] = config.attention.query_key_norm;
-  write_rotary_blocks(config, json);
-  json["conv_kernel"] = config.conv_taps;
-  json["sliding_window"] = nullptr;
-  if (config.layer == "sliding-window") json["sliding_window"] = config.window;
+/// Infinity, which JSON does not have, is what such an option is without a key.
+template <class Value>
+nlohmann::json option_json(const Value& value) {
+  if constexpr (option_text::is_optional<Value>)
+    return value ? option_json(*value) : nlohmann::json();
+  else if constexpr (std::is_enum_v<Value>)
+    return option_text::text(value);
+  else if constexpr (std::is_floating_point_v<Value>)
+    return is_finite(value) ? nlohmann::json(value) : nlohmann::json();
+  else
+    return value;
+}
+
+inline LayerDescription read_layer(const ConfigJson& json) {
+  const std::string name = json.text("layer");
+  const auto& names = LayerKinds::names;
+  if (std::find(names.begin(), names.end(), name) == names.end()) json.fail("layer", "one of " + LayerKinds::known());
+  LayerDescription layer(name);
+  layer.visit([&](const char* option, auto& value, const char*) { read_option(json, option, value); });
+  return layer;
+}
+
+/// A block, whose every key must mean something.
+inline BlockDescription read_block(const ConfigJson& json) {
+  BlockDescription block{read_layer(json)};
+  read_option(json, "backbone", block.backbone);
+  block.hidden = json.whole("intermediate_size", 0);
+  block.conv_taps = json.whole_or("conv_kernel", block.conv_taps);
+  read_option(json, "norms", block.norms);
+  read_option(json, "hidden_act", block.activation);
+  const std::set<std::string> own{"layer", "backbone", "intermediate_size", "conv_kernel", "norms", "hidden_act"};
+  for (const auto& [key, value] : json.json().items()) {
+    if (!own.contains(key) && !block.layer.has(key))
+      json.fail(key, "no such key, as layer " + block.layer.name() + " has no such option");
+  }
+  return block;
+}
+
+inline nlohmann::json block_json(BlockDescription block) {
+  nlohmann::json json{{"layer", block.layer.name()},
+                      {"backbone", option_text::text(block.backbone)},
+                      {"intermediate_size", block.hidden},
+                      {"conv_kernel", block.conv_taps},
+                      {"norms", option_text::text(block.norms)},
+                      {"hidden_act", option_text::text(block.activation)}};
+  block.layer.visit([&](const char* option, const auto& value, const char*) { json[option] = option_json(value); });
+  return json;
 }
 
 }  // namespace detail
 
-/// Every model of this library, under its own names: for combinations that no Python class has, such as attention with
-/// the mamba backbone. Keys that other kinds have too are called the same.
-inline constexpr Family ttt_cpp_family{
-    "ttt-cpp",
-    [](const ModelConfig&) { return true; },
-    [](const ConfigJson& json) {
-      const std::string layer = json.text("layer");
-      if (std::find(layer_names.begin(), layer_names.end(), layer) == layer_names.end())
-        json.fail("layer", "one of " + known_layers());
-      const bool attention = layer == "attention" || layer == "sliding-window";
-      ModelConfig config = attention ? detail::read_any_attention(json, layer) : detail::read_ttt_common(json);
-      config.layer = layer;
-      const std::string backbone = json.text("backbone");
-      if (backbone != "transformer" && backbone != "mamba") json.fail("backbone", "one of transformer, mamba");
-      config.backbone = backbone == "mamba" ? Backbone::mamba : Backbone::transformer;
-      if (config.backbone == Backbone::mamba) config.conv_taps = json.whole_or("conv_kernel", config.conv_taps);
-      return config;
-    },
-    [](const ModelConfig& config, nlohmann::json& json) {
-      if (is_ttt(config))
-        detail::write_ttt_common(config, json);
-      else
-        detail::write_any_attention(config, json);
-      json["layer"] = config.layer;
-      json["backbone"] = config.backbone == Backbone::mamba ? "mamba" : "transformer";
-    },
-    detail::write_attention_defaults,
-    detail::same_name,
-    detail::nothing_derived};
+/// Every model of this library, under its own names: `blocks` lists the pattern, each block with its layer and all
+/// options of that. Keys that other kinds have too are called the same.
+inline constexpr Family ttt_cpp_family{"ttt-cpp",
+                                       [](const ModelConfig&) { return true; },
+                                       [](const ConfigJson& json) {
+                                         ModelConfig config = detail::read_common(json);
+                                         config.one_plus_norms = json.flag_or("one_plus_norms", false);
+                                         config.embedding_scale = json.positive_or("embedding_scale", 1);
+                                         config.pattern.clear();
+                                         for (const ConfigJson& block : json.objects("blocks"))
+                                           config.pattern.push_back(detail::read_block(block));
+                                         return config;
+                                       },
+                                       [](const ModelConfig& config, nlohmann::json& json) {
+                                         detail::write_common(config, json);
+                                         json["one_plus_norms"] = config.one_plus_norms;
+                                         json["embedding_scale"] = config.embedding_scale;
+                                         json["blocks"] = nlohmann::json::array();
+                                         for (const BlockDescription& block : config.pattern)
+                                           json["blocks"].push_back(detail::block_json(block));
+                                       },
+                                       detail::write_common_defaults,
+                                       detail::same_name,
+                                       detail::nothing_derived};
 
 }  // namespace loaders
 

@@ -69,14 +69,12 @@ inline std::vector<std::byte> converted_bytes(const StoredTensor& tensor, io::DT
   return result;
 }
 
-/// "attention with the transformer backbone, biases of queries, keys and values, …"
+/// "attention:heads=4:bias=true with the transformer backbone, …", of each block of the pattern.
 inline std::string described(const ModelConfig& config) {
-  const AttentionOptions& options = config.attention;
-  std::string text =
-      config.layer + " with the " + (config.backbone == Backbone::mamba ? "mamba" : "transformer") + " backbone";
-  if (options.bias) text += ", biases of queries, keys and values";
-  if (options.query_key_norm) text += ", norms of queries and keys";
-  if (!options.rotary.empty()) text += ", blocks without rotary embedding";
+  std::string text;
+  for (const BlockDescription& block : config.pattern)
+    text += (text.empty() ? "" : ", ") + block.layer.text() + " with the " + option_text::text(block.backbone) +
+            " backbone";
   return text;
 }
 

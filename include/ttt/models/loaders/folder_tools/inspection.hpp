@@ -79,7 +79,7 @@ inline TensorInspection inspect_other(const io::SafetensorsSet& set, const io::T
   if (family.is_derived(found.name)) return result;
   if (tied && found.name == head_name) {
     result.status = Status::tied;
-    passes(result, Status::tied, [&] { check_tied_head(set); });
+    passes(result, Status::tied, [&] { check_tied_head(set, family); });
   } else {
     passes(result, Status::extra, [&] { refuse_extra(set, found); });
   }
@@ -88,15 +88,18 @@ inline TensorInspection inspect_other(const io::SafetensorsSet& set, const io::T
 
 /// Whether building the model of `config` takes no more than a small multiple of the file, so that what is wrong with a
 /// tensor that usually tells can be said beside everything else.
-inline bool is_bounded(const io::SafetensorsSet& set, const ModelConfig& config) {
+inline bool is_bounded(const io::SafetensorsSet& set, const ModelConfig& config, const Family& family) {
   std::size_t elements = 0;
   for (const io::TensorInfo& tensor : set.tensors())
     if (tensor.dtype != io::DType::other) elements += tensor.count();
-  const auto fits = [&](Index a, Index b) {
+  const auto fits = [&](std::int64_t a, std::int64_t b) {
     return static_cast<std::uint64_t>(a) <= elements / static_cast<std::uint64_t>(b);
   };
-  return fits(config.depth, config.width) && fits(config.mini_batch, config.width) &&
-         fits(config.heads * config.head_width(), config.width);
+  bool all_fit = fits(config.depth, config.width);
+  for_each_bound(config, family, [&](const ExpectedTensor& tensor) {
+    if (tensor.name != family.tensor_name(embedding_name)) all_fit &= fits(tensor.shape.front(), config.width);
+  });
+  return all_fit;
 }
 
 }  // namespace loaders::detail
@@ -110,7 +113,7 @@ FolderInspection inspect_model_folder(const std::filesystem::path& folder) {
   const detail::DescribedFolder files(folder);
   const loaders::Family& family = files.family;
   FolderInspection result{std::string(family.model_type), files.config, {}};
-  if (!detail::is_bounded(files.set, result.config)) detail::check_sizes(files.set, result.config, family);
+  if (!detail::is_bounded(files.set, result.config, family)) detail::check_sizes(files.set, result.config, family);
   const auto model = detail::make_model_of<Scalar>(result.config, files.json.file());
   const auto expected = detail::expected_tensors(model.make_parameters(), family.tensor_name);
   for (const auto& tensor : expected) result.tensors.push_back(detail::inspect_expected<Scalar>(files.set, tensor));

@@ -37,21 +37,30 @@ struct DescribedFolder : OpenFolder {
   }
 };
 
+/// Calls body(tensor) with what bounds the making of the model of `config`, by the names of files.
+template <class Body>
+void for_each_bound(const ModelConfig& config, const Family& family, Body&& body) {
+  body({family.tensor_name(embedding_name), {config.vocabulary, config.width}});
+  const auto blocks = std::min(config.pattern.size(), static_cast<std::size_t>(config.depth));
+  for (std::size_t i = 0; i < blocks; ++i)
+    for (const BoundingTensor& tensor : config.pattern[i].layer.bounds(config.width))
+      body({family.tensor_name("model.layers." + std::to_string(i) + ".seq_modeling_block." + tensor.name),
+            extents(tensor.shape)});
+}
+
 /// Compares with the file the few shapes that bound what building the model of `config` takes, so that the numbers of a
 /// config.json alone cannot ask for memory.
 inline void check_sizes(const io::SafetensorsSet& set, const ModelConfig& config, const Family& family) {
   check_depth(set, config);
-  check_tensor(set, {std::string(embedding_name), {config.vocabulary, config.width}});
-  const std::string layer = "model.layers.0.seq_modeling_block.";
-  check_tensor(set, {family.tensor_name(layer + "q_proj.weight"), {config.heads * config.head_width(), config.width}});
-  if (is_ttt(config)) check_tensor(set, {family.tensor_name(layer + "learnable_token_idx"), {config.mini_batch}});
+  for_each_bound(config, family, [&](const ExpectedTensor& tensor) { check_tensor(set, tensor); });
 }
 
 /// Some files store the head of a tied model too; it must say the same.
-inline void check_tied_head(const io::SafetensorsSet& set) {
+inline void check_tied_head(const io::SafetensorsSet& set, const Family& family) {
   const io::TensorInfo* head = set.find(head_name);
   if (!head) return;
-  const io::TensorInfo& embedding = set.at(embedding_name);
+  const std::string name = family.tensor_name(embedding_name);
+  const io::TensorInfo& embedding = set.at(name);
   const auto same = [&] {
     const bool equal = std::ranges::equal(set.bytes(*head), set.bytes(embedding));
     set.release(*head);
@@ -60,7 +69,7 @@ inline void check_tied_head(const io::SafetensorsSet& set) {
   };
   if (head->dtype != embedding.dtype || head->shape != embedding.shape || !same())
     throw_unexpected(tensor_subject(set.path().string(), std::string(head_name)),
-                     "the bits of '" + std::string(embedding_name) + "', as tie_word_embeddings is true", "others");
+                     "the bits of '" + name + "', as tie_word_embeddings is true", "others");
 }
 
 [[noreturn]] inline void refuse_extra(const io::SafetensorsSet& set, const io::TensorInfo& tensor) {
@@ -72,7 +81,7 @@ inline void check_tied_head(const io::SafetensorsSet& set) {
 inline void check_tensors(const io::SafetensorsSet& set, const std::vector<ExpectedTensor>& expected, bool tied,
                           const Family& family) {
   for (const ExpectedTensor& tensor : expected) check_tensor(set, tensor);
-  if (tied) check_tied_head(set);
+  if (tied) check_tied_head(set, family);
   for_each_other(set, expected, [&](const io::TensorInfo& tensor) {
     if (!(tied && tensor.name == head_name) && !family.is_derived(tensor.name)) refuse_extra(set, tensor);
   });
