@@ -8,6 +8,7 @@
 
 #include "chart.hpp"
 #include "json_text.hpp"
+#include "layer_options.hpp"
 #include "ttt/io/atomic_file.hpp"
 
 namespace ttt_lm {
@@ -135,7 +136,7 @@ std::vector<Competitor> competitors(const CompareOptions& options) {
     result.push_back({names + ", " + backbone_of(config), config});
   };
   for (const std::string& text : options.layers) {
-    const ttt::LayerDescription layer = ttt::LayerDescription::parse(text);
+    const ttt::LayerDescription layer = ttt::LayerDescription::parse(side_by_side(text).front());
     const bool with_both = !layer.has_temporal_conv() && !layer.has("conv_taps");
     if (with_both)
       for (const auto backbone : {ttt::Backbone::transformer, ttt::Backbone::mamba}) add({text}, backbone);

@@ -2,6 +2,7 @@
 #include "layer_options.hpp"
 
 #include <algorithm>
+#include <cctype>
 
 #include "usage.hpp"
 
@@ -39,8 +40,22 @@ ttt::LayerDescription layer_of(const TrainingOptions& options, const std::string
   return layer;
 }
 
+std::vector<std::string> side_by_side(const std::string& text) {
+  std::vector<std::string> layers(1);
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    // Numbers may have a sign, too: 1e+06.
+    const bool separates =
+        text[i] == '+' && (i + 1 == text.size() || !std::isdigit(static_cast<unsigned char>(text[i + 1])));
+    if (separates)
+      layers.emplace_back();
+    else
+      layers.back() += text[i];
+  }
+  return layers;
+}
+
 std::string layer_problem(const std::string& text) try {
-  ttt::LayerDescription::parse(text);
+  for (const std::string& layer : side_by_side(text)) ttt::LayerDescription::parse(layer);
   return {};
 } catch (const ttt::Error& error) {
   return error.what();
@@ -48,7 +63,11 @@ std::string layer_problem(const std::string& text) try {
 
 void check_layer_options(const std::vector<std::string>& layers, const std::set<std::string>& given) {
   visit({}, [&](const char* here, const char* option, const auto&) {
-    const auto has_option = [&](const std::string& layer) { return ttt::LayerDescription::parse(layer).has(option); };
+    const auto has_option = [&](const std::string& text) {
+      const auto all = side_by_side(text);
+      return std::any_of(all.begin(), all.end(),
+                         [&](const std::string& layer) { return ttt::LayerDescription::parse(layer).has(option); });
+    };
     if (given.contains(here) && std::none_of(layers.begin(), layers.end(), has_option))
       throw UsageError(std::string(here) + ": means nothing to layer " + layers.front() + ", only to " +
                        kinds_with(option));
@@ -56,7 +75,9 @@ void check_layer_options(const std::vector<std::string>& layers, const std::set<
 }
 
 std::string layer_list() {
-  std::string text = "Layers, and their options with what they are if not given (NAME:OPTION=VALUE:...):\n";
+  std::string text =
+      "Layers, and their options with what they are if not given (NAME:OPTION=VALUE:...); NAME+NAME are side by "
+      "side:\n";
   for (const auto name : ttt::LayerKinds::names) {
     text += "  " + std::string(name) + "\n      " +
             std::string(ttt::LayerKinds::with(name, [](auto kind) { return kind.summary; })) + "\n";

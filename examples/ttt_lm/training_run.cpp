@@ -111,9 +111,11 @@ ttt::ModelConfig model_config(const TrainingOptions& options, const std::vector<
   const Index hidden =
       options.hidden >= 0 ? options.hidden : std::max<std::int64_t>(16, options.width * 8 / 3 / 16 * 16);
   for (const std::string& text : layers) {
-    ttt::LayerDescription layer = layer_of(options, text);
+    const std::vector<std::string> texts = side_by_side(text);
+    ttt::LayerDescription layer = layer_of(options, texts.front());
     const auto own = layer.has_temporal_conv() ? ttt::Backbone::mamba : ttt::Backbone::transformer;
     config.pattern.push_back(ttt::published_block(std::move(layer), backbone.value_or(own), hidden));
+    for (std::size_t i = 1; i < texts.size(); ++i) config.pattern.back().beside.push_back(layer_of(options, texts[i]));
   }
   return config;
 }

@@ -87,6 +87,7 @@
 #include "ttt/models/causal_lm.hpp"
 #include "ttt/models/language_model.hpp"
 #include "ttt/models/model_config.hpp"
+#include "ttt/models/parallel.hpp"
 #include "ttt/models/residual.hpp"
 #include "ttt/models/stack.hpp"
 

@@ -117,13 +117,15 @@ TEST_CASE("a hybrid trains, is described and goes on reading in its parts") {
   const std::string model = place.folder / "hybrid";
   const Arguments sizes{"train", "--data",  place.text, "--width",        "16", "--depth", "3",  "--context",
                         "24",    "--batch", "4",        "--eval-windows", "2",  "--steps", "20", "--quiet"};
-  const std::string pattern = "sliding-window:window=7:heads=1,gated-delta-net,ttt-linear:mini_batch=5";
+  const std::string pattern =
+      "sliding-window:window=7:heads=1,gated-delta-net,ttt-linear:mini_batch=5+mamba:state_width=3";
   REQUIRE(run(sizes + Arguments{"--heads", "2", "--pattern", pattern, "--out", model}).exit_code == 0);
   const json described = json::parse(run({"info", "--model", model, "--json"}).output);
-  CHECK(described["layer"] == "sliding-window,gated-delta-net,ttt-linear");
+  CHECK(described["layer"] == "sliding-window,gated-delta-net,ttt-linear+mamba");
   CHECK(described["backbone"] == "transformer and mamba");
-  CHECK(described["layers"] == json{"sliding-window:window=7", "gated-delta-net:heads=2",
-                                    "ttt-linear:heads=2:mini_batch=5:gate=true:share_query_key=true"});
+  CHECK(described["layers"] ==
+        json{"sliding-window:window=7", "gated-delta-net:heads=2",
+             "ttt-linear:heads=2:mini_batch=5:gate=true:share_query_key=true+mamba:state_width=3"});
   CHECK(run({"generate", "--model", model, "--prompt", "l", "--tokens", "5", "--quiet"}).output.size() == 6);
 }
 

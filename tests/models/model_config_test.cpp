@@ -81,6 +81,19 @@ TEST_CASE("a pattern of several blocks is repeated") {
   CHECK(mixer(model, 9).layer().get<GatedDeltaNet<float>>());
 }
 
+TEST_CASE("layers side by side in one block are their gated sum") {
+  ModelConfig config = tiny_config("attention");
+  config.pattern.front().beside = {testing::tiny_layer("mamba2"), testing::tiny_layer("ttt-linear")};
+  CHECK(config.layers() == "attention+mamba2+ttt-linear");
+  const auto model = make_model<float>(config);
+  const auto* parallel = mixer(model, 0).layer().get<Parallel<float>>();
+  REQUIRE(parallel);
+  REQUIRE(parallel->layers().size() == 3);
+  CHECK(parallel->layers()[0].get<Attention<float>>());
+  CHECK(parallel->layers()[1].get<Mamba2<float>>());
+  CHECK(parallel->layers()[2].get<TttLinear<float>>());
+}
+
 TEST_CASE("blocks of their own become the shortest pattern") {
   const BlockDescription linear, attention{LayerDescription("attention")};
   const auto pattern = [](std::vector<BlockDescription> blocks) {

@@ -10,6 +10,7 @@
 #include "ttt/core/domain.hpp"
 #include "ttt/layers/layer_description.hpp"
 #include "ttt/models/causal_lm.hpp"
+#include "ttt/models/parallel.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -28,6 +29,22 @@ struct BlockDescription {
   Index conv_taps = 4;  ///< of the temporal convolution
   NormPlacement norms = NormPlacement::before;
   kernels::Activation activation = kernels::Activation::silu;  ///< of the SwiGLU
+  std::vector<LayerDescription> beside = {};  ///< layers that read the same, their gated sum being what is said
+
+  /// "attention", or "attention+mamba2".
+  std::string layers() const {
+    std::string names = layer.name();
+    for (const LayerDescription& other : beside) names += "+" + other.name();
+    return names;
+  }
+  /// The layer, or the layers side by side. Throws Error for options that make none.
+  template <class Scalar>
+  AnySequenceLayer<Scalar> make_layer(Index width) const {
+    if (beside.empty()) return layer.template make<Scalar>(width);
+    std::vector<AnySequenceLayer<Scalar>> all{layer.template make<Scalar>(width)};
+    for (const LayerDescription& other : beside) all.push_back(other.template make<Scalar>(width));
+    return AnySequenceLayer<Scalar>(Parallel<Scalar>(std::move(all)));
+  }
 
   friend bool operator==(const BlockDescription&, const BlockDescription&) = default;
 };
@@ -50,10 +67,10 @@ struct ModelConfig {
   bool every_block(Predicate&& holds) const {
     return std::all_of(pattern.begin(), pattern.end(), holds);
   }
-  /// "attention", "sliding-window,ttt-linear,attention": the layers of the pattern.
+  /// "attention", "sliding-window,ttt-linear,attention+mamba2": the layers of the pattern.
   std::string layers() const {
     std::string names;
-    for (const BlockDescription& block : pattern) names += (names.empty() ? "" : ",") + block.layer.name();
+    for (const BlockDescription& block : pattern) names += (names.empty() ? "" : ",") + block.layers();
     return names;
   }
   /// Makes `blocks`, one for each, the shortest pattern that gives them.
@@ -108,7 +125,7 @@ CausalLm<Scalar> make_model(const ModelConfig& config) {
   domain::size("blocks of the pattern", static_cast<Index>(config.pattern.size()));
   std::vector<AnySequenceLayer<Scalar>> layers;  // equal blocks share what their layers keep
   for (const BlockDescription& block : config.pattern)
-    layers.push_back(block.layer.template make<Scalar>(config.width));
+    layers.push_back(block.template make_layer<Scalar>(config.width));
   std::vector<StackLayer<Scalar>> stack;
   for (Index i = 0; i < config.depth; ++i) {
     const BlockDescription& block = config.block(i);

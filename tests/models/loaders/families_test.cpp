@@ -362,6 +362,7 @@ TEST_CASE("hybrids are written and read again") {
   ModelConfig config = testing::tiny_config("sliding-window");
   config.pattern.push_back({testing::tiny_layer("gated-delta-net"), Backbone::mamba, 0, 5});
   config.pattern.push_back({LayerDescription("mamba2"), Backbone::transformer, 8});
+  config.pattern.back().beside = {testing::tiny_layer("attention"), LayerDescription("mamba")};
   const loaders::Family& family = loaders::family_of(config);
   CHECK(family.model_type == "ttt-cpp");
   CHECK(read(nlohmann::json::parse(loaders::config_text(config, family, "float32"))) == config);

@@ -171,6 +171,10 @@ TEST_CASE("a folder is written as every kind that can hold its model, and back, 
   check(tiny("attention"), "ttt-cpp");
   for (const auto layer : LayerKinds::names) check(tiny(layer, Backbone::mamba), "ttt-cpp");
 
+  ModelConfig beside = tiny("attention");
+  beside.pattern.front().beside = {testing::tiny_layer("ttt-mlp"), testing::tiny_layer("mamba")};
+  check(beside, "ttt-cpp");
+
   const std::string hold = ": expected a model that a folder of kind ";
   CHECK(Saved(tiny("attention")).refused({"ttt", {}}) ==
         hold + "ttt can hold, found attention:heads=3 with the transformer backbone");

@@ -175,57 +175,6 @@ inline void check_block_count(const ConfigJson& json, const ModelConfig& config,
   if (config.depth > most_blocks) json.fail(key, "a list, with so many blocks");
 }
 
-/// Qwen has a window in the blocks that layer_types names, or in those from max_window_layers on where
-/// use_sliding_window is set.
-inline void read_qwen_window(const ConfigJson& json, ModelConfig& config) {
-  const bool none = json.contains("sliding_window") && !json.has("sliding_window");
-  const bool used = json.flag_or("use_sliding_window", false) && !none;
-  const Index window = used ? json.whole_or("sliding_window", 4096) : 0;
-  const Index first = json.has("max_window_layers") ? json.whole("max_window_layers", 0) : 28;
-  if (const auto types = read_layer_types(json, config)) {
-    if (!used && std::find(types->begin(), types->end(), true) != types->end())
-      json.fail("layer_types", "\"full_attention\" for every block, as there is no window");
-    return change_blocks(config, [&](AttentionConfig& a, std::size_t i) { a.window = (*types)[i] ? window : 0; });
-  }
-  if (!used || first >= config.depth) return;
-  if (first == 0) return set_window(config, window);
-  check_block_count(json, config, "layer_types");
-  change_blocks(config, [&](AttentionConfig& attention, std::size_t i) {
-    attention.window = static_cast<Index>(i) >= first ? window : 0;
-  });
-}
-
-inline void write_qwen_window(const ModelConfig& config, nlohmann::json& json) {
-  const Index window = window_of(config);
-  json["use_sliding_window"] = window != 0;
-  if (window == 0) return;
-  json["sliding_window"] = window;
-  json["max_window_layers"] = 0;
-}
-
-/// no_rope_layers: 1 for each block with the rotary embedding, 0 for those without. Without the list, `interval` is the
-/// distance of those without; 0: there are none.
-inline void read_rotary_blocks(const ConfigJson& json, ModelConfig& config, Index interval) {
-  const char* const key = "no_rope_layers";
-  std::vector<bool> rotary;
-  if (json.has(key)) {
-    for (const auto& each : json.list(key, config.depth)) {
-      if (each != 0 && each != 1) json.fail(key, "1 or 0 for every block");
-      rotary.push_back(each == 1);
-    }
-  } else {
-    check_block_count(json, config, key);
-    for (Index block = 1; block <= config.depth; ++block) rotary.push_back(block % interval != 0);
-  }
-  change_blocks(config, [&](AttentionConfig& attention, std::size_t i) { attention.rotary = rotary[i]; });
-}
-
-inline void write_rotary_blocks(const ModelConfig& config, nlohmann::json& json) {
-  json["no_rope_layers"] = nlohmann::json::array();
-  for (Index i = 0; i < config.depth; ++i)
-    json["no_rope_layers"].push_back(attention_of(config.block(i)).rotary ? 1 : 0);
-}
-
 /// The names of the parts of a block.
 inline std::string attention_tensor_name(std::string_view name) {
   return replaced(std::string(name), {{".seq_modeling_block.", ".self_attn."},

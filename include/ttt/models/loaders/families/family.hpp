@@ -71,7 +71,7 @@ struct ClassDefaults {
 inline bool has_plain_frame(const ModelConfig& config, NormPlacement norms = NormPlacement::before) {
   return !config.one_plus_norms && config.embedding_scale == 1 &&
          config.every_block([&](const BlockDescription& block) {
-           return block.norms == norms && block.activation == kernels::Activation::silu;
+           return block.norms == norms && block.activation == kernels::Activation::silu && block.beside.empty();
          });
 }
 

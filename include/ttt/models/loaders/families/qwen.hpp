@@ -24,6 +24,34 @@ inline bool is_qwen(const ModelConfig& config, bool AttentionConfig::*option) {
          });
 }
 
+/// Qwen has a window in the blocks that layer_types names, or in those from max_window_layers on where
+/// use_sliding_window is set.
+inline void read_qwen_window(const ConfigJson& json, ModelConfig& config) {
+  const bool none = json.contains("sliding_window") && !json.has("sliding_window");
+  const bool used = json.flag_or("use_sliding_window", false) && !none;
+  const Index window = used ? json.whole_or("sliding_window", 4096) : 0;
+  const Index first = json.has("max_window_layers") ? json.whole("max_window_layers", 0) : 28;
+  if (const auto types = read_layer_types(json, config)) {
+    if (!used && std::find(types->begin(), types->end(), true) != types->end())
+      json.fail("layer_types", "\"full_attention\" for every block, as there is no window");
+    return change_blocks(config, [&](AttentionConfig& a, std::size_t i) { a.window = (*types)[i] ? window : 0; });
+  }
+  if (!used || first >= config.depth) return;
+  if (first == 0) return set_window(config, window);
+  check_block_count(json, config, "layer_types");
+  change_blocks(config, [&](AttentionConfig& attention, std::size_t i) {
+    attention.window = static_cast<Index>(i) >= first ? window : 0;
+  });
+}
+
+inline void write_qwen_window(const ModelConfig& config, nlohmann::json& json) {
+  const Index window = window_of(config);
+  json["use_sliding_window"] = window != 0;
+  if (window == 0) return;
+  json["sliding_window"] = window;
+  json["max_window_layers"] = 0;
+}
+
 inline void write_qwen(const ModelConfig& config, nlohmann::json& json) {
   write_attention(config, json);
   write_qwen_window(config, json);

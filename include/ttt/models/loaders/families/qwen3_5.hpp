@@ -120,7 +120,8 @@ inline void write_qwen3_5_text(const ModelConfig& config, nlohmann::json& json) 
 inline std::string qwen3_5_tensor_name(std::string_view name) {
   constexpr std::string_view layer = ".seq_modeling_block.";
   const std::size_t place = name.find(layer);
-  const bool is_attention = place != name.npos && name.substr(place + layer.size() + 1).starts_with('_');
+  const std::string_view rest = place == name.npos ? name : name.substr(place + layer.size());
+  const bool is_attention = rest.size() > 1 && rest[1] == '_' && std::string_view("qkvo").find(rest[0]) != rest.npos;
   return replaced(std::string(name), {{layer, is_attention ? ".self_attn." : ".linear_attn."},
                                       {".seq_norm.", ".input_layernorm."},
                                       {".ffn_norm.", ".post_attention_layernorm."}});

@@ -7,6 +7,33 @@ TTT_NAMESPACE_BEGIN
 
 namespace loaders {
 
+namespace detail {
+
+/// no_rope_layers: 1 for each block with the rotary embedding, 0 for those without. Without the list, `interval` is the
+/// distance of those without.
+inline void read_rotary_blocks(const ConfigJson& json, ModelConfig& config, Index interval) {
+  const char* const key = "no_rope_layers";
+  std::vector<bool> rotary;
+  if (json.has(key)) {
+    for (const auto& each : json.list(key, config.depth)) {
+      if (each != 0 && each != 1) json.fail(key, "1 or 0 for every block");
+      rotary.push_back(each == 1);
+    }
+  } else {
+    check_block_count(json, config, key);
+    for (Index block = 1; block <= config.depth; ++block) rotary.push_back(block % interval != 0);
+  }
+  change_blocks(config, [&](AttentionConfig& attention, std::size_t i) { attention.rotary = rotary[i]; });
+}
+
+inline void write_rotary_blocks(const ModelConfig& config, nlohmann::json& json) {
+  json["no_rope_layers"] = nlohmann::json::array();
+  for (Index i = 0; i < config.depth; ++i)
+    json["no_rope_layers"].push_back(attention_of(config.block(i)).rotary ? 1 : 0);
+}
+
+}  // namespace detail
+
 /// Attention over everything, in some blocks without the rotary embedding, as `SmolLM3ForCausalLM` of Hugging Face
 /// transformers reads and writes it.
 inline constexpr Family smollm3_family{

@@ -47,39 +47,48 @@ nlohmann::json option_json(const Value& value) {
     return value;
 }
 
-inline LayerDescription read_layer(const ConfigJson& json) {
+/// Keys of a block that are no options of its layer.
+inline const std::set<std::string> block_keys{"layer",      "backbone", "intermediate_size", "conv_kernel", "norms",
+                                              "hidden_act", "beside"};
+
+/// A layer, with `own` keys beside its options, every one of which must mean something.
+inline LayerDescription read_layer(const ConfigJson& json, const std::set<std::string>& own) {
   const std::string name = json.text("layer");
   const auto& names = LayerKinds::names;
   if (std::find(names.begin(), names.end(), name) == names.end()) json.fail("layer", "one of " + LayerKinds::known());
   LayerDescription layer(name);
   layer.visit([&](const char* option, auto& value, const char*) { read_option(json, option, value); });
+  for (const auto& [key, value] : json.json().items())
+    if (!own.contains(key) && !layer.has(key)) json.fail(key, "no such key, as layer " + name + " has no such option");
   return layer;
 }
 
-/// A block, whose every key must mean something.
 inline BlockDescription read_block(const ConfigJson& json) {
-  BlockDescription block{read_layer(json)};
+  BlockDescription block{read_layer(json, block_keys)};
   read_option(json, "backbone", block.backbone);
   block.hidden = json.whole("intermediate_size", 0);
   block.conv_taps = json.whole_or("conv_kernel", block.conv_taps);
   read_option(json, "norms", block.norms);
   read_option(json, "hidden_act", block.activation);
-  const std::set<std::string> own{"layer", "backbone", "intermediate_size", "conv_kernel", "norms", "hidden_act"};
-  for (const auto& [key, value] : json.json().items()) {
-    if (!own.contains(key) && !block.layer.has(key))
-      json.fail(key, "no such key, as layer " + block.layer.name() + " has no such option");
-  }
+  if (!json.has("beside")) return block;
+  for (const ConfigJson& other : json.objects("beside")) block.beside.push_back(read_layer(other, {"layer"}));
   return block;
 }
 
-inline nlohmann::json block_json(BlockDescription block) {
-  nlohmann::json json{{"layer", block.layer.name()},
-                      {"backbone", option_text::text(block.backbone)},
-                      {"intermediate_size", block.hidden},
-                      {"conv_kernel", block.conv_taps},
-                      {"norms", option_text::text(block.norms)},
-                      {"hidden_act", option_text::text(block.activation)}};
-  block.layer.visit([&](const char* option, const auto& value, const char*) { json[option] = option_json(value); });
+inline nlohmann::json layer_json(LayerDescription layer) {
+  nlohmann::json json{{"layer", layer.name()}};
+  layer.visit([&](const char* option, const auto& value, const char*) { json[option] = option_json(value); });
+  return json;
+}
+
+inline nlohmann::json block_json(const BlockDescription& block) {
+  nlohmann::json json = layer_json(block.layer);
+  json["backbone"] = option_text::text(block.backbone);
+  json["intermediate_size"] = block.hidden;
+  json["conv_kernel"] = block.conv_taps;
+  json["norms"] = option_text::text(block.norms);
+  json["hidden_act"] = option_text::text(block.activation);
+  for (const LayerDescription& other : block.beside) json["beside"].push_back(layer_json(other));
   return json;
 }
 

@@ -42,10 +42,16 @@ template <class Body>
 void for_each_bound(const ModelConfig& config, const Family& family, Body&& body) {
   body({family.tensor_name(embedding_name), {config.vocabulary, config.width}});
   const auto blocks = std::min(config.pattern.size(), static_cast<std::size_t>(config.depth));
-  for (std::size_t i = 0; i < blocks; ++i)
-    for (const BoundingTensor& tensor : config.pattern[i].layer.bounds(config.width))
-      body({family.tensor_name("model.layers." + std::to_string(i) + ".seq_modeling_block." + tensor.name),
-            extents(tensor.shape)});
+  const auto add = [&](const LayerDescription& layer, const std::string& prefix) {
+    for (const BoundingTensor& tensor : layer.bounds(config.width))
+      body({family.tensor_name(prefix + tensor.name), extents(tensor.shape)});
+  };
+  for (std::size_t i = 0; i < blocks; ++i) {
+    const BlockDescription& block = config.pattern[i];
+    const std::string prefix = "model.layers." + std::to_string(i) + ".seq_modeling_block.";
+    add(block.layer, block.beside.empty() ? prefix : prefix + "0.");
+    for (std::size_t j = 0; j < block.beside.size(); ++j) add(block.beside[j], prefix + std::to_string(j + 1) + ".");
+  }
 }
 
 /// Compares with the file the few shapes that bound what building the model of `config` takes, so that the numbers of a
