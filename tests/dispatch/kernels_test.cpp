@@ -9,16 +9,11 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dispatch/tables.hpp"
-#include "ttt/layers/any_sequence_layer.hpp"
-#include "ttt/layers/attention.hpp"
-#include "ttt/layers/gated_delta_net.hpp"
-#include "ttt/layers/mamba.hpp"
-#include "ttt/layers/mamba2.hpp"
-#include "ttt/layers/ttt_linear.hpp"
-#include "ttt/layers/ttt_mlp.hpp"
+#include "ttt/layers/layer_description.hpp"
 #include "ttt/models/causal_lm.hpp"
 #include "ttt/nn/bfloat16_products.hpp"
 
@@ -36,20 +31,24 @@ constexpr Index vocabulary = 50, tokens = 13;
 /// tails of every pack, or of 64 and 32, which fill the widest.
 template <class Scalar, Index width>
 CausalLm<Scalar> model() {
-  TttConfig gated{.width = width, .heads = 2, .mini_batch = 5};
+  const TttConfig sizes{.width = width, .heads = 2, .mini_batch = 5};
+  TttConfig gated = sizes;
   gated.gate = gated.share_query_key = true;
   std::vector<AnySequenceLayer<Scalar>> layers{
-      AnySequenceLayer<Scalar>(TttLinear<Scalar>(TttConfig{.width = width, .heads = 2, .mini_batch = 5})),
-      AnySequenceLayer<Scalar>(TttLinear<Scalar, width / 2, 5>(TttConfig{.width = width, .heads = 2, .mini_batch = 5})),
-      AnySequenceLayer<Scalar>(TttMlp<Scalar>(gated)),
-      AnySequenceLayer<Scalar>(GatedDeltaNet<Scalar>(
-          {.width = width, .key_heads = 2, .value_heads = 4, .key_width = width / 4, .value_width = width / 8})),
-      AnySequenceLayer<Scalar>(Mamba<Scalar>({.width = width, .inner_width = 2 * width, .state_width = 5})),
-      AnySequenceLayer<Scalar>(
-          Mamba2<Scalar>({.width = width, .heads = 4, .head_width = width / 4, .groups = 2, .state_width = width / 3})),
-      AnySequenceLayer<Scalar>(Attention<Scalar>({.width = width, .heads = 4, .key_value_heads = 2})),
+      AnySequenceLayer<Scalar>(TttLinear<Scalar, width / 2, 5>(sizes)), AnySequenceLayer<Scalar>(TttMlp<Scalar>(gated)),
       AnySequenceLayer<Scalar>(
           Attention<Scalar>({.width = width, .heads = 2, .window = 4, .sinks = 3, .memory = AttentionMemory::ring}))};
+  for (const auto name : LayerKinds::names) {
+    LayerDescription layer(name);
+    for (const auto& [option, words] : {std::pair<const char*, Index>{"heads", 4},
+                                        {"value_heads", 8},
+                                        {"key_value_heads", 2},
+                                        {"groups", 2},
+                                        {"mini_batch", 5},
+                                        {"state_width", width / 3}})
+      if (layer.has(option)) layer.set(option, std::to_string(words));
+    layers.push_back(layer.make<Scalar>(width));
+  }
   return {{.vocabulary = vocabulary, .width = width, .hidden = 40, .tied = true, .temporal_conv = true}, layers};
 }
 
