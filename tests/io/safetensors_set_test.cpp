@@ -76,6 +76,39 @@ TEST_CASE("rows of a tensor become tensors of their own, in the same bytes") {
   CHECK(refused("c", {{"x", 5}}) == ", tensor 'c': expected a tensor of that name, found none");
 }
 
+TEST_CASE("rows of a tensor that do not lie together become tensors of their own") {
+  const TemporaryFolder folder;
+  std::vector<float> numbers(12);
+  std::iota(numbers.begin(), numbers.end(), 1.0F);
+  const auto path = folder / "model.safetensors";
+  write_safetensors(path, std::vector{tensor_source("b", {6, 2}, std::span<const float>(numbers)),
+                                      tensor_source("d", {}, std::span<const float>(numbers).first(1))});
+  for (const Access access : {Access::mapped, Access::copied}) {
+    SafetensorsSet set = open_set(folder.path(), access);
+    set.gather_rows("b", std::vector<GatheredRows>{{"z", {{4, 1}, {0, 2}}}, {"a", {}}, {"c", {{2, 2}, {5, 1}}}});
+    std::string names;
+    for (const TensorInfo& info : set.tensors()) names += info.name + shape_text(info.shape) + " ";
+    CHECK(names == "a[0, 2] c[3, 2] d[] z[3, 2] ");
+    CHECK(set.values<float>("z") == std::vector<float>{9, 10, 1, 2, 3, 4});
+    CHECK(set.values<float>("c") == std::vector<float>{5, 6, 7, 8, 11, 12});
+    CHECK(set.values<float>("d") == std::vector<float>{1});
+    CHECK(set.bytes(set.at("c")).size() == 24);
+    CHECK(set.file_of("c").path() == path);
+    set.release(set.at("c"));
+    CHECK(set.values<float>("c").front() == 5);
+  }
+  const auto refused = [&](const char* name, const std::vector<GatheredRows>& parts) {
+    SafetensorsSet copied = open_set(folder.path());
+    const std::string message = error_message([&] { copied.gather_rows(name, parts); });
+    CHECK(copied.tensors().size() == 2);
+    return message.substr(std::min(message.size(), path.string().size()));
+  };
+  CHECK(refused("b", {{"x", {{0, 5}}}}) == ", tensor 'b': expected 5 rows, found [6, 2]");
+  CHECK(refused("d", {{"x", {{0, 1}}}}) == ", tensor 'd': expected 1 rows, found []");
+  CHECK(refused("b", {{"d", {{0, 6}}}}) == ", tensor 'd': expected it in 'b' only, found it");
+  CHECK(refused("c", {{"x", {{0, 6}}}}) == ", tensor 'c': expected a tensor of that name, found none");
+}
+
 TEST_CASE("a sharded golden set is one set of tensors") {
   const SafetensorsSet set = open_set(golden / "layer", Access::copied, "ttt_mlp_mamba");
   const SafetensorsFile second = SafetensorsFile::open(golden / "layer/ttt_mlp_mamba-00002-of-00002.safetensors");

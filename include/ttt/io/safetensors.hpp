@@ -121,6 +121,14 @@ class SafetensorsFile {
   }
 
  private:
+  friend class SafetensorsSet;
+
+  /// Tensors of `data`, that came from the file at `path`.
+  SafetensorsFile(std::filesystem::path path, std::vector<TensorInfo> tensors, std::shared_ptr<const std::byte> data,
+                  std::size_t data_size)
+      : path_(std::move(path)), tensors_(std::move(tensors)), data_(std::move(data)), data_size_(data_size) {
+    sort_names();
+  }
   SafetensorsFile(std::filesystem::path path, std::string_view header_text, std::size_t data_size)
       : path_(std::move(path)), data_size_(data_size) {
     SafetensorsHeader header = parse_safetensors_header(header_text, data_size, path_.string());

@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <vector>
+
 #include "ttt/io/safetensors.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -47,6 +54,20 @@ inline SafetensorsIndex parse_safetensors_index(std::string_view text, const std
 struct TensorRows {
   std::string name;
   std::int64_t rows = 0;
+};
+
+/// Rows of a tensor that do not lie together, one range after another, under a name of their own.
+struct GatheredRows {
+  struct Range {
+    std::int64_t first, count;
+  };
+  std::string name;
+  std::vector<Range> ranges;
+
+  std::int64_t rows() const {
+    return std::accumulate(ranges.begin(), ranges.end(), std::int64_t{0},
+                           [](std::int64_t sum, const Range& range) { return sum + range.count; });
+  }
 };
 
 /// The tensors of one safetensors file, or of the files an index names, as if they were one file.
@@ -113,6 +134,41 @@ class SafetensorsSet {
       part.begin = std::exchange(begin, begin + static_cast<std::size_t>(rows_of_part.rows) * row_size);
       part.end = begin;
     }
+    sort_tensors();
+  }
+
+  /// The same of rows that do not lie together: their bytes are copied. The ranges are inside of the tensor, each of
+  /// its rows in one. Throws Error unless there are so many rows, and the names are free.
+  void gather_rows(std::string_view name, std::span<const GatheredRows> parts) {
+    const TensorInfo whole = at(name);
+    std::int64_t expected = 0;
+    for (const GatheredRows& part : parts) {
+      if (find(part.name)) throw_unexpected(tensor_subject(part.name), "it in '" + printable(name) + "' only", "it");
+      expected += part.rows();
+    }
+    if (whole.shape.empty() || whole.shape.front() != expected)
+      throw_unexpected(tensor_subject(whole.name), std::to_string(expected) + " rows", shape_text(whole.shape));
+    const std::span<const std::byte> from = bytes(whole);
+    const std::size_t row_size = expected == 0 ? 0 : from.size() / static_cast<std::size_t>(expected);
+    const std::shared_ptr<std::byte> data = SafetensorsFile::allocate(from.size());
+    std::vector<TensorInfo> tensors;
+    std::size_t end = 0;
+    for (const GatheredRows& rows_of_part : parts) {
+      TensorInfo& part = tensors.emplace_back(whole);
+      part.name = rows_of_part.name;
+      part.shape.front() = rows_of_part.rows();
+      part.begin = end;
+      for (const auto& [first, count] : rows_of_part.ranges) {
+        const auto begin = static_cast<std::size_t>(first) * row_size,
+                   size = static_cast<std::size_t>(count) * row_size;
+        std::memcpy(data.get() + end, from.subspan(begin, size).data(), size);
+        end += size;
+      }
+      part.end = end;
+    }
+    const std::filesystem::path file = file_of(name).path();
+    erase(whole.name);
+    add_file(SafetensorsFile(file, std::move(tensors), data, end));
     sort_tensors();
   }
 

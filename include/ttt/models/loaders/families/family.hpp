@@ -19,6 +19,7 @@ namespace loaders {
 struct FusedTensor {
   std::string whole;
   std::vector<io::TensorRows> parts;
+  std::vector<io::GatheredRows> gathered = {};  ///< instead of parts, where rows of several take turns
 };
 
 /// A kind of model folder: how its config.json and the names of its tensors correspond to ours. A new kind is a header

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cmath>
+#include <string>
+#include <vector>
 
 #include "ttt/models/loaders/families/attention_keys.hpp"
 
@@ -62,7 +63,6 @@ inline ModelConfig read_qwen3_5_text(const ConfigJson& json) {
   ModelConfig config = read_common(json, defaults);
   refuse_biases(json);
   if (!json.flag_or("attn_output_gate", true)) json.fail("attn_output_gate", "true");
-  if (json.whole_or("num_experts", 0, 0) != 0) json.fail("num_experts", "0, as experts are not supported");
   config.one_plus_norms = true;
   const LayerDescription attention = windowed(read_gated_attention(json, config, defaults), 0);
   const LayerDescription linear(kinds::GatedDeltaNet::name, read_gated_delta_net(json, config));

@@ -33,7 +33,11 @@ struct DescribedFolder : OpenFolder {
       : OpenFolder(folder), family(family_of(json)), config(family.read(json)) {
     if (!family.fused) return;
     check_depth(set, config);
-    for (const FusedTensor& tensor : family.fused(config)) set.split_rows(tensor.whole, tensor.parts);
+    for (const FusedTensor& tensor : family.fused(config))
+      if (tensor.gathered.empty())
+        set.split_rows(tensor.whole, tensor.parts);
+      else
+        set.gather_rows(tensor.whole, tensor.gathered);
   }
 };
 
