@@ -2,7 +2,6 @@
 #pragma once
 
 #include "ttt/core/storage.hpp"
-#include "ttt/kernels/rows.hpp"
 #include "ttt/rules/selective_scan/step.hpp"
 
 TTT_NAMESPACE_BEGIN
