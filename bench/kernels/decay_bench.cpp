@@ -24,7 +24,16 @@ void decay_rows_backward(benchmark::State& state) {
                    [&] { kernels::decay_rows_backward(a, bias, rate, {}, {}, d_decay, d_a, d_bias, d_rate); });
 }
 
+/// Of as many channels as there are rows.
+void scan_rates(benchmark::State& state) {
+  bench::RowOperands operands(state);
+  const auto log_rate = operands.matrix(), memory = operands.matrix();
+  const MatrixView<float> rates(memory.data(), operands.width(), operands.rows());
+  operands.measure(2 * operands.size(), [&] { kernels::scan_rates(log_rate, rates); });
+}
+
 BENCHMARK(decay_rows)->Apply(bench::row_sizes);
 BENCHMARK(decay_rows_backward)->Apply(bench::row_sizes);
+BENCHMARK(scan_rates)->Apply(bench::row_sizes);
 
 }  // namespace

@@ -58,6 +58,22 @@ TEMPLATE_TEST_CASE("step widths and decays are their formulas, a rate for each c
     }
 }
 
+TEMPLATE_TEST_CASE("rates of a scan are their formula, transposed, on every pack", "", float, double) {
+  for (const Index channels : {1, 5, 64})
+    for (const Index states : {1, 3, 16}) {
+      const Matrix<TestType> log_rate(channels, states, "log rate", 2);
+      Matrix<TestType> rates(states, channels), generic = rates;
+      kernels::scan_rates(log_rate.view(), rates.view());
+      kernels::scan_rates<simd::Generic>(log_rate.view(), generic.view());
+      Matrix<double> expected(states, channels);
+      for (Index c = 0; c < channels; ++c)
+        for (Index n = 0; n < states; ++n) expected(n, c) = -std::exp(static_cast<double>(log_rate(c, n)));
+      CHECK(numbers::difference(rates, expected) <= numbers::rounding<TestType>(2, numbers::largest(expected)));
+      CHECK(numbers::same_bits(rates, generic));
+      CHECK(rates.gaps_untouched());
+    }
+}
+
 TEST_CASE("decays far from zero are finite, and exactly zero where nothing is forgotten") {
   Matrix<float> a(1, 4), decay(1, 4), steps(1, 4);
   const Matrix<float> zero(1, 4);

@@ -2,14 +2,15 @@
 #include "ttt/layers/gated_delta_net.hpp"
 
 #include <cmath>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "layers/recurrent_layer.hpp"
 
 using namespace ttt;
-using namespace ttt::recurrent_tests;
-using testing::Matrix;
+using namespace ttt::formula_parts;
+using recurrent_tests::names_of;
 
 namespace {
 
@@ -30,32 +31,29 @@ GatedDeltaNetConfig plain() {
           .negative_eigenvalues = true};
 }
 
-const suites::LayerCase options{.mini_batch = 4, .one_form = false, .spread = 0.3};
-
 /// The formula of the docstring, a token at a time, in plain loops.
-Matrix<double> formula(const GatedDeltaNetConfig& config, const GatedDeltaNetParameters<double>& p,
-                       const Matrix<double>& x) {
+Matrix<double> formula(const GatedDeltaNetConfig& config, const NamedWeights& p, const Matrix<double>& x) {
   const auto keys = static_cast<std::size_t>(config.keys()), K = static_cast<std::size_t>(config.key_width);
   const auto V = static_cast<std::size_t>(config.value_width), heads = static_cast<std::size_t>(config.value_heads);
   const std::size_t group = heads / static_cast<std::size_t>(config.heads);
-  std::vector<std::vector<double>> projected, S(heads, std::vector<double>(K * V));
+  std::vector<Row> projected, S(heads, Row(K * V));
   Matrix<double> y(x.rows(), config.width);
   for (Index t = 0; t < x.rows(); ++t) {
-    projected.push_back(map(p.mixed, x.view().row(t)));
-    const auto mixed = convolved(p.conv, projected);
-    const auto b = map(p.rate, x.view().row(t));
-    const auto a = config.decay ? map(p.step, x.view().row(t)) : b;
-    const auto z = config.gate ? map(p.gate, x.view().row(t)) : mixed;
-    std::vector<double> out(heads * V);
+    const Row token = row_of(x, t);
+    projected.push_back(map(p["in_proj_qkv.weight"], token));
+    const Row mixed = silu(convolved(p, "conv1d.", projected)), b = map(p["in_proj_b.weight"], token);
+    const Row a = config.decay ? map(p["in_proj_a.weight"], token) : b;
+    const Row z = config.gate ? map(p["in_proj_z.weight"], token) : mixed;
+    Row out(heads * V);
     for (std::size_t h = 0; h < heads; ++h) {
       const double *const q = &mixed[h / group * K], *const k = &mixed[keys + h / group * K];
       const double* const v = &mixed[2 * keys + h * V];
       double q_norm = 1e-6, k_norm = 1e-6, squares = 0;
       for (std::size_t i = 0; i < K; ++i) q_norm += q[i] * q[i], k_norm += k[i] * k[i];
-      const double beta = (config.negative_eigenvalues ? 2 : 1) / (1 + std::exp(-b[h]));
+      const double beta = (config.negative_eigenvalues ? 2 : 1) * sigmoid(b[h]);
       const auto head = static_cast<Index>(h);
       const double kept =
-          config.decay ? std::exp(-std::exp(p.decay.log_rate[head]) * std::log1p(std::exp(a[h] + p.decay.bias[head])))
+          config.decay ? std::exp(-std::exp(p["A_log"](0, head)) * std::log1p(std::exp(a[h] + p["dt_bias"](0, head))))
                        : 1;
       for (std::size_t j = 0; j < V; ++j) {
         double answer = 0, o = 0;
@@ -68,27 +66,28 @@ Matrix<double> formula(const GatedDeltaNetConfig& config, const GatedDeltaNetPar
         squares += o * o;
       }
       for (std::size_t j = 0; j < V; ++j)
-        out[h * V + j] *= p.norm.weight[static_cast<Index>(j)] /
+        out[h * V + j] *= p["norm.weight"](0, static_cast<Index>(j)) /
                           std::sqrt(squares / static_cast<double>(V) + config.norm_epsilon) *
                           (config.gate ? silu(z[h * V + j]) : 1);
     }
-    const auto row = map(p.output, out.data());
-    std::copy(row.begin(), row.end(), y.view().row(t));
+    assign(map(p["out_proj.weight"], out), y, t);
   }
   return y;
 }
 
-}  // namespace
-
-TEST_CASE("Gated DeltaNet is its formula") {
-  for (const GatedDeltaNetConfig& config : {grouped(), plain()})
-    check_formula<GatedDeltaNet<double>>(config, options, formula);
+template <class Scalar>
+void check(const GatedDeltaNetConfig& config, Index mini_batch) {
+  suites::check_sequence_layer(
+      GatedDeltaNet<Scalar>(config),
+      {.mini_batch = mini_batch, .one_form = false, .spread = 0.3, .formula = std::bind_front(formula, config)});
 }
 
+}  // namespace
+
 TEST_CASE("Gated DeltaNet is a sequence layer, with grouped heads and as DeltaNet") {
-  suites::check_sequence_layer(GatedDeltaNet<double>(grouped()), options);
-  suites::check_sequence_layer(GatedDeltaNet<float>(grouped()), options);
-  suites::check_sequence_layer(GatedDeltaNet<double>(plain()), {.mini_batch = 3, .one_form = false, .spread = 0.3});
+  check<double>(grouped(), 4);
+  check<float>(grouped(), 4);
+  check<double>(plain(), 3);
 }
 
 TEST_CASE("Gated DeltaNet names its parameters as qwen3_5 does, and only those it has") {

@@ -3,14 +3,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "layers/recurrent_layer.hpp"
 
 using namespace ttt;
-using namespace ttt::recurrent_tests;
-using testing::Matrix;
+using namespace ttt::formula_parts;
+using recurrent_tests::names_of;
 
 namespace {
 
@@ -29,30 +30,28 @@ Mamba2Config clamped() {
           .largest_step = 1};
 }
 
-const suites::LayerCase options{.mini_batch = 4, .one_form = false, .spread = 0.3};
-
 /// The formula of the docstring, a token at a time, in plain loops.
-Matrix<double> formula(const Mamba2Config& config, const Mamba2Parameters<double>& p, const Matrix<double>& x) {
+Matrix<double> formula(const Mamba2Config& config, const NamedWeights& p, const Matrix<double>& x) {
   const auto inner = static_cast<std::size_t>(config.inner_width()), K = static_cast<std::size_t>(config.state_width);
   const auto V = static_cast<std::size_t>(config.head_width), heads = static_cast<std::size_t>(config.heads);
   const auto groups = static_cast<std::size_t>(config.groups),
              mixed_width = static_cast<std::size_t>(config.mixed_width());
-  std::vector<std::vector<double>> projected, S(heads, std::vector<double>(K * V));
+  std::vector<Row> projected, S(heads, Row(K * V));
   Matrix<double> y(x.rows(), config.width);
   for (Index t = 0; t < x.rows(); ++t) {
-    projected.push_back(map(p.input, x.view().row(t)));
-    const auto mixed = convolved(p.conv, projected, inner);
-    std::vector<double> n(inner);
+    projected.push_back(map(p["in_proj.weight"], row_of(x, t)));
+    const Row mixed = silu(convolved(p, "conv1d.", projected, inner));
+    Row n(inner);
     for (std::size_t h = 0; h < heads; ++h) {
       const auto head = static_cast<Index>(h);
       const double* const B = &mixed[inner + h / (heads / groups) * K];
       const double *const C = B + groups * K, *const u = &mixed[h * V];
       const double step =
-          std::clamp(std::log1p(std::exp(projected.back()[inner + mixed_width + h] + p.decay.bias[head])),
+          std::clamp(std::log1p(std::exp(projected.back()[inner + mixed_width + h] + p["dt_bias"](0, head))),
                      config.smallest_step, config.largest_step);
-      const double kept = std::exp(-std::exp(p.decay.log_rate[head]) * step);
+      const double kept = std::exp(-std::exp(p["A_log"](0, head)) * step);
       for (std::size_t j = 0; j < V; ++j) {
-        double o = p.skip[head] * u[j];
+        double o = p["D"](0, head) * u[j];
         for (std::size_t i = 0; i < K; ++i) o += (S[h][i * V + j] = kept * S[h][i * V + j] + step * B[i] * u[j]) * C[i];
         n[h * V + j] = o * silu(projected.back()[h * V + j]);
       }
@@ -62,25 +61,27 @@ Matrix<double> formula(const Mamba2Config& config, const Mamba2Parameters<double
       double squares = 0;
       for (std::size_t c = 0; c < size; ++c) squares += n[g * size + c] * n[g * size + c];
       for (std::size_t c = 0; c < size; ++c)
-        n[g * size + c] *= p.norm.weight[static_cast<Index>(g * size + c)] /
+        n[g * size + c] *= p["norm.weight"](0, static_cast<Index>(g * size + c)) /
                            std::sqrt(squares / static_cast<double>(size) + config.norm_epsilon);
     }
-    const auto row = map(p.output, n.data());
-    std::copy(row.begin(), row.end(), y.view().row(t));
+    assign(map(p["out_proj.weight"], n), y, t);
   }
   return y;
 }
 
-}  // namespace
-
-TEST_CASE("Mamba-2 is its formula") {
-  for (const Mamba2Config& config : {grouped(), clamped()}) check_formula<Mamba2<double>>(config, options, formula);
+template <class Scalar>
+void check(const Mamba2Config& config) {
+  suites::check_sequence_layer(
+      Mamba2<Scalar>(config),
+      {.mini_batch = 4, .one_form = false, .spread = 0.3, .formula = std::bind_front(formula, config)});
 }
 
+}  // namespace
+
 TEST_CASE("Mamba-2 is a sequence layer, with groups of heads") {
-  suites::check_sequence_layer(Mamba2<double>(grouped()), options);
-  suites::check_sequence_layer(Mamba2<float>(grouped()), options);
-  suites::check_sequence_layer(Mamba2<float>(clamped()), options);
+  check<double>(grouped());
+  check<float>(grouped());
+  check<float>(clamped());
 }
 
 TEST_CASE("Mamba-2 names its parameters as published") {

@@ -3,14 +3,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "layers/recurrent_layer.hpp"
 
 using namespace ttt;
-using namespace ttt::recurrent_tests;
-using testing::Matrix;
+using namespace ttt::formula_parts;
+using recurrent_tests::names_of;
 
 namespace {
 
@@ -20,46 +21,46 @@ MambaConfig narrow() { return {.width = width, .inner_width = 10, .state_width =
 /// Two groups of channels.
 MambaConfig grouped() { return {.width = width, .inner_width = 128, .state_width = 2, .conv_taps = 2}; }
 
-const suites::LayerCase options{.mini_batch = 4, .spread = 0.3};
-
 /// The formula of the docstring, a token at a time, in plain loops.
-Matrix<double> formula(const MambaConfig& config, const MambaParameters<double>& p, const Matrix<double>& u) {
+Matrix<double> formula(const MambaConfig& config, const NamedWeights& p, const Matrix<double>& u) {
   const auto inner = static_cast<std::size_t>(config.inner_width), K = static_cast<std::size_t>(config.state_width);
   const auto rank = static_cast<std::size_t>(config.step_rank);
-  std::vector<std::vector<double>> projected, h(inner, std::vector<double>(K));
+  std::vector<Row> projected, h(inner, Row(K));
   Matrix<double> y(u.rows(), config.width);
   for (Index t = 0; t < u.rows(); ++t) {
-    projected.push_back(map(p.input, u.view().row(t)));
-    const auto x = convolved(p.conv, projected);
-    std::vector<double> out(inner);
-    const auto selected = map(p.selection, x.data()), logits = map(p.step_weight, selected.data());
+    projected.push_back(map(p["in_proj.weight"], row_of(u, t)));
+    const Row x = silu(convolved(p, "conv1d.", projected)), selected = map(p["x_proj.weight"], x);
+    const Row logits = map(p["dt_proj.weight"], selected);
+    Row out(inner);
     for (std::size_t c = 0; c < inner; ++c) {
       const auto channel = static_cast<Index>(c);
-      const double step = std::log1p(std::exp(logits[c] + p.step_bias[channel]));
-      double o = p.skip[channel] * x[c];
+      const double step = std::log1p(std::exp(logits[c] + p["dt_proj.bias"](0, channel)));
+      double o = p["D"](0, channel) * x[c];
       for (std::size_t n = 0; n < K; ++n) {
-        const double rate = -std::exp(p.log_rate[channel * config.state_width + static_cast<Index>(n)]);
+        const double rate = -std::exp(p["A_log"](channel, static_cast<Index>(n)));
         h[c][n] = std::exp(step * rate) * h[c][n] + step * x[c] * selected[rank + n];
         o += h[c][n] * selected[rank + K + n];
       }
       out[c] = o * silu(projected.back()[inner + c]);
     }
-    const auto row = map(p.output, out.data());
-    std::copy(row.begin(), row.end(), y.view().row(t));
+    assign(map(p["out_proj.weight"], out), y, t);
   }
   return y;
 }
 
-}  // namespace
-
-TEST_CASE("Mamba is its formula") {
-  for (const MambaConfig& config : {narrow(), grouped()}) check_formula<Mamba<double>>(config, options, formula);
+template <class Scalar>
+void check(const MambaConfig& config) {
+  const Mamba<Scalar> layer(config);
+  suites::check_sequence_layer(layer,
+                               {.mini_batch = 4, .spread = 0.3, .formula = std::bind_front(formula, layer.config())});
 }
 
+}  // namespace
+
 TEST_CASE("Mamba is a sequence layer") {
-  suites::check_sequence_layer(Mamba<double>(narrow()), options);
-  suites::check_sequence_layer(Mamba<float>(narrow()), options);
-  suites::check_sequence_layer(Mamba<float>(grouped()), options);
+  check<double>(narrow());
+  check<float>(narrow());
+  check<float>(grouped());
 }
 
 TEST_CASE("Mamba names its parameters as published, and begins with the rates 1, 2, …") {

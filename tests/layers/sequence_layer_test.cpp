@@ -15,9 +15,23 @@ using ttt::testing::Report;
 namespace {
 
 constexpr Index width = 5, mini_batch = 4;
-const LayerCase layer_case{.mini_batch = mini_batch};
+
+ttt::testing::Matrix<double> formula(const ttt::suites::NamedWeights& weights, const ttt::testing::Matrix<double>& x) {
+  ttt::testing::Matrix<double> y(x.rows(), x.columns());
+  for (Index c = 0; c < x.columns(); ++c) {
+    double sum = weights["initial"](0, c);
+    for (Index t = 0; t < x.rows(); ++t) {
+      sum = weights["decay"](0, c) * sum + x(t, c);
+      y(t, c) = sum + (t == 0 ? 0 : weights["shift"](0, c) * x(t - 1, c));
+    }
+  }
+  return y;
+}
+
+const LayerCase layer_case{.mini_batch = mini_batch, .formula = formula};
 
 Report run(const std::string& check, SequenceLayerSuite<DecayLayer<double>> suite) {
+  if (check == "formula") return suite.formula();
   if (check == "split invariance") return suite.split_invariance();
   if (check == "state is a value") return suite.state_is_a_value();
   if (check == "reset") return suite.reset();
@@ -48,12 +62,12 @@ TEST_CASE("A sound layer passes the suite") {
 }
 
 TEST_CASE("The least layer passes the suite, which asks for no more than the concept") {
-  ttt::suites::check_sequence_layer(ttt::testing::TrainableArchetype::make(), layer_case);
+  ttt::suites::check_sequence_layer(ttt::testing::TrainableArchetype::make(), LayerCase{.mini_batch = mini_batch});
 }
 
 TEST_CASE("Every check of the suite finds the layer that breaks it") {
   const auto broken = GENERATE(
-      Broken{Flaw::forgets_last_token, "split invariance", "tokens"},
+      Broken{Flaw::another_formula, "formula", "row 0"}, Broken{Flaw::forgets_last_token, "split invariance", "tokens"},
       Broken{Flaw::drops_position, "split invariance", "position"},
       Broken{Flaw::drops_record_of_last_token, "split invariance", "gradient: shift"},
       Broken{Flaw::renames_grown_part, "state is a value", "does not grow"},

@@ -3,31 +3,32 @@
 
 #include <cmath>
 
+#include "layers/formula_parts.hpp"
 #include "suites/sequence_layer.hpp"
 
 using namespace ttt;
+using namespace ttt::formula_parts;
 
-TEST_CASE("A SwiGLU is a sequence layer without a state") {
-  suites::check_sequence_layer(Swiglu<double>({6, 9}));
-  suites::check_sequence_layer(Swiglu<float>({18, 5}));
-  suites::check_sequence_layer(Swiglu<double>({6, 9, kernels::Activation::gelu}));
-  CHECK(state_bytes(Swiglu<float>({18, 5})) == 0);
+namespace {
+
+Matrix<double> formula(const NamedWeights& p, const Matrix<double>& x) {
+  Matrix<double> y(x.rows(), x.columns());
+  for (Index t = 0; t < x.rows(); ++t) {
+    Row hidden = silu(map(p["gate_proj.weight"], row_of(x, t)));
+    const Row up = map(p["up_proj.weight"], row_of(x, t));
+    for (std::size_t f = 0; f < hidden.size(); ++f) hidden[f] *= up[f];
+    assign(map(p["down_proj.weight"], hidden), y, t);
+  }
+  return y;
 }
 
-TEST_CASE("A SwiGLU is the one of the rows") {
-  const Swiglu<double> layer({6, 9});
-  ParameterStore<Swiglu<double>::Parameters> store(layer.make_parameters());
-  initialize(store.views(), 3);
-  const auto x = testing::random_matrix<double>(11, 6, 2);
-  testing::Matrix<double> y(11, 6), expected(11, 6);
-  Context context;
-  auto state = layer.initial_state(store.views());
-  const Segment<State<double>> segment{11, &state};
-  layer.forward(store.views(), x.view(), {&segment, 1}, y.view(), context);
-  nn::swiglu_forward<double>(store.views(), x.view(), expected.view(), context);
-  for (Index r = 0; r < 11; ++r)
-    for (Index c = 0; c < 6; ++c) CHECK(y(r, c) == expected(r, c));
-  CHECK(state.position == 11);
+}  // namespace
+
+TEST_CASE("A SwiGLU is a sequence layer without a state") {
+  suites::check_sequence_layer(Swiglu<double>({6, 9}), {.formula = formula});
+  suites::check_sequence_layer(Swiglu<float>({18, 5}), {.formula = formula});
+  suites::check_sequence_layer(Swiglu<double>({6, 9, kernels::Activation::gelu}));
+  CHECK(state_bytes(Swiglu<float>({18, 5})) == 0);
 }
 
 TEST_CASE("A SwiGLU may have another activation") {

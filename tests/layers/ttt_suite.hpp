@@ -3,10 +3,13 @@
 /// What every TTT layer must do, whatever its rule. `Family` names the layer: `template <class, Index, Index> Layer`.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "layers/ttt_formula.hpp"
 #include "layers/ttt_golden.hpp"
 #include "suites/sequence_layer.hpp"
 #include "support/catch.hpp"
@@ -37,17 +40,26 @@ inline suites::LayerCase layer_case() {
   return options;
 }
 
+template <class TttLayer>
+void contracts_of(const TttConfig& config) {
+  const TttLayer layer(config);
+  suites::LayerCase options = layer_case();
+  options.formula =
+      std::bind_front(ttt_formula::formula, config, std::remove_cvref_t<decltype(layer.rule())>::base_learning_rate);
+  suites::check_sequence_layer(layer, options);
+}
+
 template <template <class, Index, Index> class Family, class Scalar>
 void contracts() {
   for (const bool mamba : {false, true}) {
     INFO((mamba ? "gate, shared query/key, convolutions" : "plain"));
-    suites::check_sequence_layer(typename Family<Scalar, dynamic, dynamic>::Layer(small(mamba)), layer_case());
-    suites::check_sequence_layer(typename Family<Scalar, 6, 5>::Layer(small(mamba)), layer_case());
+    contracts_of<typename Family<Scalar, dynamic, dynamic>::Layer>(small(mamba));
+    contracts_of<typename Family<Scalar, 6, 5>::Layer>(small(mamba));
   }
   INFO("primal form");
   TttConfig config = small(false);
   config.form = rules::TttForm::primal;
-  suites::check_sequence_layer(typename Family<Scalar, dynamic, dynamic>::Layer(config), layer_case());
+  contracts_of<typename Family<Scalar, dynamic, dynamic>::Layer>(config);
 }
 
 template <template <class, Index, Index> class Family>

@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "suites/layer_formula.hpp"
 #include "support/catch.hpp"
 #include "support/central_difference.hpp"
 #include "support/compare.hpp"
@@ -25,6 +26,8 @@ using testing::Report;
 template <class Scalar>
 inline constexpr double value_tolerance = std::is_same_v<Scalar, float> ? 1e-5 : 1e-12;
 template <class Scalar>
+inline constexpr double formula_tolerance = std::is_same_v<Scalar, float> ? 1e-4 : 1e-11;
+template <class Scalar>
 inline constexpr double gradient_tolerance = std::is_same_v<Scalar, float> ? 1e-4 : 1e-11;
 
 /// What a suite has to know of a layer, or of the layers of a model.
@@ -38,6 +41,7 @@ struct LayerCase {
   double spread = 0.2;     ///< standard deviation of what is added to every initial weight
   /// The last word on each weight, by its name, row-major index and drawn value: keeps clamped ones off their clamp.
   std::function<double(std::string_view name, Index index, double value)> prepare = nullptr;
+  Formula formula = nullptr;  ///< what the outputs of the layer are; null: not told
 };
 
 /// Outputs are assigned, so this, which stands in them before, must vanish.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// @file
 /// The conformance suite of TrainableSequenceLayer: the contracts of the library, checked on any model of the concept.
-/// A layer's own test chooses C, H, D, K all different and calls
-/// `suites::check_sequence_layer(Layer(config), suites::LayerCase{.mini_batch = K})`.
+/// A layer's own test chooses C, H, D, K all different, writes the layer's formula in plain loops and calls
+/// `suites::check_sequence_layer(Layer(config), suites::LayerCase{.mini_batch = K, .formula = formula})`.
 ///
 /// Every check returns a Report, so that the suite can be tested itself: on layers that break one contract each.
 #pragma once
@@ -28,6 +28,9 @@ class SequenceLayerSuite {
   using Matrix = testing::Matrix<Scalar>;
 
   explicit SequenceLayerSuite(const Layer& layer, const LayerCase& options = {}) : runs_(layer, options) {}
+
+  /// The outputs are those of the formula that the case tells.
+  Report formula() const;
 
   /// Contract 1: any pieces give the outputs, states and gradients of one pass.
   Report split_invariance() const;
@@ -186,6 +189,7 @@ namespace ttt::suites {
 template <TrainableSequenceLayer Layer>
 void check_sequence_layer(const Layer& layer, const LayerCase& options = {}) {
   SequenceLayerSuite<Layer> suite(layer, options);
+  if (options.formula) require(suite.formula());
   require(suite.split_invariance());
   require(suite.state_is_a_value());
   require(suite.reset());

@@ -16,6 +16,7 @@ namespace ttt::testing {
 /// What a DecayLayer does wrong; each breaks one contract.
 enum class Flaw {
   none,
+  another_formula,
   forgets_last_token,
   drops_position,
   drops_record_of_last_token,
@@ -177,6 +178,7 @@ class DecayLayer {
     sum(state)[c] = parameters.decay[c] * sum(state)[c] + token;
     Scalar& output = flaw_ == Flaw::ignores_stride ? y.data()[row * width_ + c] : y(row, c);
     output = sum(state)[c] + parameters.shift[c] * last(state)[c];
+    if (flaw_ == Flaw::another_formula) output *= Scalar(1.0000001);
     if (flaw_ == Flaw::multiplies_later_by_zero && !is_last) output += Scalar(0) * x(row + 1, c);
     if (flaw_ == Flaw::hides_infinity_of_last_token && is_last && !std::isfinite(output)) output = 0;
     if (flaw_ == Flaw::looks_ahead && !is_last) output += Scalar(1e-6) * x(row + 1, c);

@@ -37,6 +37,7 @@ enum class KernelId : int {
   l2_norm_backward,
   decay_rows,
   decay_rows_backward,
+  scan_rates,
   scale_heads,
   scale_heads_backward,
   add_scaled_heads,

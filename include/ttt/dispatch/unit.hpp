@@ -54,6 +54,7 @@ class KernelTableBuilder {
     add<Scalar, KernelId::l2_norm_backward, &kernels::l2_norm_backward<Arch, Scalar>>();
     add<Scalar, KernelId::decay_rows, &kernels::decay_rows<Arch, Scalar>>();
     add<Scalar, KernelId::decay_rows_backward, &kernels::decay_rows_backward<Arch, Scalar>>();
+    add<Scalar, KernelId::scan_rates, &kernels::scan_rates<Arch, Scalar>>();
     add<Scalar, KernelId::scale_heads, &kernels::scale_heads<Arch, Scalar>>();
     add<Scalar, KernelId::scale_heads_backward, &kernels::scale_heads_backward<Arch, Scalar>>();
     add<Scalar, KernelId::add_scaled_heads, &kernels::add_scaled_heads<Arch, Scalar>>();

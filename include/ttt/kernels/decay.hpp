@@ -13,6 +13,7 @@
 
 #include "ttt/core/view.hpp"
 #include "ttt/kernels/elementary.hpp"
+#include "ttt/kernels/matmul/pack.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -97,6 +98,17 @@ void decay_rows_backward(MatrixView<const std::type_identity_t<Scalar>> a,
           if (!d_bias.empty()) (P::load(d_bias.data() + c) + d).store(d_bias.data() + c);
           return zero - rate_d * step.value;
         });
+}
+
+/// A = −exp(A_log) of N states in each of C channels, as a selective scan reads it: A_log [C × N], A [N × C], assigned,
+/// overlaps nothing.
+template <class Arch = simd::Native, class Scalar>
+void scan_rates(MatrixView<const std::type_identity_t<Scalar>> log_rate, MatrixView<Scalar> rates) {
+  transpose(log_rate, rates);
+  for (Index n = 0; n < rates.rows(); ++n)
+    simd::for_each_pack<Scalar, Arch>(rates.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
+      (P(Scalar(0)) - exp(P::load(rates.row(n) + c))).store(rates.row(n) + c);
+    });
 }
 
 }  // namespace kernels

@@ -1,11 +1,31 @@
 // SPDX-License-Identifier: MIT
 /// @file
-/// Contracts 1 and 3, and that a State is a value.
+/// The formula, contracts 1 and 3, and that a State is a value.
 #pragma once
 
 #include "suites/sequence_layer.hpp"
 
 namespace ttt::suites {
+
+template <TrainableSequenceLayer Layer>
+Report SequenceLayerSuite<Layer>::formula() const {
+  Report report{"formula", 0, {}};
+  const Matrix x = runs_.random(8 * K() + 5, 15);
+  testing::Matrix<double> exact_x(x.rows(), width());
+  for (Index t = 0; t < x.rows(); ++t)
+    for (Index c = 0; c < width(); ++c) exact_x(t, c) = static_cast<double>(x(t, c));
+  State state = runs_.fresh();
+  const Matrix y = runs_.read(x.view(), state);
+  const testing::Matrix<double> expected = runs_.options().formula(NamedWeights(runs_.parameters()), exact_x);
+  for (Index t = 0; t < x.rows(); ++t) {
+    std::vector<double> found;
+    for (Index c = 0; c < width(); ++c) found.push_back(static_cast<double>(y(t, c)));
+    report.add(
+        "row " + std::to_string(t),
+        testing::far_apart(found, testing::parts_of(expected.rows(t, 1), "y")[0].values, formula_tolerance<Scalar>));
+  }
+  return report;
+}
 
 template <TrainableSequenceLayer Layer>
 Report SequenceLayerSuite<Layer>::split_invariance() const {

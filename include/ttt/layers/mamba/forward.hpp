@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cmath>
-
 #include "ttt/core/lent_states.hpp"
 #include "ttt/layers/mamba/layer.hpp"
 #include "ttt/nn/decay.hpp"
@@ -57,9 +55,10 @@ void Mamba<Element>::select(const Parameters& parameters, const Values& values, 
     nn::decay_forward<Scalar>(step, logits, {}, values.steps.rows(first, count), {}, own);
   });
   const Index channels = config_.channels(), states = config_.state_width;
-  for (Index c = 0; c < config_.inner_width; ++c)
-    for (Index n = 0; n < states; ++n)
-      values.rates(c / channels * states + n, c % channels) = -std::exp(parameters.log_rate[c * states + n]);
+  context.parallel(config_.groups(), rule_.token_work() * config_.groups(), [&](Index group, Arena&) {
+    context.call<KernelId::scan_rates, Scalar, &kernels::scan_rates<simd::Native, Scalar>>(
+        parameters.log_rate.matrix().rows(group * channels, channels), values.rates.rows(group * states, states));
+  });
 }
 
 template <class Element>

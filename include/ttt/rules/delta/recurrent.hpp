@@ -12,8 +12,7 @@ namespace rules {
 
 namespace detail {
 
-/// Columns [n, n + Packs·size) of one step: first u = v − S̃ᵀ e with S̃ in the place of S, then S = S̃ + c uᵀ and
-/// o = Sᵀ q.
+/// Columns [n, n + Packs·size) of one step: first u = v − S̃ᵀ e where there is an e, then S = S̃ + c uᵀ and o = Sᵀ q.
 template <class P, int Packs, class Scalar>
 TTT_INLINE void delta_step_columns(const DeltaRows<const Scalar>& token, const Scalar* kept, Index n,
                                    MatrixView<Scalar> state, Scalar* out) {
@@ -23,20 +22,19 @@ TTT_INLINE void delta_step_columns(const DeltaRows<const Scalar>& token, const S
     learned[p] = P::load(token.values.row(0) + n + p * P::size);
     answer[p] = P(Scalar(0));
   }
-  for (Index d = 0; d < state.rows() && (erases || decays); ++d) {
-    const P keep(decays ? kept[by_row ? d : 0] : Scalar(1)), erase(erases ? -token.erase(0, d) : Scalar(0));
-    TTT_UNROLL for (int p = 0; p < Packs; ++p) {
-      Scalar* const place = state.row(d) + n + p * P::size;
-      const P old = decays ? P::load(place) * keep : P::load(place);
-      if (decays) old.store(place);
-      if (erases) learned[p] = simd::fma(erase, old, learned[p]);
-    }
+  const auto decayed = [&](Index d, const Scalar* place) TTT_INLINE_LAMBDA {
+    return decays ? P::load(place) * P(kept[by_row ? d : 0]) : P::load(place);
+  };
+  for (Index d = 0; d < state.rows() && erases; ++d) {
+    const P erase(-token.erase(0, d));
+    TTT_UNROLL for (int p = 0; p < Packs; ++p) learned[p] =
+        simd::fma(erase, decayed(d, state.row(d) + n + p * P::size), learned[p]);
   }
   for (Index d = 0; d < state.rows(); ++d) {
     const P write(token.write(0, d)), query(token.queries(0, d));
     TTT_UNROLL for (int p = 0; p < Packs; ++p) {
       Scalar* const place = state.row(d) + n + p * P::size;
-      const P now = simd::fma(write, learned[p], P::load(place));
+      const P now = simd::fma(write, learned[p], decayed(d, place));
       now.store(place);
       answer[p] = simd::fma(query, now, answer[p]);
     }
