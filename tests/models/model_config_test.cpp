@@ -162,5 +162,5 @@ TEST_CASE("configurations that make no model are refused by name") {
   CHECK(message("attention", [](auto& c) { options_of<AttentionConfig>(c).heads = 5; }) ==
         "attention option heads: expected a divisor of the width 12, found 5");
   CHECK(message("sliding-window", [](auto& c) { options_of<AttentionConfig>(c).window = 0; }) ==
-        "attention option window: expected at least 1, found 0");
+        "attention option window: expected at least 1, for a ring as memory, found 0");
 }
