@@ -106,6 +106,56 @@ TEST_CASE("every kind of model survives its folder bit for bit") {
       }
 }
 
+namespace {
+
+std::vector<float> logits_of(const CausalLm<float>& model, const CausalLm<float>::Parameters& parameters) {
+  const std::vector<std::int64_t> ids{1, 4, 2, 9, 3, 10, 0, 7, 5, 5, 6, 8, 2};
+  std::vector<float> logits(ids.size() * 11);
+  Context context;
+  auto state = model.initial_state(parameters, static_cast<Index>(ids.size()));
+  const Segment<State<float>> segment{static_cast<Index>(ids.size()), &state};
+  model.forward(parameters, ids, {&segment, 1}, LogitRows::all, {logits.data(), 13, 11}, context);
+  return logits;
+}
+
+/// Saves the model if there is such a one, and compares what it says after loading.
+bool survives_if_made(const ModelConfig& config) {
+  try {
+    make_model<float>(config);
+  } catch (const Error&) {
+    return false;
+  }
+  const TemporaryFolder temporary;
+  const auto parameters = parameters_of(config);
+  save_model_folder(temporary / "model", config, parameters);
+  const auto loaded = load_model_folder<float>(temporary / "model");
+  CHECK(loaded.parameters.arena() == parameters.arena());
+  CHECK(logits_of(loaded.model, loaded.parameters.views()) == logits_of(make_model<float>(config), parameters.views()));
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("whatever an option is, a model that can be made can be loaded") {
+  int made = 0;
+  for (const auto name : LayerKinds::names)
+    for (const std::string& option : tiny(name).pattern.front().layer.option_names())
+      for (const char* words : {"0", "1", "2", "3", "4", "12", "0.25", "true", "false", "none", "interleaved", "ring",
+                                "growing", "linear", "inf"}) {
+        ModelConfig config = tiny(name);
+        LayerDescription& layer = config.pattern.front().layer;
+        try {
+          layer.set(option, words);
+        } catch (const Error&) {
+          continue;
+        }
+        INFO(name << ", " << option << " = " << words);
+        made += survives_if_made(config);
+        if (option == "rotary") layer.set("heads", "4"), made += survives_if_made(config);  // of odd width
+      }
+  CHECK(made > 200);
+}
+
 TEST_CASE("models read into bfloat16 are those rounded, and have the bits of floats of the same values") {
   for (const auto layer : LayerKinds::names)
     for (const bool tied : {true, false}) {

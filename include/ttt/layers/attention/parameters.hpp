@@ -68,7 +68,7 @@ struct AttentionConfig {
   friend bool operator==(const AttentionConfig&, const AttentionConfig&) = default;
 
   Index key_value_count() const { return key_value_heads == 0 ? heads : key_value_heads; }
-  Index head_width() const { return head_channels == 0 ? width / heads : head_channels; }
+  Index head_width() const { return head_channels == 0 && heads > 0 ? width / heads : head_channels; }
   Index query_width() const { return heads * head_width(); }
   Index key_value_width() const { return key_value_count() * head_width(); }
   /// Rows of W_q: queries, or in turn a query and its gate.

@@ -22,6 +22,11 @@ inline const AttentionConfig& attention_of(const BlockDescription& block) {
   return *block.layer.find<AttentionConfig>();
 }
 
+inline Index head_width(const ModelConfig& config, AttentionConfig attention) {
+  attention.width = config.width;
+  return attention.head_width();
+}
+
 /// Attention over everything, or with a window and the memory that this needs.
 inline LayerDescription windowed(AttentionConfig attention, Index window) {
   attention.window = window;
@@ -35,8 +40,8 @@ inline void forget_window(AttentionConfig& attention) {
 }
 inline void forget_nothing(AttentionConfig&) {}
 
-/// Whether all blocks are attention with the transformer backbone, alike and plain but for their heads and rotary
-/// frequencies once `forget(attention)` has taken away what a kind of folder has keys for.
+/// Whether all blocks are attention with the transformer backbone, alike and plain but for their heads, of even width,
+/// and rotary frequencies once `forget(attention)` has taken away what a kind of folder has keys for.
 template <class Forget>
 bool is_attention(const ModelConfig& config, Forget&& forget, NormPlacement norms = NormPlacement::before) {
   const auto plain = [&](const BlockDescription& block) {
@@ -46,6 +51,7 @@ bool is_attention(const ModelConfig& config, Forget&& forget, NormPlacement norm
   };
   const AttentionConfig* front = config.pattern.front().layer.find<AttentionConfig>();
   if (!front || !has_plain_frame(config, norms)) return false;
+  if (head_width(config, *front) % 2 != 0) return false;
   AttentionConfig expected;
   expected.heads = front->heads, expected.key_value_heads = front->key_value_heads;
   expected.head_channels = front->head_channels;
@@ -156,7 +162,7 @@ inline void write_attention(const ModelConfig& config, nlohmann::json& json) {
   json["intermediate_size"] = block.hidden;
   json["num_attention_heads"] = attention.heads;
   json["num_key_value_heads"] = attention.key_value_count();
-  json["head_dim"] = attention.head_channels == 0 ? config.width / attention.heads : attention.head_channels;
+  json["head_dim"] = head_width(config, attention);
   json["attention_bias"] = json["mlp_bias"] = false;
   write_rotary(attention.rope_theta, attention.rotary_scaling, json);
   if (!json.contains("layer_types") && has_one_window(config)) return;

@@ -82,8 +82,7 @@ inline void write_gated_delta_net(const GatedDeltaNetConfig& layer, nlohmann::js
   json["linear_conv_kernel_dim"] = layer.conv_taps;
 }
 
-inline void write_gated_attention(const AttentionConfig& layer, Index width, nlohmann::json& json) {
-  const Index head = layer.head_channels == 0 ? width / layer.heads : layer.head_channels;
+inline void write_gated_attention(const AttentionConfig& layer, Index head, nlohmann::json& json) {
   json["num_attention_heads"] = layer.heads;
   json["num_key_value_heads"] = layer.key_value_count();
   json["head_dim"] = head;
@@ -106,7 +105,8 @@ inline void write_qwen3_5_text(const ModelConfig& config, nlohmann::json& json) 
   json["intermediate_size"] = config.pattern.front().hidden;
   for (const BlockDescription& block : config.pattern) {
     if (const auto* layer = block.layer.find<GatedDeltaNetConfig>()) write_gated_delta_net(*layer, json);
-    if (const auto* layer = block.layer.find<AttentionConfig>()) write_gated_attention(*layer, config.width, json);
+    if (const auto* layer = block.layer.find<AttentionConfig>())
+      write_gated_attention(*layer, head_width(config, *layer), json);
   }
   json["layer_types"] = nlohmann::json::array();
   for (Index i = 0; i < config.depth; ++i) {
