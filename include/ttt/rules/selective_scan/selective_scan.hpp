@@ -28,7 +28,6 @@ void selective_scan(const ScanRows<const std::type_identity_t<Scalar>>& rows,
                     const Checkpoints<std::type_identity_t<Scalar>>& checkpoints) {
   for (Index t = 0; t < rows.tokens(); ++t) {
     checkpoints.template keep<Arch>(t, state);
-    if (t + 1 < rows.tokens()) rows.rows(t + 1, 1).prefetch();
     detail::scan_step<Arch, Scalar>(rows.rows(t, 1), rates, state, state, out.row(t), {});
   }
 }
