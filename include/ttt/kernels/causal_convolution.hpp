@@ -11,7 +11,6 @@
 
 #include "ttt/core/view.hpp"
 #include "ttt/kernels/matmul.hpp"
-#include "ttt/kernels/rows.hpp"
 #include "ttt/kernels/simd.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -123,9 +122,7 @@ void causal_convolution(MatrixView<const std::type_identity_t<Scalar>> x,
                         MatrixView<const std::type_identity_t<Scalar>> weights,
                         VectorView<const std::type_identity_t<Scalar>> bias, MatrixView<Scalar> y) {
   TTT_ASSERT(tail.rows() == weights.rows() - 1, "a tail has one row less than there are taps");
-  constexpr Index ahead = 8;  // tokens: a few channels of them lie far apart
   const auto write = [&](Index t, auto taps, auto&& source) TTT_INLINE_LAMBDA {
-    if (t + ahead < y.rows()) prefetch_rows(x.rows(t + ahead, 1)), prefetch_rows(y.rows(t + ahead, 1));
     simd::for_each_pack<Scalar, Arch>(y.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
       P sum = bias.empty() ? P(Scalar(0)) : P::load(bias.data() + c);
       for (Index j = 0; j < taps; ++j) sum = simd::fma(P::load(weights.row(j) + c), P::load(source(j) + c), sum);

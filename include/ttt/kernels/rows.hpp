@@ -13,15 +13,6 @@ TTT_NAMESPACE_BEGIN
 
 namespace kernels {
 
-/// Asks for rows that will be read or written soon, as far as the second-level cache: those of one head lie far apart,
-/// where the processor does not expect them. Rows before and behind a matrix may be asked for.
-template <class Scalar>
-TTT_INLINE void prefetch_rows(MatrixView<Scalar> x) {
-  constexpr Index line = 64 / static_cast<Index>(sizeof(Scalar));
-  for (Index r = 0; r < x.rows(); ++r)
-    for (Index c = 0; c < x.columns(); c += line) simd::prefetch(x.row(r) + c);
-}
-
 /// y += factor · x, of `count` numbers.
 template <class Arch = simd::Native, class Scalar>
 void add_scaled(Scalar factor, const std::type_identity_t<Scalar>* x, Index count, Scalar* y) {

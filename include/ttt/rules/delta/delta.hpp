@@ -33,12 +33,6 @@ namespace detail {
 
 inline Index delta_chunks(Index tokens) { return (tokens + delta_chunk - 1) / delta_chunk; }
 
-/// Chunk i of the rows of so many tokens.
-template <class Rows>
-Rows chunk_of(const Rows& all, Index tokens, Index i) {
-  return all.rows(i * delta_chunk, std::min(delta_chunk, tokens - i * delta_chunk));
-}
-
 }  // namespace detail
 
 /// Reads T tokens: `state` [K × V] advances, out [T × V] is assigned and overlaps nothing. Fills `checkpoints`, a step
@@ -53,12 +47,11 @@ void delta_forward(const DeltaRows<const std::type_identity_t<Scalar>>& rows, Ma
     return delta_recurrent<Arch, Scalar>(rows, state, out, scratch);
   }
   detail::DeltaChunk<Arch, Scalar> chunk(rows, scratch);
-  const Index tokens = rows.tokens(), chunks = detail::delta_chunks(tokens);
-  for (Index i = 0; i < chunks; ++i) {
-    if (i + 1 < chunks) detail::chunk_of(rows, tokens, i + 1).prefetch();
+  for (Index i = 0; i < detail::delta_chunks(rows.tokens()); ++i) {
+    const Index first = i * delta_chunk, count = std::min(delta_chunk, rows.tokens() - first);
     checkpoints.template keep<Arch>(i, state);
-    chunk.read(detail::chunk_of(rows, tokens, i), state);
-    chunk.answer(state, detail::chunk_of(out, tokens, i));
+    chunk.read(rows.rows(first, count), state);
+    chunk.answer(state, out.rows(first, count));
     chunk.advance(state);
   }
 }
@@ -71,28 +64,26 @@ void delta_backward(const DeltaRows<const std::type_identity_t<Scalar>>& rows,
                     MatrixView<const std::type_identity_t<Scalar>> d_out, MatrixView<Scalar> d_state,
                     const DeltaRows<std::type_identity_t<Scalar>>& d_rows, Arena& scratch) {
   const Arena::Frame frame(scratch);
-  const Index keys = d_state.rows(), interval = checkpoints.interval();
-  const Index tokens = rows.tokens(), chunks = detail::delta_chunks(tokens);
+  const Index keys = d_state.rows(), interval = checkpoints.interval(), chunks = detail::delta_chunks(rows.tokens());
   detail::DeltaChunk<Arch, Scalar> chunk(rows, scratch);
   const auto states = scratch.matrix<Scalar>(interval * keys, d_state.columns());
+  const auto part = [&](const auto& all, Index i) {
+    return all.rows(i * delta_chunk, std::min(delta_chunk, rows.tokens() - i * delta_chunk));
+  };
   for (Index group = checkpoints.count() - 1; group >= 0; --group) {
     const Index first = group * interval, end = std::min(first + interval, chunks);
     const auto state = [&](Index i) { return states.rows((i - first) * keys, keys); };
     kernels::copy_rows<Arch>(checkpoints.at(group), state(first));
     for (Index i = first; i + 1 < end; ++i) {
-      chunk.read(detail::chunk_of(rows, tokens, i), state(i));
+      chunk.read(part(rows, i), state(i));
       kernels::copy_rows<Arch>(state(i), state(i + 1));
       chunk.advance(state(i + 1));
     }
     for (Index i = end - 1; i >= first; --i) {
       const Arena::Frame of_chunk(scratch);
-      if (i > 0) kernels::prefetch_rows(detail::chunk_of(d_out, tokens, i - 1));
-      if (i > 0) detail::chunk_of(d_rows, tokens, i - 1).prefetch();
-      if (i >= interval) detail::chunk_of(rows, tokens, i - interval).prefetch();
-      chunk.read(detail::chunk_of(rows, tokens, i), state(i));
-      const DeltaRows<Scalar> d = detail::chunk_of(d_rows, tokens, i);
-      detail::DeltaChunkBackward<Arch, Scalar>(chunk, state(i), d, scratch)
-          .run(detail::chunk_of(d_out, tokens, i), d_state);
+      chunk.read(part(rows, i), state(i));
+      const DeltaRows<Scalar> d = part(d_rows, i);
+      detail::DeltaChunkBackward<Arch, Scalar>(chunk, state(i), d, scratch).run(part(d_out, i), d_state);
     }
   }
 }

@@ -28,9 +28,6 @@ struct DeltaRows {
     const auto part = [&](MatrixView<Scalar> all) { return all.empty() ? all : all.rows(first, count); };
     return {part(queries), part(erase), part(write), part(values), part(decay)};
   }
-  void prefetch() const {
-    for (const auto& part : {queries, erase, write, values}) kernels::prefetch_rows(part);
-  }
   operator DeltaRows<const Scalar>() const requires(!std::is_const_v<Scalar>) {
     return {queries, erase, write, values, decay};
   }

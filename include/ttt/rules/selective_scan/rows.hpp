@@ -3,7 +3,7 @@
 
 #include <type_traits>
 
-#include "ttt/kernels/rows.hpp"
+#include "ttt/core/view.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -23,9 +23,6 @@ struct ScanRows {
 
   ScanRows rows(Index first, Index count) const {
     return {values.rows(first, count), steps.rows(first, count), input.rows(first, count), output.rows(first, count)};
-  }
-  void prefetch() const {
-    for (const auto& part : {values, steps, input, output}) kernels::prefetch_rows(part);
   }
   operator ScanRows<const Scalar>() const requires(!std::is_const_v<Scalar>) { return {values, steps, input, output}; }
 };

@@ -28,8 +28,7 @@ void selective_scan(const ScanRows<const std::type_identity_t<Scalar>>& rows,
                     const Checkpoints<std::type_identity_t<Scalar>>& checkpoints) {
   for (Index t = 0; t < rows.tokens(); ++t) {
     checkpoints.template keep<Arch>(t, state);
-    if (t + 1 < rows.tokens()) rows.rows(t + 1, 1).prefetch();
-    detail::scan_step<Arch, Scalar>(rows.rows(t, 1), rates, state, state, out.row(t), {});
+    detail::scan_step<Arch, Scalar>(rows.rows(t, 1), rates, state, state, out.row(t));
   }
 }
 
@@ -46,19 +45,17 @@ void selective_scan_backward(const ScanRows<const std::type_identity_t<Scalar>>&
   const Arena::Frame frame(scratch);
   const Index states = d_state.rows(), channels = d_state.columns(), interval = checkpoints.interval();
   const auto between = scratch.matrix<Scalar>((interval + 1) * states, channels);
-  const auto kept = scratch.matrix<Scalar>(interval * states, channels);
   Scalar* const unused = scratch.allocate<Scalar>(channels);
   for (Index group = checkpoints.count() - 1; group >= 0; --group) {
     const Index first = group * interval, end = std::min(first + interval, rows.tokens());
     const auto state = [&](Index t) { return between.rows((t - first) * states, states); };
-    const auto kept_at = [&](Index t) { return kept.rows((t - first) * states, states); };
     copy(checkpoints.at(group), state(first));
     for (Index t = first; t < end; ++t)
-      detail::scan_step<Arch, Scalar>(rows.rows(t, 1), rates, state(t), state(t + 1), unused, kept_at(t));
+      detail::scan_step<Arch, Scalar>(rows.rows(t, 1), rates, state(t), state(t + 1), unused);
     for (Index t = end - 1; t >= first; --t) {
       const ScanRows<Scalar> d = d_rows.rows(t, 1);
-      detail::scan_step_backward<Arch, Scalar>(rows.rows(t, 1), rates, state(t), kept_at(t), d_out.row(t), d_state, d,
-                                               d_rates, scratch);
+      detail::scan_step_backward<Arch, Scalar>(rows.rows(t, 1), rates, state(t), state(t + 1), d_out.row(t), d_state, d,
+                                               d_rates);
     }
   }
 }

@@ -11,19 +11,16 @@ namespace rules {
 namespace detail {
 
 /// One token: h = e^(Δ A) ∘ before + (Δ x) Bᵀ and out = Σ_n C_n h_n, for h at `after` [N × C], which may be `before`.
-/// Assigns e^(Δ A) to `kept` [N × C] unless it is empty.
 template <class Arch, class Scalar>
-TTT_INLINE void scan_step(const ScanRows<const Scalar>& token, MatrixView<const Scalar> rates,
-                          MatrixView<const Scalar> before, MatrixView<Scalar> after, Scalar* out,
-                          MatrixView<Scalar> kept) {
+void scan_step(const ScanRows<const Scalar>& token, MatrixView<const Scalar> rates, MatrixView<const Scalar> before,
+               MatrixView<Scalar> after, Scalar* out) {
   const Scalar *const x = token.values.row(0), *const step = token.steps.row(0);
   simd::for_each_pack<Scalar, Arch>(rates.columns(), [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
     const P size = P::load(step + c), product = size * P::load(x + c);
     P answer(Scalar(0));
     for (Index n = 0; n < rates.rows(); ++n) {
-      const P keep = kernels::weight_exp(size * P::load(rates.row(n) + c));
-      if (!kept.empty()) keep.store(kept.row(n) + c);
-      const P now = simd::fma(keep, P::load(before.row(n) + c), product * P(token.input(0, n)));
+      const P kept = kernels::weight_exp(size * P::load(rates.row(n) + c));
+      const P now = simd::fma(kept, P::load(before.row(n) + c), product * P(token.input(0, n)));
       now.store(after.row(n) + c);
       answer = simd::fma(P(token.output(0, n)), now, answer);
     }
