@@ -118,11 +118,16 @@ def seeds():
     for name in ("falcon_punct_digits", "gemma2_gemma3", "phi4_o200k", "qwen3_5"):
         yield f"tokenizer/{name}.json", small_tokenizer(HERE.parent / "golden/families/tokenizer" / f"{name}.json")
     for folder in sorted((HERE.parent / "golden" / "model").iterdir()):
-        if folder.name not in ("mamba", "mamba2") and (folder / "config.json").exists():
+        if (folder / "config.json").exists():
             yield f"config/{folder.name}.json", (folder / "config.json").read_bytes()
     for folder in sorted((HERE.parent / "golden/families/model").iterdir()):
         for spelling in ("config", "config_v5"):
             yield f"config/{folder.name}_{spelling}.json", (folder / f"{spelling}.json").read_bytes()
+    blocks = [{"layer": "attention", "intermediate_size": 8, "window": 4, "sinks": 1, "memory": "ring",
+               "beside": [{"layer": "mamba2", "state_width": 3}]},
+              {"layer": "ttt-mlp", "backbone": "mamba", "intermediate_size": 0, "norms": "around", "heads": 2}]
+    yield "config/hybrid.json", json.dumps({
+        "model_type": "ttt-cpp", "vocab_size": 11, "hidden_size": 12, "num_hidden_layers": 4, "blocks": blocks}).encode()
 
 
 if __name__ == "__main__":

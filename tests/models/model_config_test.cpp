@@ -107,6 +107,18 @@ TEST_CASE("blocks of their own become the shortest pattern") {
   CHECK(pattern({attention, linear, attention, linear, attention}) == "attention,ttt-linear");
   CHECK(pattern({attention, attention, linear}) == "attention,attention,ttt-linear");
   CHECK(pattern({linear}) == "ttt-linear");
+  const auto repeated = [](Index depth, std::vector<BlockDescription> blocks) {
+    ModelConfig config;
+    config.depth = depth;
+    config.set_pattern(std::move(blocks));
+    CHECK(config.depth == depth);
+    return config.layers();
+  };
+  CHECK(repeated(9, {linear, linear}) == "ttt-linear");
+  CHECK(repeated(9, {linear, attention, linear}) == "ttt-linear,attention,ttt-linear");
+  CHECK(repeated(3, {linear, attention, linear}) == "ttt-linear,attention");
+  CHECK(repeated(1, {linear, attention}) == "ttt-linear");
+  CHECK(repeated(8, {linear, attention, linear, attention}) == "ttt-linear,attention");
 }
 
 TEST_CASE("the published models follow from layer and backbone") {

@@ -73,20 +73,27 @@ struct ModelConfig {
     for (const BlockDescription& block : pattern) names += (names.empty() ? "" : ",") + block.layers();
     return names;
   }
-  /// Makes `blocks`, one for each, the shortest pattern that gives them.
-  void set_blocks(std::vector<BlockDescription> blocks);
+  /// Makes the shortest pattern of which the blocks are those of `blocks`, over and over.
+  void set_pattern(std::vector<BlockDescription> blocks);
+  /// The same of a model with exactly these blocks.
+  void set_blocks(std::vector<BlockDescription> blocks) {
+    depth = static_cast<Index>(blocks.size());
+    set_pattern(std::move(blocks));
+  }
 
   friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
 
-inline void ModelConfig::set_blocks(std::vector<BlockDescription> blocks) {
+inline void ModelConfig::set_pattern(std::vector<BlockDescription> blocks) {
+  const std::size_t size = blocks.size(), seen = std::min(static_cast<std::size_t>(depth), 2 * size);
   std::size_t period = 1;
   const auto repeats = [&] {
-    return std::equal(blocks.begin() + static_cast<Index>(period), blocks.end(), blocks.begin());
+    for (std::size_t i = period; i < seen; ++i)
+      if (!(blocks[i % size] == blocks[(i - period) % size])) return false;
+    return true;
   };
-  while (period < blocks.size() && !repeats()) ++period;
-  depth = static_cast<Index>(blocks.size());
-  blocks.resize(period);
+  while (period < size && !repeats()) ++period;
+  blocks.resize(std::min(period, size));
   pattern = std::move(blocks);
 }
 

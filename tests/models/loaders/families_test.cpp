@@ -326,7 +326,12 @@ TEST_CASE("ttt-cpp lists the blocks of a pattern, and every key must mean someth
   block["backbone"] = "llama";
   CHECK(message() == key + ".1.backbone': expected one of transformer, mamba, found \"llama\"");
   block["backbone"] = "mamba";
-  block["conv_taps"] = -1;
+  json["blocks"] = {json["blocks"][0], json["blocks"][0]};
+  json["blocks"][1].update({{"key_value_heads", 4}, {"heads", 4}, {"rope_factor", 3}});
+  json["blocks"][0]["heads"] = 4;
+  CHECK(read(json).pattern.size() == 1);  // says the same in two ways
+  json["blocks"] = {{{"layer", "attention"}, {"intermediate_size", 8}}, {{"layer", "mamba"}, {"intermediate_size", 0}}};
+  json["blocks"][1]["conv_taps"] = -1;
   CHECK(message().starts_with(key + ".1.conv_taps': expected a whole number from 0 to"));
 }
 

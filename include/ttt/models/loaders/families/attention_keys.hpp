@@ -51,7 +51,10 @@ bool is_attention(const ModelConfig& config, Forget&& forget, NormPlacement norm
   };
   const AttentionConfig* front = config.pattern.front().layer.find<AttentionConfig>();
   if (!front || !has_plain_frame(config, norms)) return false;
-  if (head_width(config, *front) % 2 != 0) return false;
+  const bool has_heads =
+      front->heads > 0 && front->key_value_heads >= 0 && front->heads % front->key_value_count() == 0;
+  if (!has_heads || head_width(config, *front) < 1 || head_width(config, *front) % 2 != 0) return false;
+  if (!is_sound([&] { kernels::check(front->rotary_scaling, front->rope_theta, ""); })) return false;
   AttentionConfig expected;
   expected.heads = front->heads, expected.key_value_heads = front->key_value_heads;
   expected.head_channels = front->head_channels;

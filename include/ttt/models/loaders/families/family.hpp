@@ -76,6 +76,15 @@ inline bool has_plain_frame(const ModelConfig& config, NormPlacement norms = Nor
          });
 }
 
+/// Whether `check` throws no Error.
+template <class Check>
+bool is_sound(Check&& check) try {
+  check();
+  return true;
+} catch (const Error&) {
+  return false;
+}
+
 /// Whether what `write` says of a model with one or two kinds of layers is read as the same model.
 template <class... Configs>
 bool comes_back(const ModelConfig& config, void (*write)(const ModelConfig&, nlohmann::json&),

@@ -19,7 +19,13 @@ const Config* only_layer(const ModelConfig& config) {
   const BlockDescription& block = config.pattern.front();
   const bool is_bare = config.pattern.size() == 1 && block.hidden == 0 && block.backbone == Backbone::transformer &&
                        has_plain_frame(config);
-  return is_bare ? block.layer.find<Config>() : nullptr;
+  const Config* layer = is_bare ? block.layer.find<Config>() : nullptr;
+  const auto resolve = [&] {
+    Config whole = *layer;
+    whole.width = config.width;
+    whole.resolve();
+  };
+  return layer && is_sound(resolve) ? layer : nullptr;
 }
 
 /// What both kinds have; the width of the inner layer must be `expand` times that of the model.

@@ -74,7 +74,12 @@ inline void write_ttt(const ModelConfig& config, nlohmann::json& json) {
 inline bool is_published_ttt(const ModelConfig& config) {
   const BlockDescription& block = config.pattern.front();
   const TttConfig* ttt = block.layer.find<TttConfig>();
-  return config.pattern.size() == 1 && ttt && has_plain_frame(config) && block.hidden != 0 &&
+  const auto is_layer = [&] {
+    TttConfig layer = *ttt;
+    layer.width = config.width;
+    check(layer);
+  };
+  return config.pattern.size() == 1 && ttt && has_plain_frame(config) && is_sound(is_layer) && block.hidden != 0 &&
          block.conv_taps == ttt->conv_taps && ttt->base_learning_rate.value_or(0) > 0 &&
          ttt->norm_epsilon == TttConfig{}.norm_epsilon;
 }

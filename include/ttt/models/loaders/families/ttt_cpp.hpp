@@ -51,8 +51,24 @@ nlohmann::json option_json(const Value& value) {
 inline const std::set<std::string> block_keys{"layer",      "backbone", "intermediate_size", "conv_kernel", "norms",
                                               "hidden_act", "beside"};
 
+/// What is said in two ways is said in one: as many key/value heads, heads over the width, and no numbers of a rotary
+/// scaling that is not there.
+inline void simplify(AttentionConfig& attention, Index width) {
+  if (attention.key_value_heads == attention.heads) attention.key_value_heads = 0;
+  if (attention.head_channels * attention.heads == width) attention.head_channels = 0;
+  const Scaling given = attention.rotary_scaling;
+  Scaling& scaling = attention.rotary_scaling = {};
+  scaling.kind = given.kind;
+  if (given.kind != Scaling::Kind::none) scaling.factor = given.factor;
+  if (given.has_turns()) {
+    scaling.original_positions = given.original_positions;
+    scaling.slow_turns = given.slow_turns, scaling.fast_turns = given.fast_turns;
+  }
+  if (given.kind == Scaling::Kind::yarn) scaling.magnitude = given.magnitude, scaling.whole_pairs = given.whole_pairs;
+}
+
 /// A layer, with `own` keys beside its options, every one of which must mean something.
-inline LayerDescription read_layer(const ConfigJson& json, const std::set<std::string>& own) {
+inline LayerDescription read_layer(const ConfigJson& json, Index width, const std::set<std::string>& own) {
   const std::string name = json.text("layer");
   const auto& names = LayerKinds::names;
   if (std::find(names.begin(), names.end(), name) == names.end()) json.fail("layer", "one of " + LayerKinds::known());
@@ -60,18 +76,19 @@ inline LayerDescription read_layer(const ConfigJson& json, const std::set<std::s
   layer.visit([&](const char* option, auto& value, const char*) { read_option(json, option, value); });
   for (const auto& [key, value] : json.json().items())
     if (!own.contains(key) && !layer.has(key)) json.fail(key, "no such key, as layer " + name + " has no such option");
+  if (auto* attention = layer.find<AttentionConfig>()) simplify(*attention, width);
   return layer;
 }
 
-inline BlockDescription read_block(const ConfigJson& json) {
-  BlockDescription block{read_layer(json, block_keys)};
+inline BlockDescription read_block(const ConfigJson& json, Index width) {
+  BlockDescription block{read_layer(json, width, block_keys)};
   read_option(json, "backbone", block.backbone);
   block.hidden = json.whole("intermediate_size", 0);
   block.conv_taps = json.whole_or("conv_kernel", block.conv_taps);
   read_option(json, "norms", block.norms);
   read_option(json, "hidden_act", block.activation);
   if (!json.has("beside")) return block;
-  for (const ConfigJson& other : json.objects("beside")) block.beside.push_back(read_layer(other, {"layer"}));
+  for (const ConfigJson& other : json.objects("beside")) block.beside.push_back(read_layer(other, width, {"layer"}));
   return block;
 }
 
@@ -102,9 +119,10 @@ inline constexpr Family ttt_cpp_family{"ttt-cpp",
                                          ModelConfig config = detail::read_common(json);
                                          config.one_plus_norms = json.flag_or("one_plus_norms", false);
                                          config.embedding_scale = json.positive_or("embedding_scale", 1);
-                                         config.pattern.clear();
+                                         std::vector<BlockDescription> blocks;
                                          for (const ConfigJson& block : json.objects("blocks"))
-                                           config.pattern.push_back(detail::read_block(block));
+                                           blocks.push_back(detail::read_block(block, config.width));
+                                         config.set_pattern(std::move(blocks));
                                          return config;
                                        },
                                        [](const ModelConfig& config, nlohmann::json& json) {
