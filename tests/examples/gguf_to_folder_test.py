@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""gguf_to_folder_test.py TTT_LM: GGUF files as llama.cpp's converter writes them, and what gguf_to_folder.py makes of them.
+"""gguf_to_folder_test.py TTT_LM: what gguf_to_folder.py makes of GGUF files as llama.cpp's converter writes them.
 
 Without the package gguf the exit status is 77, skipped."""
 import json
@@ -49,10 +49,12 @@ def read_safetensors(path):
     header = json.loads(data[8 : 8 + size])
     header.pop("__metadata__", None)
     types = {"F32": "<f4", "F16": "<f2"}
-    return {
-        name: numpy.frombuffer(data[8 + size :][slice(*entry["data_offsets"])], types[entry["dtype"]]).reshape(entry["shape"])
-        for name, entry in header.items()
-    }
+
+    def values(entry):
+        bytes_of_it = data[8 + size :][slice(*entry["data_offsets"])]
+        return numpy.frombuffer(bytes_of_it, types[entry["dtype"]]).reshape(entry["shape"])
+
+    return {name: values(entry) for name, entry in header.items()}
 
 
 def random_weights(tied=False, vocabulary=50, head_dim=16):
@@ -180,8 +182,11 @@ class GgufToFolder(unittest.TestCase):
             writer.add_rope_scaling_factor(4)
             writer.add_rope_scaling_orig_ctx_len(64)
 
-        changes = {"model/llama": lambda writer: None, "families/model/llama_linear": linear, "families/model/llama_yarn": yarn}
-        for name, change in changes.items():
+        for name, change in (
+            ("model/llama", lambda writer: None),
+            ("families/model/llama_linear", linear),
+            ("families/model/llama_yarn", yarn),
+        ):
             with self.subTest(name=name):
                 config = json.loads((GOLDEN / name / "config.json").read_text())
                 write_gguf(self.file, config, read_safetensors(GOLDEN / name / "model.safetensors"), change=change)
@@ -203,7 +208,8 @@ class GgufToFolder(unittest.TestCase):
         write_gguf(self.file, SMALL, random_weights(head_dim=20), change=change)
         self.convert()
         config = self.config()
-        for name, value in {**SMALL, "head_dim": 20, "vocab_size": 50, "bos_token_id": 1, "eos_token_id": [2, 3]}.items():
+        expected = {"head_dim": 20, "vocab_size": 50, "bos_token_id": 1, "eos_token_id": [2, 3], **SMALL}
+        for name, value in expected.items():
             self.assertEqual(config[name], value, name)
 
     def test_the_factors_of_llama_3_are_said_and_others_refused(self):
@@ -217,7 +223,8 @@ class GgufToFolder(unittest.TestCase):
         self.assertEqual((scaling["factor"], scaling["original_max_position_embeddings"]), (32, 8192))
         self.folder = self.folder.with_name("other")
         factors[1] *= 1.01
-        self.refused_with(add, "rope_freqs.weight", "Llama 3.1")
+        write_gguf(self.file, config, random_weights(), change=add)
+        self.refused("rope_freqs.weight", "Llama 3.1")
 
     def test_what_is_not_known_is_refused_by_name(self):
         nothing = lambda writer: None  # noqa: E731
@@ -293,8 +300,8 @@ class GgufToFolder(unittest.TestCase):
                 first = [{"SpecialToken": {"id": source["added_tokens"][0]["content"], "type_id": 0}}] if begins else []
                 self.assertEqual((found["post_processor"] or {"single": [0]})["single"][:-1], first)
                 self.assertIn("a template", (self.folder / "tokenizer_config.json").read_text())
-                outcome = subprocess.run([sys.argv[1], "generate", self.folder, "--prompt", "Hello 12", "--tokens", "1"],
-                                         capture_output=True, text=True, errors="replace")
+                command = [sys.argv[1], "generate", self.folder, "--prompt", "Hello 12", "--tokens", "1"]
+                outcome = subprocess.run(command, capture_output=True, text=True, errors="replace")
                 self.assertEqual(outcome.returncode, 0, outcome.stderr)
 
     def test_a_vocabulary_that_cannot_be_said_leaves_no_tokenizer(self):
