@@ -313,6 +313,8 @@ def tokenizer(values):
     for kind in set(kinds) - {NORMAL, CONTROL, USER_DEFINED, UNUSED}:
         raise Refused(f"tokenizer.ggml.token_type: expected types of a byte-level vocabulary, found {kind}")
     split, whole_words = SPLITS[key("pre")]
+    # Added tokens stand behind the vocabulary; those within it must be in it, or the package tokenizers numbers anew.
+    end = max((id + 1 for id, kind in enumerate(kinds) if kind in (NORMAL, UNUSED)), default=0)
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
     return {
         "version": "1.0",
@@ -340,9 +342,7 @@ def tokenizer(values):
             "fuse_unk": False,
             "byte_fallback": False,
             "ignore_merges": whole_words,
-            "vocab": {
-                token: id for id, (token, kind) in enumerate(zip(tokens, kinds)) if kind in (NORMAL, UNUSED)
-            },
+            "vocab": {token: id for id, token in enumerate(tokens[:end])},
             "merges": merges,
         },
     }

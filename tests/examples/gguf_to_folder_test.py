@@ -255,13 +255,14 @@ class GgufToFolder(unittest.TestCase):
         self.assertIn("output_norm.weight: ", outcome.stderr)
         self.assertEqual(list(self.folder.iterdir()), [])
 
-    def write_vocabulary(self, path, pre, model="gpt2"):
-        """The tokens and merges of a tokenizer.json."""
+    def write_vocabulary(self, path, pre, model="gpt2", front=0):
+        """The tokens and merges of a tokenizer.json, so many of the last in front."""
         source = json.loads(path.read_text(encoding="utf-8"))
         tokens = dict(source["model"]["vocab"])
         added = {entry["content"]: 3 if entry["special"] else 4 for entry in source["added_tokens"]}
         tokens.update({entry["content"]: entry["id"] for entry in source["added_tokens"]})
         listed = sorted(tokens, key=tokens.get)
+        listed = listed[len(listed) - front :] + listed[: len(listed) - front]
         merges = source["model"]["merges"]
 
         def change(writer):
@@ -303,6 +304,15 @@ class GgufToFolder(unittest.TestCase):
                 command = [sys.argv[1], "generate", self.folder, "--prompt", "Hello 12", "--tokens", "1"]
                 outcome = subprocess.run(command, capture_output=True, text=True, errors="replace")
                 self.assertEqual(outcome.returncode, 0, outcome.stderr)
+
+    def test_added_tokens_within_the_vocabulary_keep_their_ids(self):
+        self.write_vocabulary(GOLDEN / "families" / "tokenizer" / "smollm2.json", "smollm", front=2)
+        self.convert()
+        found = json.loads((self.folder / "tokenizer.json").read_text(encoding="utf-8"))
+        self.assertEqual([(t["id"], t["content"]) for t in found["added_tokens"]],
+                         [(0, "<|endoftext|>"), (1, "<|im_start|>")])
+        self.assertEqual(list(found["model"]["vocab"].values()), list(range(642)))
+        self.assertEqual(found["model"]["vocab"]["<|im_start|>"], 1)
 
     def test_a_vocabulary_that_cannot_be_said_leaves_no_tokenizer(self):
         path = GOLDEN / "families" / "tokenizer" / "smollm2.json"
