@@ -112,7 +112,7 @@ template <class Scalar>
 Index check_recurrent() {
   const auto delta = [](Index width, Index value_width) {
     return GatedDeltaNet<Scalar>(
-        {.width = width, .key_heads = 2, .value_heads = 4, .key_width = 3, .value_width = value_width});
+        {.width = width, .heads = 2, .value_heads = 4, .key_width = 3, .value_width = value_width});
   };
   const auto mamba = [](Index width, Index heads) {
     return Mamba2<Scalar>({.width = width, .heads = heads, .head_width = 3, .groups = 2, .state_width = 4});
