@@ -152,7 +152,7 @@ TEST_CASE("Weights of a model come back bit for bit, and those of one of its lay
   draw(model.views(), 6);
   const TemporaryFolder folder;
   save_weights(folder / "model.safetensors", model.views());
-  Layer layer(make_layer<float>(config));
+  Layer layer(config.block(1).make_layer<float>(config.width));
   load_weights(folder.path(), layer.parameters(), "model.layers.1.seq_modeling_block.");
   using Mixer = Residual<AnySequenceLayer<float>>::Parameters;  // the second of three residuals in the second block
   const auto expected = testing::parts_of_parameters(model.views().stack.layers[4].get<Mixer>().layer);
