@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "command_line.hpp"
@@ -8,6 +7,7 @@
 #include "json_text.hpp"
 #include "model.hpp"
 #include "terminal.hpp"
+#include "ttt/models/loaders/config_json.hpp"
 
 namespace ttt_lm {
 
@@ -52,9 +52,9 @@ std::vector<std::int64_t> block_counts(Model::Parameters parameters) {
 
 /// `model_type` of the folder, as other programs read it.
 std::string family_of(const std::string& folder) {
-  std::ifstream file(std::filesystem::path(folder) / "config.json");
-  const Json json = Json::parse(file, nullptr, false);
-  return json.is_object() ? json.value("model_type", "unknown") : "unknown";
+  const auto file = std::filesystem::path(folder) / "config.json";
+  const std::string text = ttt::io::read_text_file(file, ttt::loaders::maximum_config_size);
+  return ttt::loaders::ConfigJson(text, file.string()).text("model_type");
 }
 
 /// The layers of the pattern with the options that are not the usual ones.

@@ -66,16 +66,16 @@ TEST_CASE("blocks with different layers are a language model") {
 }
 
 TEST_CASE("norms on both sides, times 1 + weight, a GeGLU and a scaled embedding are a language model") {
-  ModelConfig config = testing::tiny_config("attention");
+  ModelConfig config = testing::tiny_config("ttt-linear");
+  testing::options_of<TttConfig>(config).mini_batch = mini_batch;
   config.one_plus_norms = true;
   config.embedding_scale = 1.7;
   config.pattern.front().activation = kernels::Activation::gelu;
   config.pattern.front().norms = NormPlacement::around;
   config.pattern.push_back(config.pattern.front());
   config.pattern.back().norms = NormPlacement::after;
-  const suites::LayerCase growing{.state_grows = true};
-  suites::check_language_model(make_model<double>(config), growing);
-  suites::check_language_model(make_model<float>(config), growing);
+  suites::check_language_model(make_model<double>(config), options);
+  suites::check_language_model(make_model<float>(config), options);
 }
 
 TEST_CASE("parameters have the published names, and a tied head is no parameter") {

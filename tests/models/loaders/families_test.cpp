@@ -365,6 +365,7 @@ TEST_CASE("every kind of layer is written as the first family that holds it, and
 
 TEST_CASE("hybrids are written and read again") {
   ModelConfig config = testing::tiny_config("sliding-window");
+  config.depth = 7;
   config.pattern.push_back({testing::tiny_layer("gated-delta-net"), Backbone::mamba, 0, 5});
   config.pattern.push_back({LayerDescription("mamba2"), Backbone::transformer, 8});
   config.pattern.back().beside = {testing::tiny_layer("attention"), LayerDescription("mamba")};
