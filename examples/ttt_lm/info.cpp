@@ -7,7 +7,6 @@
 #include "json_text.hpp"
 #include "model.hpp"
 #include "terminal.hpp"
-#include "ttt/models/loaders/config_json.hpp"
 
 namespace ttt_lm {
 
@@ -50,13 +49,6 @@ std::vector<std::int64_t> block_counts(Model::Parameters parameters) {
   return counts;
 }
 
-/// `model_type` of the folder, as other programs read it.
-std::string family_of(const std::string& folder) {
-  const auto file = std::filesystem::path(folder) / "config.json";
-  const std::string text = ttt::io::read_text_file(file, ttt::loaders::maximum_config_size);
-  return ttt::loaders::ConfigJson(text, file.string()).text("model_type");
-}
-
 /// The layers of the pattern with the options that are not the usual ones.
 std::vector<std::string> layer_texts(const ttt::ModelConfig& config) {
   std::vector<std::string> texts;
@@ -78,7 +70,7 @@ Json description(const InfoOptions& options, const LoadedModel& loaded, ttt::Con
   const std::array<Index, 1> positions{options.context};
   Json json;
   json["model"] = options.model;
-  json.update({{"family", family_of(options.model)},
+  json.update({{"family", loaded.family},
                {"layer", config.layers()},
                {"layers", layer_texts(config)},
                {"backbone", backbone_of(config)},

@@ -35,7 +35,8 @@ std::vector<Index> piece_lengths(Index tokens, std::span<const std::int64_t> pie
 LoadedModel load_model(const std::filesystem::path& folder, const std::string& dtype) {
   auto loaded = ttt::load_model_folder<float>(
       folder, dtype == "bfloat16" ? ttt::WeightStorage::bfloat16 : ttt::WeightStorage::scalar);
-  return {std::move(loaded.config), std::move(loaded.model), std::move(loaded.parameters)};
+  return {loaded.notes.config.at("model_type"), std::move(loaded.config), std::move(loaded.model),
+          std::move(loaded.parameters)};
 }
 
 void save_model(const std::filesystem::path& folder, const ttt::ModelConfig& config, const Parameters& parameters) {

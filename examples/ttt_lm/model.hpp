@@ -21,6 +21,7 @@ using Parameters = ttt::ParameterStore<Model::Parameters>;
 
 /// A model with what it is and its weights.
 struct LoadedModel {
+  std::string family;  ///< `model_type` of its folder
   ttt::ModelConfig config;
   Model model;
   Parameters parameters;

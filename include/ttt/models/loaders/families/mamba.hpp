@@ -13,19 +13,23 @@ namespace loaders {
 
 namespace detail {
 
-/// Blocks that are the layer behind a norm and nothing else, all alike.
+/// The layer of the first block, which must be of that kind, with all its sizes. Throws Error for options that make
+/// none.
 template <class Config>
-const Config* only_layer(const ModelConfig& config) {
+Config sized_layer(const ModelConfig& config) {
+  Config layer = *config.pattern.front().layer.find<Config>();
+  layer.width = config.width;
+  layer.resolve();
+  return layer;
+}
+
+/// Whether all blocks are that kind of layer behind a norm and nothing else, and alike.
+template <class Config>
+bool is_bare(const ModelConfig& config) {
   const BlockDescription& block = config.pattern.front();
-  const bool is_bare = config.pattern.size() == 1 && block.hidden == 0 && block.backbone == Backbone::transformer &&
-                       has_plain_frame(config);
-  const Config* layer = is_bare ? block.layer.find<Config>() : nullptr;
-  const auto resolve = [&] {
-    Config whole = *layer;
-    whole.width = config.width;
-    whole.resolve();
-  };
-  return layer && is_sound(resolve) ? layer : nullptr;
+  return config.pattern.size() == 1 && block.layer.find<Config>() && block.hidden == 0 &&
+         block.backbone == Backbone::transformer && has_plain_frame(config) &&
+         is_sound([&] { sized_layer<Config>(config); });
 }
 
 /// What both kinds have; the width of the inner layer must be `expand` times that of the model.
@@ -69,9 +73,7 @@ inline ModelConfig read_mamba(const ConfigJson& json) {
 
 inline void write_mamba(const ModelConfig& config, nlohmann::json& json) {
   write_mamba_common(config, json);
-  MambaConfig mamba = *only_layer<MambaConfig>(config);
-  mamba.width = config.width;
-  mamba.resolve();
+  const MambaConfig mamba = sized_layer<MambaConfig>(config);
   json["intermediate_size"] = mamba.inner_width;
   json["expand"] = mamba.inner_width / config.width;
   json["state_size"] = mamba.state_width;
@@ -108,9 +110,7 @@ inline ModelConfig read_mamba2(const ConfigJson& json) {
 
 inline void write_mamba2(const ModelConfig& config, nlohmann::json& json) {
   write_mamba_common(config, json);
-  Mamba2Config mamba = *only_layer<Mamba2Config>(config);
-  mamba.width = config.width;
-  mamba.resolve();
+  const Mamba2Config mamba = sized_layer<Mamba2Config>(config);
   json["num_heads"] = mamba.heads;
   json["head_dim"] = mamba.head_width;
   json["expand"] = mamba.inner_width() / config.width;
@@ -121,11 +121,15 @@ inline void write_mamba2(const ModelConfig& config, nlohmann::json& json) {
                              is_finite(mamba.largest_step) ? nlohmann::json(mamba.largest_step) : nlohmann::json()};
 }
 
-/// With an inner width that is a multiple of the model's, and one epsilon for all norms.
+/// With an inner width that is a multiple of the model's, which is `expand`.
+inline bool is_mamba(const ModelConfig& config) {
+  return is_bare<MambaConfig>(config) && sized_layer<MambaConfig>(config).inner_width % config.width == 0;
+}
+/// The same, and one epsilon for all norms.
 inline bool is_mamba2(const ModelConfig& config) {
-  const Mamba2Config* mamba = only_layer<Mamba2Config>(config);
-  return mamba && (mamba->head_width == 0 || mamba->inner_width() % config.width == 0) &&
-         mamba->norm_epsilon == config.norm_epsilon;
+  if (!is_bare<Mamba2Config>(config)) return false;
+  const Mamba2Config mamba = sized_layer<Mamba2Config>(config);
+  return mamba.inner_width() % config.width == 0 && mamba.norm_epsilon == config.norm_epsilon;
 }
 
 inline std::string mamba_tensor_name(std::string_view name) {
@@ -148,7 +152,7 @@ inline void write_mamba_defaults(nlohmann::json& json, const char* architecture)
 /// Selective scans behind norms, as `MambaForCausalLM` of Hugging Face transformers reads and writes them.
 inline constexpr Family mamba_family{
     "mamba",
-    [](const ModelConfig& config) { return detail::only_layer<MambaConfig>(config) != nullptr; },
+    detail::is_mamba,
     detail::read_mamba,
     detail::write_mamba,
     [](nlohmann::json& json) { detail::write_mamba_defaults(json, "MambaForCausalLM"); },
