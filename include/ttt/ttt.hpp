@@ -23,6 +23,7 @@
 #include "ttt/core/segment.hpp"
 #include "ttt/core/segment_plan.hpp"
 #include "ttt/core/state.hpp"
+#include "ttt/core/state_history.hpp"
 #include "ttt/core/state_layout.hpp"
 #include "ttt/core/statistics.hpp"
 

@@ -35,6 +35,7 @@ Report run(const std::string& check, SequenceLayerSuite<DecayLayer<double>> suit
   if (check == "split invariance") return suite.split_invariance();
   if (check == "state is a value") return suite.state_is_a_value();
   if (check == "reset") return suite.reset();
+  if (check == "rollback") return suite.rollback();
   if (check == "gradients") return suite.gradients();
   if (check == "optional gradients") return suite.optional_gradients();
   if (check == "causality") return suite.causality();
@@ -72,6 +73,7 @@ TEST_CASE("Every check of the suite finds the layer that breaks it") {
       Broken{Flaw::drops_record_of_last_token, "split invariance", "gradient: shift"},
       Broken{Flaw::renames_grown_part, "state is a value", "does not grow"},
       Broken{Flaw::reset_keeps_part, "reset", "differs from a new one"},
+      Broken{Flaw::hides_writes, "rollback", "back 1: sum"},
       Broken{Flaw::wrong_parameter_gradient, "gradients", "d decay"},
       Broken{Flaw::reset_forgets_gradient, "gradients", "d initial"},
       Broken{Flaw::wrong_input_gradient, "gradients", "d x"},

@@ -12,6 +12,7 @@
 
 #include "suites/contracts.hpp"
 #include "suites/language_model/runs.hpp"
+#include "suites/rollback.hpp"
 
 namespace ttt::suites {
 
@@ -32,9 +33,9 @@ class LanguageModelSuite {
 
   /// All checks; those of gradients by differences only in double.
   std::vector<Report> all() {
-    std::vector<Report> reports{split_invariance(), saved_states(), causality(), threads(), batching(),
-                                last_rows(),        reset(),        losses(),    memory(),  bad_input(),
-                                non_finite_values()};
+    std::vector<Report> reports{split_invariance(), saved_states(), rollback(),  causality(),
+                                threads(),          batching(),     last_rows(), reset(),
+                                losses(),           memory(),       bad_input(), non_finite_values()};
     if constexpr (std::is_same_v<Scalar, double>) {
       reports.push_back(loss_gradients());
       reports.push_back(logit_and_state_gradients(LogitRows::all));
@@ -48,6 +49,10 @@ class LanguageModelSuite {
 
   /// A copy of the State taken at any position continues with the same bits, and equals itself only.
   Report saved_states();
+
+  /// A StateHistory goes back by as many tokens as it keeps, drafts that are rejected leave no bit behind, and neither
+  /// allocates.
+  Report rollback();
 
   /// Contract 3: another token t leaves every row before t as it was, bit for bit, and changes row t.
   Report causality();

@@ -12,6 +12,7 @@
 
 #include "suites/contracts.hpp"
 #include "suites/layer_runs.hpp"
+#include "suites/rollback.hpp"
 #include "support/allocation_hook.hpp"
 #include "support/central_difference.hpp"
 
@@ -41,6 +42,10 @@ class SequenceLayerSuite {
   /// A State that is reset is one that has read nothing, whatever it has read before, wiped or not; nothing is
   /// allocated.
   Report reset() const;
+
+  /// A StateHistory goes back by as many tokens as it keeps, drafts that are rejected leave no bit behind, and neither
+  /// allocates.
+  Report rollback() const;
 
   /// Contract 2: every parameter, input and initial state by central differences, in double.
   Report gradients();
@@ -193,6 +198,7 @@ void check_sequence_layer(const Layer& layer, const LayerCase& options = {}) {
   require(suite.split_invariance());
   require(suite.state_is_a_value());
   require(suite.reset());
+  require(suite.rollback());
   if constexpr (std::is_same_v<typename Layer::Scalar, double>) require(suite.gradients());
   require(suite.optional_gradients());
   require(suite.causality());

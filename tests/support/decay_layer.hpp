@@ -21,6 +21,7 @@ enum class Flaw {
   drops_position,
   drops_record_of_last_token,
   reset_keeps_part,
+  hides_writes,
   wrong_parameter_gradient,
   reset_forgets_gradient,
   wrong_input_gradient,
@@ -87,7 +88,7 @@ class DecayLayer {
   }
   std::shared_ptr<const StateLayout> state_layout(Index capacity) const {
     StateLayout layout(maker());
-    layout.add(1, {{"sum", StateKind::fast_weights, width_}});
+    layout.add(1, {{"sum", StateKind::fast_weights, width_, {.period = flaw_ == Flaw::hides_writes ? 2 : 1}}});
     const bool renames = flaw_ == Flaw::renames_grown_part && capacity > usual_capacity;
     layout.add(1, {{renames ? "larger last" : "last", StateKind::tail, width_}});
     if (flaw_ == Flaw::state_grows) layout.add(1, {{"unused", StateKind::cache, capacity}});

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ttt/core/fingerprint.hpp"
+#include "ttt/core/token_writes.hpp"
 #include "ttt/core/view.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -30,6 +31,7 @@ struct StatePart {
   Index offset = 0;             ///< of its first scalar
   Index rows = 0, columns = 0;  ///< a row for each head, say
   Index stride = 0;             ///< scalars from one row to the next
+  TokenWrites writes{};         ///< what of it a token changes
 
   friend bool operator==(const StatePart&, const StatePart&) = default;
 };
@@ -48,13 +50,15 @@ class StateLayout {
     std::string_view name;
     StateKind kind;
     Index count;
+    TokenWrites writes{};
   };
-  /// Appends parts of so many rows that lie beside one another; those without values have no part.
+  /// Appends parts of so many rows that lie beside one another; those without values have no part. What a token writes
+  /// is all of a part, unless it is said.
   void add(Index rows, std::initializer_list<Columns> side_by_side) {
     Index stride = 0, offset = size_;
     for (const Columns& part : side_by_side) stride += part.count;
-    for (const auto& [name, kind, columns] : side_by_side) {
-      if (rows * columns > 0) parts_.push_back({std::string(name), kind, offset, rows, columns, stride});
+    for (const auto& [name, kind, columns, writes] : side_by_side) {
+      if (rows * columns > 0) parts_.push_back({std::string(name), kind, offset, rows, columns, stride, writes});
       offset += columns;
     }
     size_ += rows * stride;

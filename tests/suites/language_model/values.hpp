@@ -54,6 +54,20 @@ Report LanguageModelSuite<Model>::saved_states() {
 }
 
 template <TrainableLanguageModel Model>
+Report LanguageModelSuite<Model>::rollback() {
+  Report report{"rollback", 0, {}};
+  const Index depth = K() + 2, length = tokens() + depth;
+  const Ids right = runs_.random_ids(length, 23), draft = runs_.random_ids(length, 24);
+  const auto reads = [this](const Ids& ids) {
+    return [this, &ids](State& state, Index first, Index count) {
+      return runs_.read(Runs::slice(ids, first, count), state);
+    };
+  };
+  Rollback(report, runs_.fresh(), tokens(), depth, reads(right), reads(draft)).check();
+  return report;
+}
+
+template <TrainableLanguageModel Model>
 Report LanguageModelSuite<Model>::causality() {
   Report report{"causality", 0, {}};
   const Ids ids = runs_.random_ids(tokens(), 5);

@@ -141,6 +141,18 @@ Report SequenceLayerSuite<Layer>::reset() const {
 }
 
 template <TrainableSequenceLayer Layer>
+Report SequenceLayerSuite<Layer>::rollback() const {
+  Report report{"rollback", 0, {}};
+  const Index depth = K() + 2, tokens = runs_.capacity() - depth;
+  const Matrix right = runs_.random(tokens + depth, 26), draft = runs_.random(tokens + depth, 27);
+  const auto reads = [this](const Matrix& x) {
+    return [this, &x](State& state, Index first, Index count) { return runs_.read(x.rows(first, count), state); };
+  };
+  Rollback(report, runs_.fresh(), tokens, depth, reads(right), reads(draft)).check();
+  return report;
+}
+
+template <TrainableSequenceLayer Layer>
 Report SequenceLayerSuite<Layer>::causality() const {
   Report report{"causality", 0, {}};
   const Index length = 3 * K() + 2;

@@ -43,8 +43,12 @@ class TttLayer : public FixedStateLayer<TttLayer<Rule>, typename Rule::Scalar> {
         rotary_(rule().head_width(), config.mini_batch, config.rope_theta) {
     const Index weights = rule_.initial_size(), rows = rule_.state_size() - weights;
     Base::lay_out_state([&](StateLayout& layout) {
-      layout.add(config.heads, {{"fast_weights", StateKind::fast_weights, weights},
-                                {"open_mini_batch", StateKind::open_mini_batch, rows}});
+      const Index K = config.mini_batch;
+      layout.add(config.heads, {{"fast_weights", StateKind::fast_weights, weights, {.period = K}},
+                                {"open_mini_batch",
+                                 StateKind::open_mini_batch,
+                                 rows,
+                                 {.period = K, .slots = K, .widths = rule().row_widths()}}});
       layout.add(tail_rows(), {{"conv", StateKind::tail, config.width}});
     });
   }

@@ -5,7 +5,8 @@
 /// A **TttRule** knows one mini-batch, or a part of one:
 ///
 /// - `state(weights, rows)` views a State, whose weights come first where it lies in one piece; `weight_size()` and
-///   `state_size()` tell its Scalars, `fast_weights(heads)` the learned tensors W₀ it starts from.
+///   `state_size()` tell its Scalars, `fast_weights(heads)` the learned tensors W₀ it starts from. Behind the weights
+///   are tables of K rows, of `row_widths()` each: a token of the open mini-batch writes its own.
 /// - `learn` takes the keys of a part into the state and computes their inner gradients, `apply` answers the queries,
 ///   `fold` moves the weights at the mini-batch's end; `primal` does all three token by token, as a reference. Both
 ///   leave z, what the inner norm got; `model` is z with the weights as they are.

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <concepts>
+#include <vector>
 
 #include "ttt/core/kernel_table.hpp"
 #include "ttt/rules/ttt_linear/backward.hpp"
@@ -36,6 +37,7 @@ class TttLinear {
   Index mini_batch() const { return mini_batch_; }
   Index weight_size() const { return State::weight_size(head_width_); }
   Index state_size() const { return State::size(head_width_, mini_batch_); }
+  std::vector<Index> row_widths() const { return {head_width_, head_width_, 1}; }
   State state(Scalar* data) const { return state(data, data + weight_size()); }
   State state(Scalar* weights, Scalar* rows) const { return State::at(weights, rows, head_width_, mini_batch_); }
   /// Memory for what `learn_again` leaves for `backward`.

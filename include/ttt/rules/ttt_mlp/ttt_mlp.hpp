@@ -3,6 +3,7 @@
 
 #include <array>
 #include <concepts>
+#include <vector>
 
 #include "ttt/core/kernel_table.hpp"
 #include "ttt/rules/ttt_mlp/backward.hpp"
@@ -37,6 +38,7 @@ class TttMlp {
   Index hidden() const { return 4 * head_width_; }
   Index weight_size() const { return State::weight_size(head_width_, hidden()); }
   Index state_size() const { return State::size(head_width_, hidden(), mini_batch_); }
+  std::vector<Index> row_widths() const { return {head_width_, hidden(), hidden(), head_width_, 1}; }
   State state(Scalar* data) const { return state(data, data + weight_size()); }
   State state(Scalar* weights, Scalar* rows) const {
     return State::at(weights, rows, head_width_, hidden(), mini_batch_);
