@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-// One layer with its projections: forward, forward + backward, and decoding token by token.
+// One layer with its projections: forward, forward + backward, decoding token by token, and keeping what that
+// overwrites.
 #include <array>
 #include <limits>
 #include <vector>
 
 #include "support/bench.hpp"
+#include "ttt/core/state_history.hpp"
 #include "ttt/layers/attention.hpp"
 #include "ttt/layers/gated_delta_net.hpp"
 #include "ttt/layers/layer.hpp"
@@ -166,6 +168,52 @@ void decode_stack(benchmark::State& state) {
   decode_in<Definition>(state, state.range(0), 1024, state.range(1), state.range(2), bfloat16);
 }
 
+/// Scalars that tokens [first, end) change, each kept by itself.
+double kept_scalars(const ttt::StateLayout& layout, std::int64_t first, std::int64_t end) {
+  Index sum = 0;
+  for (const ttt::StatePart& part : layout.parts())
+    for (std::int64_t p = first; p < end; ++p)
+      sum += part.rows * (part.writes.next_whole(p) == p ? part.columns : part.writes.slot_size());
+  return static_cast<double>(sum);
+}
+
+/// What StateHistory keeps of one token, and takes for it, beside a copy of the State: means over 16 tokens, a whole
+/// mini-batch. Going back is by 4 tokens. Arguments: width C, tokens before.
+template <class Definition>
+void keep(benchmark::State& state) {
+  constexpr Index tokens = Decoder<Definition>::mini_batch, drafted = 4;
+  const Index width = state.range(0), before = state.range(1);
+  auto carried = make_layer<Definition>(width).initial_state(before + tokens), copy = carried;
+  bench::move_behind(carried, before, kind<Definition>);
+  ttt::StateHistory<float> history(carried.layout, tokens);
+  const auto keep_next = [&] {
+    history.keep(carried);
+    carried.position = carried.position + 1;
+  };
+  double copied = std::numeric_limits<double>::infinity(), back = copied;
+  const double seconds = bench::fastest(state, [&] {
+    carried.position = before;
+    for (Index t = 0; t < tokens; ++t) keep_next();
+  });
+  for (Index round = 0; round < 64; ++round) {
+    copied = std::min(copied, bench::seconds_of([&] { copy = carried; }));
+    double rejections = 0;
+    carried.position = before;
+    for (Index t = 0; t < tokens; ++t) {
+      keep_next();
+      if (t % drafted == drafted - 1) {
+        rejections += bench::seconds_of([&] { history.back(carried, drafted); });
+        for (Index again = 0; again < drafted; ++again) keep_next();
+      }
+    }
+    back = std::min(back, rejections / (tokens / drafted));
+  }
+  bench::count_tokens(state, seconds / tokens, 1, carried.values.bytes());
+  state.counters["kept_bytes"] = kept_scalars(*carried.layout, before, before + tokens) * sizeof(float) / tokens;
+  state.counters["copy_seconds"] = copied;
+  state.counters["back_seconds"] = back;
+}
+
 constexpr std::array<Index, 3> widths{256, 768, 2048};
 
 void lengths(benchmark::internal::Benchmark* cases) {
@@ -180,6 +228,11 @@ void contexts(benchmark::internal::Benchmark* cases) {
     for (const Index before : {512, 1024, 2048, 8192, 32768})
       for (const Index threads : {1, 2}) cases->Args({width, before, threads});
 }
+void histories(benchmark::internal::Benchmark* cases) {
+  cases->ArgNames({"C", "before"})->Unit(benchmark::kMicrosecond)->UseManualTime();
+  for (const Index width : widths)
+    for (const Index before : {1024, 8192}) cases->Args({width, before});
+}
 /// First a small one for tests, then such that the weights, 128 MB and more, are in no cache.
 void stacks(benchmark::internal::Benchmark* cases) {
   cases->ArgNames({"C", "layers", "threads"})->Unit(benchmark::kMicrosecond)->UseManualTime();
@@ -192,6 +245,7 @@ void stacks(benchmark::internal::Benchmark* cases) {
   BENCHMARK_TEMPLATE(forward, __VA_ARGS__)->Name("forward/" name)->Apply(lengths);                   \
   BENCHMARK_TEMPLATE(forward_backward, __VA_ARGS__)->Name("forward_backward/" name)->Apply(lengths); \
   BENCHMARK_TEMPLATE(decode, __VA_ARGS__)->Name("decode/" name)->Apply(contexts);                    \
+  BENCHMARK_TEMPLATE(keep, __VA_ARGS__)->Name("keep/" name)->Apply(histories);                       \
   BENCHMARK_TEMPLATE(decode_stack, __VA_ARGS__, false)->Name("decode_stack/" name)->Apply(stacks);   \
   BENCHMARK_TEMPLATE(decode_stack, __VA_ARGS__, true)->Name("decode_stack/" name "-bfloat16")->Apply(stacks)
 

@@ -8,7 +8,8 @@
 ///
 /// - `make_parameters()` returns the unbound struct: names, shapes and layouts, no memory.
 /// - `state_layout(capacity)` says what a State of `capacity` tokens holds and where; layers whose state does not grow
-///   ignore the number. `initial_state(parameters, capacity)` gives one, of a sequence that has read nothing.
+///   ignore the number. `initial_state(parameters, capacity)` gives one, of a sequence that has read nothing. The
+///   layout may say that a token writes less than everything (TokenWrites), which makes going back cheap.
 /// - `reset(parameters, state)` makes a State what `initial_state` gave, of the same capacity, without allocating: the
 ///   sequence starts again. `state.wipe()` is the other thing: nothing is left, not even the start, and calls refuse
 ///   the State until it is reset (or a segment says `reset`).
