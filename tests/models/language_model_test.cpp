@@ -27,6 +27,7 @@ enum class Fault {
   counts_segments,
   last_differs,
   ignores_reset,
+  writes_unsaid,
   wrong_row_loss,
   assigns_gradients,
   wrong_loss_gradient,
@@ -84,6 +85,7 @@ class FaultyModel {
       return inner_.forward(parameters, ids, {&piece, 1}, rows, logits, context, record);
     }
     inner_.forward(parameters, ids, segments, rows, logits, context, record);
+    if (fault_ == Fault::writes_unsaid) segments[0].state->values[0] += 1e-6;  // a fast weight, whatever the token
     for (Index r = 0; r < logits.rows(); ++r) logits(r, 0) += disturbance(r, ids, segments, rows, context);
     if (fault_ == Fault::multiplies_later_by_zero)
       for (Index r = 0; r + 1 < logits.rows(); ++r)
@@ -167,7 +169,8 @@ TEST_CASE("Every check of the suite of language models finds the model that brea
       Broken{Fault::multiplies_later_by_zero, "non-finite values", "rows before"},
       Broken{Fault::counts_workers, "threads", "2 threads"}, Broken{Fault::counts_segments, "batching", "segment 0"},
       Broken{Fault::last_differs, "last rows", "segment 0"}, Broken{Fault::ignores_reset, "reset", "remembers"},
-      Broken{Fault::wrong_row_loss, "losses", "row 0"}, Broken{Fault::assigns_gradients, "losses", "gradients add up"},
+      Broken{Fault::writes_unsaid, "rollback", "fast_weights"}, Broken{Fault::wrong_row_loss, "losses", "row 0"},
+      Broken{Fault::assigns_gradients, "losses", "gradients add up"},
       Broken{Fault::wrong_loss_gradient, "gradients of the loss", "model.norm.weight"},
       Broken{Fault::wrong_logit_gradient, "gradients of logits and states", "model.norm.weight"},
       Broken{Fault::wrong_logit_gradient, "gradients of last logits and states", "model.norm.weight"},
