@@ -6,13 +6,6 @@
 #include "support/compiled_kernels.hpp"
 #include "ttt/models/model_config.hpp"
 
-#ifndef TTT_TEST_LAYERS_FLOAT
-#define TTT_TEST_LAYERS_FLOAT extern
-#endif
-#ifndef TTT_TEST_LAYERS_DOUBLE
-#define TTT_TEST_LAYERS_DOUBLE extern
-#endif
-
 // A layer, and how an AnySequenceLayer holds it.
 #define TTT_TEST_LAYER(COMPILED, Scalar, ...) \
   COMPILED template class __VA_ARGS__;        \
@@ -31,7 +24,7 @@
 
 TTT_NAMESPACE_BEGIN
 
-TTT_TEST_LAYERS(TTT_TEST_LAYERS_FLOAT, float);
-TTT_TEST_LAYERS(TTT_TEST_LAYERS_DOUBLE, double);
+TTT_TEST_LAYERS(extern, float);
+TTT_TEST_LAYERS(extern, double);
 
 TTT_NAMESPACE_END

@@ -1,3 +1,8 @@
 // SPDX-License-Identifier: MIT
-#define TTT_TEST_LAYERS_FLOAT  // defines what the others declare
 #include "support/compiled_layers.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+TTT_TEST_LAYERS(, float);
+
+TTT_NAMESPACE_END
