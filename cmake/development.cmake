@@ -25,3 +25,21 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
     target_compile_options(ttt_development INTERFACE -Wno-array-bounds -Wno-stringop-overflow)
   endif()
 endif()
+
+# Kernels, layers and loaders of models, compiled once for all tests; examples and benchmarks link them where they are
+# only checked. In other builds these compile their own, as a user does.
+set(ttt_links_compiled OFF)
+if(TTT_BUILD_TESTS)
+  set(support "${PROJECT_SOURCE_DIR}/tests/support")
+  add_library(ttt_compiled_kernels STATIC "${support}/compiled_kernels.cpp")
+  add_library(ttt_compiled_layers STATIC "${support}/compiled_layers_float.cpp" "${support}/compiled_layers_double.cpp")
+  add_library(ttt_compiled_loaders STATIC "${support}/compiled_loaders.cpp")
+  target_include_directories(ttt_compiled_kernels PUBLIC "${PROJECT_SOURCE_DIR}/tests")
+  target_link_libraries(ttt_compiled_kernels PUBLIC ttt_development)
+  target_link_libraries(ttt_compiled_layers PUBLIC ttt_compiled_kernels)
+  target_link_libraries(ttt_compiled_loaders PUBLIC ttt_compiled_layers ttt_loaders)
+  target_precompile_headers(ttt_compiled_layers PRIVATE "${support}/compiled_layers.hpp")
+  if(CMAKE_BUILD_TYPE STREQUAL "Debug")
+    set(ttt_links_compiled ON)
+  endif()
+endif()

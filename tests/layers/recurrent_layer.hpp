@@ -9,6 +9,7 @@
 #include "layers/formula_parts.hpp"
 #include "suites/sequence_layer.hpp"
 #include "support/catch.hpp"
+#include "support/compiled_layers.hpp"
 #include "support/error_message.hpp"
 
 namespace ttt::recurrent_tests {

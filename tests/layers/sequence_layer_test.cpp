@@ -57,13 +57,13 @@ struct Broken {
 }  // namespace
 
 TEST_CASE("A sound layer passes the suite") {
-  ttt::suites::check_sequence_layer(DecayLayer<double>(width), layer_case);
-  ttt::suites::check_sequence_layer(DecayLayer<float>(width), layer_case);
-  ttt::suites::check_sequence_layer(DecayLayer<double>(1), LayerCase{.mini_batch = 1});
+  ttt::suites::check_layer_as_it_is(DecayLayer<double>(width), layer_case);
+  ttt::suites::check_layer_as_it_is(DecayLayer<float>(width), layer_case);
+  ttt::suites::check_layer_as_it_is(DecayLayer<double>(1), LayerCase{.mini_batch = 1});
 }
 
 TEST_CASE("The least layer passes the suite, which asks for no more than the concept") {
-  ttt::suites::check_sequence_layer(ttt::testing::TrainableArchetype::make(), LayerCase{.mini_batch = mini_batch});
+  ttt::suites::check_layer_as_it_is(ttt::testing::TrainableArchetype::make(), LayerCase{.mini_batch = mini_batch});
 }
 
 TEST_CASE("Every check of the suite finds the layer that breaks it") {

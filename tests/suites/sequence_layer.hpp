@@ -15,6 +15,7 @@
 #include "suites/rollback.hpp"
 #include "support/allocation_hook.hpp"
 #include "support/central_difference.hpp"
+#include "ttt/layers/any_sequence_layer.hpp"
 
 namespace ttt::suites {
 
@@ -192,7 +193,7 @@ namespace ttt::suites {
 
 /// All checks; those of gradients by differences only in double.
 template <TrainableSequenceLayer Layer>
-void check_sequence_layer(const Layer& layer, const LayerCase& options = {}) {
+void check_layer_as_it_is(const Layer& layer, const LayerCase& options = {}) {
   SequenceLayerSuite<Layer> suite(layer, options);
   if (options.formula) require(suite.formula());
   require(suite.split_invariance());
@@ -209,6 +210,20 @@ void check_sequence_layer(const Layer& layer, const LayerCase& options = {}) {
   require(suite.views());
   require(suite.decode_allocations());
   require(suite.memory());
+}
+
+/// The same through an AnySequenceLayer, so that it is compiled once (support/compiled_suites.cpp) and not for each
+/// layer: every call reaches the layer inside.
+template <class Scalar>
+void check_any_layer(const AnySequenceLayer<Scalar>& layer, const LayerCase& options) {
+  check_layer_as_it_is(layer, options);
+}
+extern template void check_any_layer(const AnySequenceLayer<float>&, const LayerCase&);
+extern template void check_any_layer(const AnySequenceLayer<double>&, const LayerCase&);
+
+template <TrainableSequenceLayer Layer>
+void check_sequence_layer(const Layer& layer, const LayerCase& options = {}) {
+  check_any_layer(AnySequenceLayer(layer), options);
 }
 
 }  // namespace ttt::suites

@@ -3,28 +3,28 @@
 /// Layers and models that many tests use, compiled once: what a test that compiles its own spends most of its time on.
 #pragma once
 
+#include "support/compiled_kernels.hpp"
 #include "ttt/models/model_config.hpp"
 
-#ifndef TTT_TEST_COMPILED
-#define TTT_TEST_COMPILED extern
-#endif
+// A layer, and how an AnySequenceLayer holds it.
+#define TTT_TEST_LAYER(COMPILED, Scalar, ...) \
+  COMPILED template class __VA_ARGS__;        \
+  COMPILED template struct AnySequenceLayer<Scalar>::Model<__VA_ARGS__>
+
+#define TTT_TEST_LAYERS(COMPILED, Scalar)                                                 \
+  TTT_TEST_LAYER(COMPILED, Scalar, TttLayer<rules::TttLinear<Scalar>>);                   \
+  TTT_TEST_LAYER(COMPILED, Scalar, TttLayer<rules::TttMlp<Scalar>>);                      \
+  TTT_TEST_LAYER(COMPILED, Scalar, Attention<Scalar>);                                    \
+  TTT_TEST_LAYER(COMPILED, Scalar, GatedDeltaNet<Scalar>);                                \
+  TTT_TEST_LAYER(COMPILED, Scalar, Mamba2<Scalar>);                                       \
+  TTT_TEST_LAYER(COMPILED, Scalar, Mamba<Scalar>);                                        \
+  COMPILED template AnySequenceLayer<Scalar> LayerDescription::make<Scalar>(Index) const; \
+  COMPILED template class CausalLm<Scalar>;                                               \
+  COMPILED template CausalLm<Scalar> make_model(const ModelConfig&)
 
 TTT_NAMESPACE_BEGIN
 
-TTT_TEST_COMPILED template class TttLayer<rules::TttLinear<float>>;
-TTT_TEST_COMPILED template class TttLayer<rules::TttLinear<double>>;
-TTT_TEST_COMPILED template class TttLayer<rules::TttMlp<float>>;
-TTT_TEST_COMPILED template class TttLayer<rules::TttMlp<double>>;
-
-TTT_TEST_COMPILED template class Attention<float>;
-TTT_TEST_COMPILED template class Attention<double>;
-
-TTT_TEST_COMPILED template AnySequenceLayer<float> LayerDescription::make<float>(Index) const;
-TTT_TEST_COMPILED template AnySequenceLayer<double> LayerDescription::make<double>(Index) const;
-
-TTT_TEST_COMPILED template class CausalLm<float>;
-TTT_TEST_COMPILED template class CausalLm<double>;
-TTT_TEST_COMPILED template CausalLm<float> make_model(const ModelConfig&);
-TTT_TEST_COMPILED template CausalLm<double> make_model(const ModelConfig&);
+TTT_TEST_LAYERS(extern, float);
+TTT_TEST_LAYERS(extern, double);
 
 TTT_NAMESPACE_END

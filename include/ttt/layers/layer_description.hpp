@@ -55,13 +55,7 @@ class LayerDescription {
 
   /// The layer. Throws Error for options that make none.
   template <class Scalar>
-  AnySequenceLayer<Scalar> make(Index width) const {
-    return LayerKinds::with(name_, [&]<class Kind>(Kind) {
-      auto config = std::get<typename Kind::Config>(options_);
-      config.width = width;
-      return AnySequenceLayer<Scalar>(typename Kind::template Layer<Scalar>(config));
-    });
-  }
+  AnySequenceLayer<Scalar> make(Index width) const;
   /// See KindOfLayer.
   std::vector<BoundingTensor> bounds(Index width) const {
     return LayerKinds::with(name_, [&]<class Kind>(Kind) {
@@ -80,6 +74,16 @@ class LayerDescription {
   std::string name_;
   LayerOptions options_;
 };
+
+// Not inline: a program that declares it `extern template` compiles no layer where it only makes one by name.
+template <class Scalar>
+AnySequenceLayer<Scalar> LayerDescription::make(Index width) const {
+  return LayerKinds::with(name_, [&]<class Kind>(Kind) {
+    auto config = std::get<typename Kind::Config>(options_);
+    config.width = width;
+    return AnySequenceLayer<Scalar>(typename Kind::template Layer<Scalar>(config));
+  });
+}
 
 inline std::vector<std::string> LayerDescription::option_names() const {
   std::vector<std::string> names;

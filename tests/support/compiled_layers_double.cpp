@@ -1,3 +1,8 @@
 // SPDX-License-Identifier: MIT
-#define TTT_TEST_COMPILED  // defines what the others declare
 #include "support/compiled_layers.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+TTT_TEST_LAYERS(, double);
+
+TTT_NAMESPACE_END

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+#include "support/compiled_layers.hpp"
+
+TTT_NAMESPACE_BEGIN
+
+TTT_TEST_LAYERS(, float);
+
+TTT_NAMESPACE_END
