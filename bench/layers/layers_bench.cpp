@@ -9,6 +9,8 @@
 #include "ttt/core/state_history.hpp"
 #include "ttt/layers/attention.hpp"
 #include "ttt/layers/gated_delta_net.hpp"
+#include "ttt/layers/gated_linear_attention.hpp"
+#include "ttt/layers/kimi_delta_attention.hpp"
 #include "ttt/layers/layer.hpp"
 #include "ttt/layers/mamba.hpp"
 #include "ttt/layers/mamba2.hpp"
@@ -30,6 +32,10 @@ inline constexpr Kind kind<ttt::TttMlp<float, D, K>> = Kind::ttt_mlp;
 template <>
 inline constexpr Kind kind<ttt::GatedDeltaNet<float>> = Kind::gated_delta_net;
 template <>
+inline constexpr Kind kind<ttt::KimiDeltaAttention<float>> = Kind::kimi_delta_attention;
+template <>
+inline constexpr Kind kind<ttt::GatedLinearAttention<float>> = Kind::gated_linear_attention;
+template <>
 inline constexpr Kind kind<ttt::Mamba<float>> = Kind::mamba;
 template <>
 inline constexpr Kind kind<ttt::Mamba2<float>> = Kind::mamba2;
@@ -39,9 +45,7 @@ template <class Definition>
 ttt::Layer<Definition> make_layer(Index width) {
   typename Definition::Config config;
   config.width = width;
-  if constexpr (kind<Definition> == Kind::gated_delta_net) {
-    config.heads = width / 64;
-  } else if constexpr (kind<Definition> == Kind::mamba2) {
+  if constexpr (kind<Definition> == Kind::mamba2) {
     config.heads = width / 32;  // of an inner width that is twice the width
     config.state_width = 128;
   } else if constexpr (kind<Definition> != Kind::mamba) {
@@ -253,6 +257,8 @@ TTT_LAYER_BENCHMARKS("attention", ttt::Attention<float>);
 TTT_LAYER_BENCHMARKS("ttt-linear", ttt::TttLinear<float, 64, 16>);
 TTT_LAYER_BENCHMARKS("ttt-mlp", ttt::TttMlp<float, 64, 16>);
 TTT_LAYER_BENCHMARKS("gated-delta-net", ttt::GatedDeltaNet<float>);
+TTT_LAYER_BENCHMARKS("kimi-delta-attention", ttt::KimiDeltaAttention<float>);
+TTT_LAYER_BENCHMARKS("gated-linear-attention", ttt::GatedLinearAttention<float>);
 TTT_LAYER_BENCHMARKS("mamba", ttt::Mamba<float>);
 TTT_LAYER_BENCHMARKS("mamba2", ttt::Mamba2<float>);
 // Sizes known at run time only.

@@ -14,7 +14,16 @@
 
 namespace bench {
 
-enum class Kind { ttt_linear, ttt_mlp, gated_delta_net, mamba, mamba2, attention };
+enum class Kind {
+  ttt_linear,
+  ttt_mlp,
+  gated_delta_net,
+  kimi_delta_attention,
+  gated_linear_attention,
+  mamba,
+  mamba2,
+  attention
+};
 
 /// FLOPs of all matrix products of one layer, forward, for `tokens` that follow `before` others; a multiply-add is two.
 /// A backward is exactly twice that: what it computes again is overhead.
@@ -22,6 +31,8 @@ enum class Kind { ttt_linear, ttt_mlp, gated_delta_net, mamba, mamba2, attention
 ///   TTT-Linear  T (8C² + C(6D + 4K) + 2CH)
 ///   TTT-MLP     T (8C² + C(56D + 20K) + 2CH)
 ///   Gated DeltaNet  T (10C² + 4CH + C(6D + 4K)), as many key heads as value heads, chunks of K = 16
+///   Kimi Delta Attention  T (8C² + 2CH + C(14D + 4K)), with maps of rank D
+///   gated linear attention  T (8C² + 48C + C(2D + 1.5K)), keys of D / 2 columns, a map of rank 16
 ///   Mamba       T (12C² + 4C(2R + 2N)), of inner width 2C, N = 16 and R = C / 16: the scan is no product
 ///   Mamba-2     T (12C² + 2C(2N + H) + 2C(4N + 2K)), of inner width 2C, one group, states of N = 2D
 ///   attention   T (8C² + 2CT), causal, and 4C for each earlier token
@@ -36,6 +47,10 @@ inline double layer_flops(Kind kind, Index width, Index heads, Index tokens, Ind
       return t * (8 * c * c + c * (56 * head_width + 20 * mini_batch) + 2 * c * h);
     case Kind::gated_delta_net:
       return t * (10 * c * c + 4 * c * h + c * (6 * head_width + 4 * mini_batch));
+    case Kind::kimi_delta_attention:
+      return t * (8 * c * c + 2 * c * h + c * (14 * head_width + 4 * mini_batch));
+    case Kind::gated_linear_attention:
+      return t * (8 * c * c + 48 * c + c * (2 * head_width + 1.5 * mini_batch));
     case Kind::mamba:
       return t * (12 * c * c + 4 * c * (c / 8 + 32));
     case Kind::mamba2:

@@ -13,7 +13,8 @@ using numbers::Matrix;
 
 namespace {
 
-constexpr Activation activations[] = {Activation::none, Activation::silu, Activation::gelu, Activation::sigmoid};
+constexpr Activation activations[] = {Activation::none,    Activation::silu,         Activation::gelu,
+                                      Activation::sigmoid, Activation::elu_plus_one, Activation::log_sigmoid};
 
 double exact(Activation activation, double x) {
   const double sigma = 1 / (1 + std::exp(-x));
@@ -26,6 +27,10 @@ double exact(Activation activation, double x) {
       return x / 2 * (1 + std::tanh(std::sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
     case Activation::sigmoid:
       return sigma;
+    case Activation::elu_plus_one:
+      return x > 0 ? x + 1 : std::exp(x);
+    case Activation::log_sigmoid:
+      return std::log(sigma);
   }
   return 0;
 }
@@ -124,6 +129,18 @@ TEST_CASE("what a gate far below zero lets through and its gradients are zero, n
       CHECK((result->row(0)[400] != 0 && result->row(0)[440] == 0));
     }
   }
+}
+
+TEST_CASE("the logarithm of a sigmoid keeps its digits where the sigmoid is 1, and is linear where it is 0") {
+  Matrix<float> x(1, 4), y(1, 4);
+  const float points[] = {30, 10, -80, -1e30F};
+  for (Index i = 0; i < 4; ++i) x(0, i) = points[i];
+  kernels::activate_rows(Activation::log_sigmoid, x.view(), y.view());
+  CHECK(std::abs(y(0, 0) / -std::exp(-30.0) - 1) < 1e-6);
+  CHECK(std::abs(y(0, 1) / -std::log1p(std::exp(-10.0)) - 1) < 1e-6);
+  CHECK((y(0, 2) == -80 && y(0, 3) == -1e30F));
+  kernels::activate_rows(Activation::elu_plus_one, x.view(), y.view());
+  CHECK((y(0, 0) == 31 && y(0, 2) == 0 && y(0, 3) == 0));
 }
 
 TEST_CASE("gates saturate: nothing overflows far from zero") {

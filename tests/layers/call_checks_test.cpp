@@ -7,6 +7,8 @@
 #include "support/catch.hpp"
 #include "support/compiled_layers.hpp"
 #include "ttt/layers/gated_delta_net.hpp"
+#include "ttt/layers/gated_linear_attention.hpp"
+#include "ttt/layers/kimi_delta_attention.hpp"
 #include "ttt/layers/mamba.hpp"
 #include "ttt/layers/mamba2.hpp"
 #include "ttt/layers/short_convolution.hpp"
@@ -114,6 +116,12 @@ Index check_recurrent() {
     return GatedDeltaNet<Scalar>(
         {.width = width, .heads = 2, .value_heads = 4, .key_width = 3, .value_width = value_width});
   };
+  const auto by_row = [](Index width, Index rank) {
+    return KimiDeltaAttention<Scalar>({.width = width, .heads = 2, .key_width = 3, .value_width = 2, .rank = rank});
+  };
+  const auto sums = [](Index width, Index rank) {
+    return GatedLinearAttention<Scalar>({.width = width, .heads = 2, .key_width = 3, .decay_rank = rank});
+  };
   const auto mamba = [](Index width, Index heads) {
     return Mamba2<Scalar>({.width = width, .heads = heads, .head_width = 3, .groups = 2, .state_width = 4});
   };
@@ -122,6 +130,8 @@ Index check_recurrent() {
   };
   return suites::check_wrong_calls(scan(12, 9), fixed, {scan(24, 9), scan(12, 8)}) +
          suites::check_wrong_calls(delta(12, 2), fixed, {delta(24, 2), delta(12, 3)}) +
+         suites::check_wrong_calls(by_row(12, 2), fixed, {by_row(24, 2), by_row(12, 3)}) +
+         suites::check_wrong_calls(sums(12, 2), fixed, {sums(24, 2), sums(12, 3)}) +
          suites::check_wrong_calls(mamba(12, 4), fixed, {mamba(24, 4), mamba(12, 2)});
 }
 

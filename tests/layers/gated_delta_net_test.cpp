@@ -33,7 +33,8 @@ GatedDeltaNetConfig plain() {
 
 /// The formula of the docstring, a token at a time, in plain loops.
 Matrix<double> formula(const GatedDeltaNetConfig& config, const NamedWeights& p, const Matrix<double>& x) {
-  const auto keys = static_cast<std::size_t>(config.keys()), K = static_cast<std::size_t>(config.key_width);
+  const auto keys = static_cast<std::size_t>(config.heads * config.key_width),
+             K = static_cast<std::size_t>(config.key_width);
   const auto V = static_cast<std::size_t>(config.value_width), heads = static_cast<std::size_t>(config.value_heads);
   const std::size_t group = heads / static_cast<std::size_t>(config.heads);
   std::vector<Row> projected, S(heads, Row(K * V));

@@ -15,9 +15,12 @@ TTT_NAMESPACE_BEGIN
 
 namespace kernels {
 
-/// A function f of one element: x, x σ(x), the tanh-GELU (Hendrycks and Gimpel 2016) or σ(x).
-enum class Activation { none, silu, gelu, sigmoid };
-inline constexpr std::array<std::string_view, 4> names_of(Activation) { return {"none", "silu", "gelu", "sigmoid"}; }
+/// A function f of one element: x, x σ(x), the tanh-GELU (Hendrycks and Gimpel 2016), σ(x), 1 + ELU(x), which is
+/// positive (Katharopoulos et al. 2020), or log σ(x).
+enum class Activation { none, silu, gelu, sigmoid, elu_plus_one, log_sigmoid };
+inline constexpr std::array<std::string_view, 6> names_of(Activation) {
+  return {"none", "silu", "gelu", "sigmoid", "elu_plus_one", "log_sigmoid"};
+}
 
 /// The value and the derivative of an activation, which share what they can.
 template <Activation activation, class P>
@@ -44,6 +47,20 @@ struct Activated<Activation::sigmoid, P> {
   TTT_INLINE P value() const { return s; }
   TTT_INLINE P derivative() const { return s * (P(1) - s); }
 };
+template <class P>
+struct Activated<Activation::elu_plus_one, P> {
+  P positive, exponential;
+  TTT_INLINE explicit Activated(P x) : positive(simd::max(P(0), x)), exponential(weight_exp(simd::min(P(0), x))) {}
+  TTT_INLINE P value() const { return positive + exponential; }
+  TTT_INLINE P derivative() const { return exponential; }
+};
+template <class P>
+struct Activated<Activation::log_sigmoid, P> {
+  P negative;
+  TTT_INLINE explicit Activated(P x) : negative(P(0) - x) {}
+  TTT_INLINE P value() const { return P(0) - softplus(negative); }
+  TTT_INLINE P derivative() const { return sigmoid(negative); }
+};
 
 /// Calls `body` with a function that makes the Activated of a pack.
 template <class Body>
@@ -60,6 +77,10 @@ TTT_INLINE void with_activation(Activation activation, Body&& body) {
       return call(std::integral_constant<Activation, Activation::gelu>());
     case Activation::sigmoid:
       return call(std::integral_constant<Activation, Activation::sigmoid>());
+    case Activation::elu_plus_one:
+      return call(std::integral_constant<Activation, Activation::elu_plus_one>());
+    case Activation::log_sigmoid:
+      return call(std::integral_constant<Activation, Activation::log_sigmoid>());
   }
 }
 

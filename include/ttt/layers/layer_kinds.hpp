@@ -15,6 +15,8 @@
 #include "ttt/layers/any_sequence_layer.hpp"
 #include "ttt/layers/attention.hpp"
 #include "ttt/layers/gated_delta_net.hpp"
+#include "ttt/layers/gated_linear_attention.hpp"
+#include "ttt/layers/kimi_delta_attention.hpp"
 #include "ttt/layers/mamba.hpp"
 #include "ttt/layers/mamba2.hpp"
 #include "ttt/layers/ttt_linear.hpp"
@@ -102,6 +104,32 @@ struct GatedDeltaNet : KindOfLayer<GatedDeltaNetConfig> {
   using Layer = ttt::GatedDeltaNet<Scalar>;
 };
 
+struct KimiDeltaAttention : KindOfLayer<KimiDeltaAttentionConfig> {
+  static constexpr std::string_view name = "kimi-delta-attention";
+  static constexpr std::string_view summary = "Kimi Delta Attention: Gated DeltaNet whose matrix fades row by row";
+  template <class Scalar>
+  using Layer = ttt::KimiDeltaAttention<Scalar>;
+};
+
+struct GatedLinearAttention : KindOfLayer<GatedLinearAttentionConfig> {
+  static constexpr std::string_view name = "gated-linear-attention";
+  static constexpr std::string_view summary =
+      "gated linear attention: a matrix adds up what it reads, and fades row by row";
+  template <class Scalar>
+  using Layer = ttt::GatedLinearAttention<Scalar>;
+};
+
+struct LinearAttention : GatedLinearAttention {
+  static constexpr std::string_view name = "linear-attention";
+  static constexpr std::string_view summary = "linear attention: a matrix adds up what it reads";
+  static GatedLinearAttentionConfig options() {
+    GatedLinearAttentionConfig config;
+    config.feature_map = kernels::Activation::elu_plus_one;
+    config.decay = config.gate = false;
+    return config;
+  }
+};
+
 struct Mamba2 : KindOfLayer<Mamba2Config> {
   static constexpr std::string_view name = "mamba2";
   static constexpr std::string_view summary = "Mamba-2: a matrix adds up what it reads, and fades";
@@ -119,7 +147,8 @@ struct Mamba : KindOfLayer<MambaConfig> {
 }  // namespace kinds
 
 /// The options of some layer.
-using LayerOptions = std::variant<TttConfig, AttentionConfig, GatedDeltaNetConfig, Mamba2Config, MambaConfig>;
+using LayerOptions = std::variant<TttConfig, AttentionConfig, GatedDeltaNetConfig, KimiDeltaAttentionConfig,
+                                  GatedLinearAttentionConfig, Mamba2Config, MambaConfig>;
 
 /// A list of kinds.
 template <class... Kinds>
@@ -145,6 +174,7 @@ struct KindList {
 };
 
 using LayerKinds = KindList<kinds::TttLinear, kinds::TttMlp, kinds::Attention, kinds::SlidingWindow,
-                            kinds::GatedDeltaNet, kinds::Mamba2, kinds::Mamba>;
+                            kinds::GatedDeltaNet, kinds::KimiDeltaAttention, kinds::GatedLinearAttention,
+                            kinds::LinearAttention, kinds::Mamba2, kinds::Mamba>;
 
 TTT_NAMESPACE_END

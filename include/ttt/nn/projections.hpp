@@ -25,9 +25,13 @@ class ProjectionsBackward {
  public:
   using Gradients = std::span<const MatrixView<const Scalar>>;
 
+  ProjectionsBackward() = default;
   ProjectionsBackward(std::span<const Projection<Scalar>> maps, Context& context) {
-    TTT_ASSERT(maps.size() <= maps_.size(), "more maps than there is room for");
-    for (const auto& [weight, gradient] : maps) maps_[count_++].emplace(weight, gradient, context);
+    for (const auto& map : maps) add(map, context);
+  }
+  void add(const Projection<Scalar>& map, Context& context) {
+    TTT_ASSERT(count_ < maps_.size(), "more maps than there is room for");
+    maps_[count_++].emplace(map.weight, map.gradient, context);
   }
 
   /// d_x (+)= Σ d_y · W over the maps in their order, for the rows of a piece; an empty d_x is not wanted.

@@ -16,6 +16,13 @@ void scale_heads(MatrixView<const std::type_identity_t<Scalar>> rates, MatrixVie
   context.call<KernelId::scale_heads, Scalar, &kernels::scale_heads<simd::Native, Scalar>>(rates, x, y);
 }
 
+/// y = f x, one factor f for all: x, y [N × C]. y is assigned and may equal x.
+template <class Scalar>
+void scale(double factor, MatrixView<const std::type_identity_t<Scalar>> x, MatrixView<Scalar> y, Context& context) {
+  const auto rate = static_cast<Scalar>(factor);
+  scale_heads<Scalar>({&rate, 1, 1}, x, y, context);
+}
+
 /// Its backward: d_r and d_x accumulate; an empty d_r is not wanted.
 template <class Scalar>
 void scale_heads_backward(MatrixView<const std::type_identity_t<Scalar>> rates,

@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "ttt/layers/delta_layer/layer.hpp"
+#include "ttt/layers/layer.hpp"
