@@ -34,6 +34,13 @@ TttConfig mamba_sizes() {
   config.gate = config.share_query_key = true;
   return config;
 }
+/// Without queries, from initial weights of low rank.
+TttConfig simplified_sizes() {
+  TttConfig config = ttt_sizes(12, 3);
+  config.order = rules::TttOrder::simplified;
+  config.initial_rank = 2;
+  return config;
+}
 /// With a window, on a ring.
 AttentionConfig attention_sizes(Index width, Index heads, Index window = 0, Index sinks = 0) {
   AttentionConfig config;
@@ -57,7 +64,8 @@ template <class Layer>
 Index check_ttt() {
   const auto others = others_of_ttt<Layer>();
   return suites::check_wrong_calls(Layer(ttt_sizes(12, 3)), fixed, others) +
-         suites::check_wrong_calls(Layer(mamba_sizes()), fixed, others);
+         suites::check_wrong_calls(Layer(mamba_sizes()), fixed, others) +
+         suites::check_wrong_calls(Layer(simplified_sizes()), fixed, others);
 }
 
 template <class Scalar>

@@ -53,12 +53,25 @@ inline double gelu_slope(double x) {
 struct Map {
   Row weight, bias;
 
-  Map(const NamedWeight& w, const NamedWeight& b, Index head, Index heads) {
-    const auto of_head = [&](const NamedWeight& all) {
-      const auto size = all.shape.size() / heads;
+  Map(const NamedWeights& p, const std::string& number, Index head, const TttConfig& config) {
+    const auto of_head = [&](const std::string& name) {
+      const NamedWeight& all = p[name + number];
+      const auto size = all.shape.size() / config.heads;
       return Row(all.values.begin() + head * size, all.values.begin() + (head + 1) * size);
     };
-    weight = of_head(w), bias = of_head(b);
+    bias = of_head("b");
+    if (config.initial_rank == 0) {
+      weight = of_head("W");
+      return;
+    }
+    const Index rank = config.initial_rank, outputs = p["W" + number + ".right"].columns();
+    const Index inputs = p["W" + number + ".left"].shape[1];
+    const NamedWeight &left = p["W" + number + ".left"], &right = p["W" + number + ".right"];
+    for (Index i = 0; i < inputs; ++i)
+      for (Index o = 0; o < outputs; ++o) {
+        weight.push_back(i == o ? config.initial_identity : 0);
+        for (Index r = 0; r < rank; ++r) weight.back() += left(head * inputs + i, r) * right(head * rank + r, o);
+      }
   }
   Row operator()(const Row& x) const {
     Row y = bias;
@@ -89,8 +102,7 @@ struct Head {
         norm_bias(p["ttt_norm_bias"].values.data() + head * p["ttt_norm_bias"].columns()),
         epsilon(config.norm_epsilon) {
     for (const char* i : {"1", "2"})
-      if (p.has(std::string("W") + i))
-        now.emplace_back(p[std::string("W") + i], p[std::string("b") + i], head, config.heads);
+      if (p.has(std::string("b") + i)) now.emplace_back(p, i, head, config);
   }
 
   void begin_mini_batch() {
@@ -117,12 +129,13 @@ struct Head {
     now = start;
     for (std::size_t i = 0; i < now.size(); ++i) now[i].add(-factor, sum[i]);
   }
-  /// q + LN(z(q)).
-  Row answer(const Row& query) const {
-    Row z = now[0](query);
-    if (now.size() > 1) {
+  /// q + LN(z(q)), with the weights after the token that was learned last or those of its mini-batch's start.
+  Row answer(const Row& query, rules::TttOrder order) const {
+    const auto& maps = order == rules::TttOrder::token_inclusive ? now : start;
+    Row z = maps[0](query);
+    if (maps.size() > 1) {
       for (double& x : z) x = gelu(x);
-      z = now[1](z);
+      z = maps[1](z);
     }
     Row out = Normed(z, norm_weight, norm_bias, epsilon).y;
     for (std::size_t c = 0; c < out.size(); ++c) out[c] += query[c];
@@ -151,9 +164,10 @@ inline Matrix<double> formula(const TttConfig& config, double base, const NamedW
   Matrix<double> y(x.rows(), config.width);
   for (Index t = 0; t < x.rows(); ++t) {
     const Row token = row_of(x, t), value = map(p["v_proj.weight"], token);
-    shared.push_back(map(p["q_proj.weight"], token));
-    const Row q = config.share_query_key ? convolved(p, "conv_q.", shared) : shared.back();
+    const bool predicts = config.order == rules::TttOrder::simplified;
+    if (!predicts) shared.push_back(map(p["q_proj.weight"], token));
     const Row k = config.share_query_key ? convolved(p, "conv_k.", shared) : map(p["k_proj.weight"], token);
+    const Row q = predicts ? k : config.share_query_key ? convolved(p, "conv_q.", shared) : shared.back();
     const Row logits = map(p["learnable_ttt_lr_weight"], token);
     const double factor = std::max(0.0, 1 / static_cast<double>(t % K + 1) + p["learnable_token_idx"](0, t % K));
     Row z;
@@ -164,7 +178,7 @@ inline Matrix<double> formula(const TttConfig& config, double base, const NamedW
                           sigmoid(logits[static_cast<std::size_t>(h)] + p["learnable_ttt_lr_bias"](h, 0));
       head.learn(rotated(k, h, D, t % K, config.rope_theta), Row(value.begin() + h * D, value.begin() + (h + 1) * D),
                  rate, factor);
-      const Row out = head.answer(rotated(q, h, D, t % K, config.rope_theta));
+      const Row out = head.answer(rotated(q, h, D, t % K, config.rope_theta), config.order);
       z.insert(z.end(), out.begin(), out.end());
     }
     z = Normed(z, p["post_norm.weight"].values.data(), p["post_norm.bias"].values.data(), config.norm_epsilon).y;

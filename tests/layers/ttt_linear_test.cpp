@@ -18,6 +18,19 @@ TEST_CASE("TttLinear keeps the contracts of a sequence layer in double") { ttt_s
 
 TEST_CASE("TttLinear keeps the contracts of a sequence layer in float") { ttt_suite::contracts<Family, float>(); }
 
+TEST_CASE("TttLinear keeps the contracts in every order and from initial weights of low rank") {
+  ttt_suite::contracts_of_variants<Family, double>();
+  ttt_suite::contracts_of_variants<Family, float>();
+}
+
+TEST_CASE("TttLinear without queries or with initial weights of low rank has other tensors, else the published ones") {
+  ttt_suite::names_of_variants<Family>();
+}
+
+TEST_CASE("TttLinear: in an exclusive order one mini-batch, or a rate of zero, is the static model") {
+  ttt_suite::static_models_of_exclusive_orders<Family>();
+}
+
 TEST_CASE("TttLinear has the numbers of the published layer") {
   // README of the golden files: an independent float64 code agrees to 1e-14.
   for (const std::string backbone : {"transformer", "mamba"}) {

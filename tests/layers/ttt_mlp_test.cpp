@@ -18,6 +18,19 @@ TEST_CASE("TttMlp keeps the contracts of a sequence layer in double") { ttt_suit
 
 TEST_CASE("TttMlp keeps the contracts of a sequence layer in float") { ttt_suite::contracts<Family, float>(); }
 
+TEST_CASE("TttMlp keeps the contracts in every order and from initial weights of low rank") {
+  ttt_suite::contracts_of_variants<Family, double>();
+  ttt_suite::contracts_of_variants<Family, float>();
+}
+
+TEST_CASE("TttMlp without queries or with initial weights of low rank has other tensors, else the published ones") {
+  ttt_suite::names_of_variants<Family>();
+}
+
+TEST_CASE("TttMlp: in an exclusive order one mini-batch, or a rate of zero, is the static model") {
+  ttt_suite::static_models_of_exclusive_orders<Family>();
+}
+
 TEST_CASE("TttMlp has the numbers of the published layer") {
   // The reference truncates two constants of the GELU derivative, 3e-10 off the exact one: 2e-11 in y, 1e-10 in
   // gradients.

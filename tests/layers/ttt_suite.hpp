@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -16,6 +17,7 @@
 #include "support/compiled_layers.hpp"
 #include "support/error_message.hpp"
 #include "ttt/layers/layer.hpp"
+#include "ttt/layers/layer_options.hpp"
 
 namespace ttt::ttt_suite {
 
@@ -60,6 +62,85 @@ void contracts() {
   TttConfig config = small(false);
   config.form = rules::TttForm::primal;
   contracts_of<typename Family<Scalar, dynamic, dynamic>::Layer>(config);
+}
+
+/// The other orders, and initial weights of low rank.
+inline std::vector<TttConfig> variants() {
+  TttConfig exclusive = small(true), simplified = small(false), low_rank = small(false);
+  exclusive.order = rules::TttOrder::chunk_exclusive;
+  simplified.order = rules::TttOrder::simplified;
+  low_rank.order = rules::TttOrder::chunk_exclusive;
+  low_rank.initial_rank = 2;
+  low_rank.initial_identity = 0.5;
+  std::vector<TttConfig> all{exclusive, simplified, low_rank, simplified, low_rank};
+  all[3].form = all[4].form = rules::TttForm::primal;
+  all[3].gate = true;
+  all[3].initial_rank = 3;
+  all[4].order = rules::TttOrder::token_inclusive;
+  return all;
+}
+
+template <template <class, Index, Index> class Family, class Scalar>
+void contracts_of_variants() {
+  for (const TttConfig& config : variants()) {
+    INFO(option_text::text(config.order) << ", initial rank " << config.initial_rank);
+    contracts_of<typename Family<Scalar, dynamic, dynamic>::Layer>(config);
+  }
+}
+
+inline std::set<std::string> names_of_tensors(auto parameters) {
+  std::set<std::string> names;
+  parameters.visit([&](std::string_view name, const auto&, const ParameterInfo&) { names.emplace(name); });
+  return names;
+}
+
+template <template <class, Index, Index> class Family>
+void names_of_variants() {
+  using Layer = typename Family<float, dynamic, dynamic>::Layer;
+  const auto names = [](auto change) {
+    TttConfig config = small(false);
+    change(config);
+    return names_of_tensors(Layer(config).make_parameters());
+  };
+  const auto published = names([](TttConfig&) {});
+  CHECK(published.contains("q_proj.weight"));
+  CHECK(names([](TttConfig& c) { c.order = rules::TttOrder::chunk_exclusive; }) == published);
+  auto expected = published;
+  expected.erase("q_proj.weight");
+  CHECK(names([](TttConfig& c) { c.order = rules::TttOrder::simplified; }) == expected);
+  expected = published;
+  for (const std::string weight : {"W1", "W2"})
+    if (expected.erase(weight)) expected.insert({weight + ".left", weight + ".right"});
+  CHECK(names([](TttConfig& c) { c.initial_rank = 2; }) == expected);
+}
+
+/// A sequence of one mini-batch, or an inner rate of zero: the static model f_W₀, as in any call of one token.
+template <template <class, Index, Index> class Family>
+void static_models_of_exclusive_orders() {
+  using Model = typename Family<double, dynamic, dynamic>::Layer;
+  for (const auto order : {rules::TttOrder::chunk_exclusive, rules::TttOrder::simplified})
+    for (const bool learns : {true, false}) {
+      INFO(option_text::text(order) << (learns ? ", one mini-batch" : ", no rate"));
+      TttConfig config = small(false), frozen = config;
+      config.order = frozen.order = order;
+      frozen.base_learning_rate = 0;
+      if (!learns) config = frozen;
+      const suites::LayerRuns<Model> runs(Model(config), layer_case()), still(Model(frozen), layer_case());
+      const Index tokens = learns ? 5 : 13;
+      const auto x = runs.random(tokens, 4);
+      auto state = runs.fresh(), frozen_state = still.fresh();
+      testing::Matrix<double> y(tokens, 18), expected(tokens, 18), one(1, 18);
+      Context context;
+      runs.forward(x.view(), {{tokens, &state}}, y.view(), context);
+      still.forward(x.view(), {{tokens, &frozen_state}}, expected.view(), context);
+      CHECK(y == expected);
+      auto start = runs.fresh();
+      runs.forward(x.view().rows(0, 1), {{1, &start}}, one.view(), context);
+      CHECK(std::equal(one.view().row(0), one.view().row(1), y.view().row(0)));
+      const Index weights = runs.layer().rule().weight_size();
+      const auto initial = runs.fresh();
+      CHECK(std::equal(initial.values.data(), initial.values.data() + weights, state.values.data()) == !learns);
+    }
 }
 
 template <template <class, Index, Index> class Family>
@@ -243,6 +324,14 @@ void refuses_what_makes_no_layer() {
         "TTT layer: mini_batch: expected at least 1, found 0");
   CHECK(changed(false, [](TttConfig& c) { c.checkpoint_interval = 0; }) ==
         "TTT layer: checkpoint_interval: expected at least 1, found 0");
+  CHECK(changed(true, [](TttConfig& c) { c.order = rules::TttOrder::simplified; }) ==
+        "TTT layer: share_query_key: expected false, as the simplified order has no queries, found true");
+  CHECK(changed(false, [](TttConfig& c) { c.initial_rank = 7; }) ==
+        "TTT layer: initial_rank: expected at most the head width = 6, found 7");
+  CHECK(changed(false, [](TttConfig& c) { c.initial_rank = -1; }) ==
+        "TTT layer: initial_rank: expected at least 0, found -1");
+  CHECK(changed(false, [](TttConfig& c) { c.initial_identity = 0.5; }) ==
+        "TTT layer: initial_identity: expected 0, as there is no initial_rank, found 0.5");
   CHECK(changed(true, [](TttConfig& c) { c.conv_taps = 0; }) == "TTT layer: conv_taps: expected at least 1, found 0");
 }
 

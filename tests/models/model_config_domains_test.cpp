@@ -97,12 +97,16 @@ void check_ttt() {
   check(Field<TttConfig, Index>{"mini_batch", &TttConfig::mini_batch, no_sizes, {1, 2, 7}});
   check(Field<TttConfig, Index>{"conv_taps", &TttConfig::conv_taps, no_sizes, {1, 5}});
   check(Field<TttConfig, Index>{"checkpoint_interval", &TttConfig::checkpoint_interval, no_sizes, {1, 9}});
+  check(Field<TttConfig, Index>{"initial_rank", &TttConfig::initial_rank, {-1, 5, most, least}, {0, 1, 4}});
   check(Field<TttConfig, double>{"rope_theta", &TttConfig::rope_theta, not_positive, positive});
   check(Field<TttConfig, double>{"norm_epsilon", &TttConfig::norm_epsilon, not_positive, positive});
   check(Field<TttConfig, std::optional<double>>{"base_learning_rate",
                                                 &TttConfig::base_learning_rate,
                                                 {-1, -1e-50, 1e50, not_a_number, infinity, -infinity},
                                                 {std::nullopt, 0, 1e-50, 1e-3, 100}});
+  sound.initial_rank = 2;
+  check(Field<TttConfig, double>{
+      "initial_identity", &TttConfig::initial_identity, {-1, 1e50, not_a_number, infinity, -infinity}, {0, 0.5, 1e3}});
 }
 
 void check_attention(const AttentionConfig& options) {

@@ -108,32 +108,38 @@ struct TttModel {
 
   Rule rule;
   Index chunk;
+  rules::TttOrder order;
   double forms_tolerance = std::is_same_v<Scalar, float> ? 1e-5 : 1e-13;
 
-  TttModel(Index head_width, Index mini_batch)
-      : rule(TttRule(head_width, mini_batch), rules::TttForm::dual, 2), chunk(mini_batch) {}
+  TttModel(Index head_width, Index mini_batch, rules::TttOrder answers = rules::TttOrder::token_inclusive)
+      : rule(TttRule(head_width, mini_batch), rules::TttForm::dual, 2), chunk(mini_batch), order(answers) {}
 
   Index width() const { return rule.rule().head_width(); }
   Index out_width() const { return width(); }
   Index drawn_state() const { return rule.initial_size(); }
   Rule at_interval(Index interval) const { return Rule(rule.rule(), rules::TttForm::dual, interval); }
 
+  bool has_queries() const { return order != rules::TttOrder::simplified; }
   std::vector<suites::RuleColumns> rows() const {
-    return {{"q", width()}, {"k", width()}, {"v", width()}, {"rate", 1, 0.2, 1}};
+    std::vector<suites::RuleColumns> all{{"k", width()}, {"v", width()}, {"rate", 1, 0.2, 1}};
+    all[0].at_once = order != rules::TttOrder::chunk_exclusive;
+    all[1].at_once = all[2].at_once = order == rules::TttOrder::token_inclusive;
+    if (has_queries()) all.push_back({"q", width()});
+    return all;
   }
   std::vector<suites::RuleColumns> shared() const {
     return {{"norm weight", width()}, {"norm bias", width()}, {"factors", chunk, 0.7, 1}};
   }
   template <class Element>
   rules::TttRows<Element> rows_of(const std::vector<MatrixView<Element>>& views) const {
-    return {views[0], views[1], views[2], {views[3].data(), views[3].rows()}};
+    return {has_queries() ? views[3] : MatrixView<Element>(), views[0], views[1], {views[2].data(), views[2].rows()}};
   }
   rules::TttHead<Scalar> shared_of(const std::vector<MatrixView<const Scalar>>& views) const {
-    return {{views[0].data(), views[1].data(), Scalar(1e-6)}, {views[2].data(), chunk}};
+    return {{views[0].data(), views[1].data(), Scalar(1e-6)}, {views[2].data(), chunk}, order};
   }
 
   /// g_t = ∂/∂W ½‖f_W(k_t) − v_t‖² at the weights W of the mini-batch's start, W_t = W − τ_r Σ_{s ≤ t} η_s g_s,
-  /// out_t = f_{W_t}(q_t).
+  /// out_t = f_{W_t}(q_t), or f_W(q_t), or f_W(k_t).
   suites::RuleAnswer<double> reference(const suites::RuleNumbers<double>& numbers) const {
     const auto of_double = in_double(rule.rule());
     const PlainModel model{numbers.shared[0].view().data(), numbers.shared[1].view().data()};
@@ -146,10 +152,10 @@ struct TttModel {
       const auto row = [&](std::size_t i) {
         return Row(numbers.rows[i].rows(t, 1).row(0), numbers.rows[i].rows(t, 1).row(1));
       };
-      const Row q = row(0), k = row(1), v = row(2);
+      const Row k = row(0), v = row(1), q = has_queries() ? row(3) : k;
       const auto pass = model.run(start, k);
       const auto gradients = model.gradients(start, pass, k, v);
-      state.rates[r] = numbers.rows[3](t, 0);
+      state.rates[r] = numbers.rows[2](t, 0);
       for (std::size_t m = 0; m < start.size(); ++m) {
         std::copy(pass.x[m].begin(), pass.x[m].end(), start[m].keys.row(r));
         std::copy(gradients[m].begin(), gradients[m].end(), start[m].gradients.row(r));
@@ -158,7 +164,8 @@ struct TttModel {
       update(maps_of(of_double.state(after.data())), state.rates, r, numbers.shared[2](0, r));
       Row normed;
       double deviation;
-      const Row answers = model.norm(model.run(maps_of(of_double.state(after.data())), q).z.back(), normed, deviation);
+      const Maps answering = order == rules::TttOrder::token_inclusive ? maps_of(of_double.state(after.data())) : start;
+      const Row answers = model.norm(model.run(answering, q).z.back(), normed, deviation);
       for (Index c = 0; c < width(); ++c)
         answer.out(t, c) = q[static_cast<std::size_t>(c)] + answers[static_cast<std::size_t>(c)];
       if (r + 1 < chunk) continue;

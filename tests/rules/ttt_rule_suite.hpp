@@ -32,11 +32,11 @@ struct Bench {
   }
 
   rules::TttHead<Scalar> head() const {
-    return {{norm_.view().row(0), norm_.view().row(1), Scalar(1e-6)}, {factors.data(), rule.mini_batch()}};
+    return {{norm_.view().row(0), norm_.view().row(1), Scalar(1e-6)}, {factors.data(), rule.mini_batch()}, order};
   }
   rules::TttRows<const Scalar> rows() const {
     const Index tokens = rows_.view().rows() / 3;
-    return {rows_.view().rows(0, tokens),
+    return {order == rules::TttOrder::simplified ? MatrixView<const Scalar>() : rows_.view().rows(0, tokens),
             rows_.view().rows(tokens, tokens),
             rows_.view().rows(2 * tokens, tokens),
             {rates.data(), tokens}};
@@ -58,6 +58,7 @@ struct Bench {
 
  public:
   Values state, rates, factors;
+  rules::TttOrder order = rules::TttOrder::token_inclusive;
 };
 
 /// The contracts of a rule, and the formula at widths below and above packs.
@@ -69,6 +70,54 @@ void contracts() {
     INFO("D " << head_width << ", K " << mini_batch);
     const rule_tests::TttModel<Rule<Scalar, dynamic, dynamic>> model(head_width, mini_batch);
     suites::require(suites::SequenceRuleSuite<Scalar>(model).formula());
+  }
+}
+
+/// The same for the orders in which no token sees the steps of its own mini-batch.
+template <template <class, Index, Index> class Rule, class Scalar>
+void contracts_of_exclusive_orders() {
+  for (const auto order : {rules::TttOrder::chunk_exclusive, rules::TttOrder::simplified}) {
+    INFO("order " << rules::names_of(order)[static_cast<std::size_t>(order)]);
+    suites::check_sequence_rule(rule_tests::TttModel<Rule<Scalar, dynamic, dynamic>>(6, 5, order));
+    suites::check_sequence_rule(rule_tests::TttModel<Rule<Scalar, 16, 4>>(16, 4, order));
+  }
+}
+
+/// Outputs of a mini-batch, and of the one after it, when its third token is another.
+template <class Rule>
+void exclusive_orders_see_whole_mini_batches() {
+  for (const auto order :
+       {rules::TttOrder::token_inclusive, rules::TttOrder::chunk_exclusive, rules::TttOrder::simplified}) {
+    INFO("order " << rules::names_of(order)[static_cast<std::size_t>(order)]);
+    Bench<Rule> bench(6, 5, 10);
+    bench.order = order;
+    const auto before = bench.read().first;
+    bench.rates[2] = 0.9;
+    const auto after = bench.read().first;
+    const auto same = [&](Index t) {
+      return std::equal(before.begin() + t * 6, before.begin() + (t + 1) * 6, after.begin() + t * 6);
+    };
+    const bool inclusive = order == rules::TttOrder::token_inclusive;
+    for (Index t = 0; t < 10; ++t) CHECK(same(t) == (t < 2 || (t < 5 && !inclusive)));
+  }
+}
+
+/// In an exclusive order whatever is learned in a first mini-batch does not show in its answers: they are those of W₀.
+template <class Rule>
+void first_mini_batch_is_answered_by_the_start() {
+  for (const auto order : {rules::TttOrder::chunk_exclusive, rules::TttOrder::simplified}) {
+    Bench<Rule> bench(6, 5, 5);
+    bench.order = order;
+    const auto answers = bench.read().first;
+    Arena scratch;
+    const auto rows = bench.rows();
+    const auto head = bench.head();
+    const auto x = order == rules::TttOrder::simplified ? rows.keys : rows.queries;
+    std::vector<typename Rule::Scalar> expected(30);
+    const auto z = scratch.matrix<typename Rule::Scalar>(5, 6);
+    bench.rule.template model<simd::Native>(bench.rule.state(bench.state.data()), x, z, scratch);
+    kernels::residual_norm_rows<simd::Native, typename Rule::Scalar>(head.norm, x, z, {expected.data(), 5, 6});
+    CHECK(answers == expected);
   }
 }
 

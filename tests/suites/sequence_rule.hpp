@@ -33,7 +33,7 @@ class SequenceRuleSuite {
     };
     return any(runs_.rule().rows) || any(runs_.rule().shared);
   }
-  /// A token changes no bit before it, not even as a NaN.
+  /// A token changes no bit before it, not even as a NaN, and shows in its own answer if it should.
   Report causality() const;
   /// Which states are kept changes no bit; a backward leaves the record as it is.
   Report records() const;
@@ -148,8 +148,9 @@ Report SequenceRuleSuite<Scalar>::causality() const {
       report.same_bits(where, testing::parts_of(answer.out.rows(0, changed), "out before it"),
                        testing::parts_of(whole.out.rows(0, changed), "out before it"));
       const Scalar* const row = answer.out.rows(changed, 1).data();
-      report.expect(std::any_of(row, row + runs_.rule().out_width, [](Scalar x) { return std::isnan(x); }),
-                    where + ": its own output hides it");
+      const bool shows = std::any_of(row, row + runs_.rule().out_width, [](Scalar x) { return std::isnan(x); });
+      report.expect(shows == runs_.rule().rows[i].at_once,
+                    where + ": its own output " + (shows ? "has" : "hides") + " it");
     }
   return report;
 }

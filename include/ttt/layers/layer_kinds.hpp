@@ -49,7 +49,8 @@ namespace kinds {
 struct Ttt : KindOfLayer<TttConfig> {
   static constexpr bool temporal_conv = true;
   static std::vector<BoundingTensor> bounds(const TttConfig& config) {
-    return {{"q_proj.weight", {config.width, config.width}}, {"learnable_token_idx", Shape{config.mini_batch}}};
+    return {{config.has_queries() ? "q_proj.weight" : "v_proj.weight", {config.width, config.width}},
+            {"learnable_token_idx", Shape{config.mini_batch}}};
   }
   static TttConfig of_rate(double base_learning_rate) {
     TttConfig config;

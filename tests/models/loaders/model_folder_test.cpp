@@ -141,7 +141,7 @@ TEST_CASE("whatever an option is, a model that can be made can be loaded") {
   for (const auto name : LayerKinds::names)
     for (const std::string& option : tiny(name).pattern.front().layer.option_names())
       for (const char* words : {"0", "1", "2", "3", "4", "5", "12", "0.25", "true", "false", "none", "interleaved",
-                                "ring", "growing", "linear", "inf"}) {
+                                "ring", "growing", "linear", "inf", "chunk-exclusive", "simplified"}) {
         ModelConfig config = tiny(name);
         LayerDescription& layer = config.pattern.front().layer;
         try {
@@ -155,6 +155,7 @@ TEST_CASE("whatever an option is, a model that can be made can be loaded") {
         bare.pattern.front().hidden = 0;
         bare.norm_epsilon = Mamba2Config{}.norm_epsilon;
         made += survives_if_made(bare);
+        if (option == "initial_rank") layer.set("initial_identity", "0.5"), made += survives_if_made(config);
         if (option == "rotary") layer.set("heads", "4"), made += survives_if_made(config);  // of odd width
       }
   CHECK(made > 200);

@@ -18,7 +18,8 @@ void TttLayer<Rule>::backward(const Parameters& parameters, const Record& record
   if (d_x.empty()) d_x = scratch.matrix<Scalar>(a.x.rows(), width());
   Activations d;
   d.x = d_x, d.plan = a.plan;
-  for (auto* part : {&d.queries, &d.keys, &d.values, &d.inner}) *part = scratch.matrix<Scalar>(a.x.rows(), width());
+  if (config_.has_queries()) d.queries = scratch.matrix<Scalar>(a.x.rows(), width());
+  for (auto* part : {&d.keys, &d.values, &d.inner}) *part = scratch.matrix<Scalar>(a.x.rows(), width());
   d.rates = scratch.zeros<Scalar>(config_.heads, a.x.rows());
 
   backward_output(parameters, a, d_y, d_x, d.inner, gradients, context);
@@ -71,7 +72,7 @@ void TttLayer<Rule>::backward_inner_loop(const Parameters& parameters, const Rec
                 head(d.inner, segment, h),
                 {{}, d.gradient_rows(segment, h, rule().head_width())}};
       },
-      [&](Index h, const Scalar* of_head) { add_head_sums(h, of_head, gradients); }, context);
+      [&](Index h, const Scalar* of_head) { add_head_sums(parameters, h, of_head, gradients); }, context);
   if (gradients.position.empty()) return;
   const Index place = sums.columns() - rule().mini_batch();
   for (Index task = 0; task < sums.rows(); ++task)
@@ -81,12 +82,16 @@ void TttLayer<Rule>::backward_inner_loop(const Parameters& parameters, const Rec
 
 /// Adds to the gradients of W₀ and the inner norm of a head.
 template <class Rule>
-void TttLayer<Rule>::add_head_sums(Index h, const Scalar* sums, Parameters& gradients) const {
+void TttLayer<Rule>::add_head_sums(const Parameters& parameters, Index h, const Scalar* sums,
+                                   Parameters& gradients) const {
+  for (std::size_t i = 0; i < gradients.fast.size(); ++i) {
+    parameters.fast[i].add_gradient(h, sums, gradients.fast[i]);
+    sums += parameters.fast[i].size();
+  }
   const auto add = [&](Tensor<Scalar>& tensor, Index size) {
     if (!tensor.empty()) kernels::add_scaled<simd::Native>(Scalar(1), sums, size, tensor.data() + h * size);
     sums += size;
   };
-  for (auto& tensor : gradients.fast) add(tensor, tensor.size() / config_.heads);
   add(gradients.norm_weight, rule().head_width());
   add(gradients.norm_bias, rule().head_width());
 }
@@ -112,15 +117,17 @@ void TttLayer<Rule>::backward_projections(const Parameters& parameters, const Re
   using kernels::Output;
   Arena& scratch = context.scratch();
   const Arena::Frame frame(scratch);
-  const bool shared = config_.share_query_key;
-  const std::array<nn::Projection<Scalar>, 4> maps{{{parameters.rate_weight, gradients.rate_weight},
-                                                    {parameters.value, gradients.value},
-                                                    {parameters.query, gradients.query},
-                                                    {parameters.key, gradients.key}}};
+  const bool shared = config_.share_query_key, has_queries = config_.has_queries();
+  const nn::Projection<Scalar> key{parameters.key, gradients.key};
+  const std::array<nn::Projection<Scalar>, 4> maps{
+      {{parameters.rate_weight, gradients.rate_weight},
+       {parameters.value, gradients.value},
+       has_queries ? nn::Projection<Scalar>{parameters.query, gradients.query} : key,
+       key}};
   // Between a shared query and key and their projection stand the convolutions.
-  const nn::ProjectionsBackward<Scalar> projections{std::span(maps).first(shared ? 2 : 4), context};
-  const auto of_maps = [](MatrixView<const Scalar> d_logits, const Activations& d) {
-    return std::array<MatrixView<const Scalar>, 4>{d_logits, d.values, d.queries, d.keys};
+  const nn::ProjectionsBackward<Scalar> projections{std::span(maps).first(shared ? 2 : has_queries ? 4 : 3), context};
+  const auto of_maps = [&](MatrixView<const Scalar> d_logits, const Activations& d) {
+    return std::array<MatrixView<const Scalar>, 4>{d_logits, d.values, has_queries ? d.queries : d.keys, d.keys};
   };
   nn::in_rounds(d_x.rows(), context, [&](Index first, Index count) {
     const Activations a_round = record.activations.piece(first, count), d_round = d_all.piece(first, count);

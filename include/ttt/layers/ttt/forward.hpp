@@ -57,7 +57,8 @@ TttCall<typename Rule::Scalar> TttLayer<Rule>::lay_out(SegmentPlan plan, bool re
   TttCall<Scalar> all;
   Activations& a = all.activations;
   a.plan = plan;
-  for (auto* part : {&a.queries, &a.keys, &a.values, &a.inner}) *part = memory.matrix<Scalar>(rows, width());
+  if (config_.has_queries()) a.queries = memory.matrix<Scalar>(rows, width());
+  for (auto* part : {&a.keys, &a.values, &a.inner}) *part = memory.matrix<Scalar>(rows, width());
   if (config_.share_query_key) a.shared = memory.matrix<Scalar>(rows, width());
   if (config_.gate) a.gate = memory.matrix<Scalar>(rows, width());
   a.rates = memory.matrix<Scalar>(config_.heads, rows);
@@ -70,9 +71,9 @@ TttCall<typename Rule::Scalar> TttLayer<Rule>::lay_out(SegmentPlan plan, bool re
 template <class Rule>
 void TttLayer<Rule>::load_initial(const Parameters& parameters, Index head, Scalar* state) const {
   Scalar* weights = state;
-  for (const auto& tensor : parameters.fast) {
-    const auto initial = tensor.slice(head);
-    weights = std::copy_n(initial.data(), initial.rows() * initial.columns(), weights);
+  for (const auto& weight : parameters.fast) {
+    weight.load(head, weights);
+    weights += weight.size();
   }
   std::fill(weights, state + rule_.state_size(), Scalar(0));
 }
@@ -85,7 +86,8 @@ void TttLayer<Rule>::project(const Parameters& parameters, Segments segments, Ma
     all.factors[r] = std::max(Scalar(0), Scalar(1) / static_cast<Scalar>(r + 1) + parameters.position[r]);
   nn::in_pieces(all.x.rows(), context, [&](Index first, Index count, Context& own) {
     const Activations a = all.piece(first, count);
-    nn::linear_forward<Scalar>(parameters.query, a.x, config_.share_query_key ? a.shared : a.queries, own);
+    if (config_.has_queries())
+      nn::linear_forward<Scalar>(parameters.query, a.x, config_.share_query_key ? a.shared : a.queries, own);
     if (!config_.share_query_key) nn::linear_forward<Scalar>(parameters.key, a.x, a.keys, own);
     nn::linear_forward<Scalar>(parameters.value, a.x, a.values, own);
     if (config_.gate) nn::linear_forward<Scalar>(parameters.gate, a.x, a.gate, own);

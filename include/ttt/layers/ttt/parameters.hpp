@@ -9,6 +9,7 @@
 #include "ttt/core/domain.hpp"
 #include "ttt/core/fingerprint.hpp"
 #include "ttt/core/parameters.hpp"
+#include "ttt/layers/ttt/initial_weight.hpp"
 #include "ttt/nn/gated_output.hpp"
 #include "ttt/nn/linear.hpp"
 #include "ttt/nn/short_convolution.hpp"
@@ -27,6 +28,9 @@ struct TttConfig {
   bool share_query_key = false;                ///< one projection for q and k, told apart by two temporal convolutions
   Index conv_taps = 4;                         ///< taps of those convolutions
   double norm_epsilon = 1e-6;                  ///< of the inner layer norm and the output norm
+  rules::TttOrder order = rules::TttOrder::token_inclusive;  ///< which weights answer, and what
+  Index initial_rank = 0;       ///< r of W₀ = A R + c I per head, at most D; 0: W₀ is a tensor of its own
+  double initial_identity = 0;  ///< c of that
   rules::TttForm form = rules::TttForm::dual;  ///< of the forward pass; both compute the same
   Index checkpoint_interval = 4;               ///< mini-batches between fast weights kept for the backward pass
 
@@ -41,9 +45,32 @@ struct TttConfig {
     option("share_query_key", share_query_key, "one projection for queries and keys, told apart by convolutions");
     option("conv_taps", conv_taps, "taps of those convolutions");
     option("norm_epsilon", norm_epsilon, "of the inner layer norm and the output norm");
+    option("order", order, "answers see their own token, their mini-batch's start, or are its predictions");
+    option("initial_rank", initial_rank, "of the initial fast weights; 0: full");
+    option("initial_identity", initial_identity, "multiple of the identity that is added to those of low rank");
   }
+  bool has_queries() const { return order != rules::TttOrder::simplified; }
   friend bool operator==(const TttConfig&, const TttConfig&) = default;
 };
+
+namespace detail {
+
+/// Options that mean something beside others only.
+inline void check_ttt_variant(const std::string& layer, const TttConfig& config) {
+  if (config.share_query_key && !config.has_queries())
+    throw_unexpected(layer + "share_query_key", "false, as the simplified order has no queries", "true");
+  const Index head_width = config.width / config.heads;
+  domain::at_least(layer + "initial_rank", 0, config.initial_rank);
+  if (config.initial_rank > head_width)
+    throw_unexpected(layer + "initial_rank", "at most the head width = " + std::to_string(head_width),
+                     std::to_string(config.initial_rank));
+  domain::not_negative_float(layer + "initial_identity", config.initial_identity);
+  if (config.initial_identity != 0 && config.initial_rank == 0)
+    throw_unexpected(layer + "initial_identity", "0, as there is no initial_rank",
+                     domain::text(config.initial_identity));
+}
+
+}  // namespace detail
 
 /// Throws Error when `config` makes no layer, naming the option.
 inline void check(const TttConfig& config) {
@@ -62,6 +89,7 @@ inline void check(const TttConfig& config) {
   if (config.base_learning_rate) domain::not_negative_float(layer + "base_learning_rate", *config.base_learning_rate);
   domain::positive_float(layer + "rope_theta", config.rope_theta);
   domain::positive_float(layer + "norm_epsilon", config.norm_epsilon);
+  detail::check_ttt_variant(layer, config);
 }
 
 /// LN(z) ∘ gelu(gate), or LN(z).
@@ -75,14 +103,13 @@ template <class Element>
 struct TttParameters {
   using Scalar = Element;
 
-  Tensor<Scalar> query, key, value, output, gate;  ///< projections [C × C]; `query` also makes k when shared
+  Tensor<Scalar> query, key, value, output, gate;  ///< projections [C × C]; a shared `query` makes k, too
   nn::ShortConvolutionParameters<Scalar> conv_query, conv_key;
   Tensor<Scalar> rate_weight, rate_bias;  ///< inner learning rate gate, [H × 1 × C] and [H × 1]
   Tensor<Scalar> position;                ///< learned addition to the position factors 1/r, [K]
   Tensor<Scalar> norm_weight, norm_bias;  ///< inner layer norm per head, [H × D]
   nn::GatedOutputParameters<Scalar> post_norm;
-  std::vector<Tensor<Scalar>> fast;          ///< W₀ and b₀ of the rule
-  std::vector<rules::FastWeight> fast_info;  ///< their names and shapes
+  std::vector<TttInitialWeight<Scalar>> fast;  ///< W₀ and b₀ of the rule
   bool share_query_key = false;
   Fingerprint layer;  ///< that they are of
 
@@ -91,7 +118,7 @@ struct TttParameters {
   TttParameters(const TttConfig& config, const Rule& rule);
 
   void visit(ParameterVisitor<Scalar> visitor) {
-    visitor("q_proj.weight", query, parameter::projection);
+    if (has_queries()) visitor("q_proj.weight", query, parameter::projection);
     if (!share_query_key) visitor("k_proj.weight", key, parameter::projection);
     visitor("v_proj.weight", value, parameter::projection);
     visitor("o_proj.weight", output, parameter::projection);
@@ -106,17 +133,17 @@ struct TttParameters {
     visitor("ttt_norm_weight", norm_weight, parameter::one);
     visitor("ttt_norm_bias", norm_bias, parameter::zero);
     visit_nested(visitor, "post_norm.", post_norm);
-    for (std::size_t i = 0; i < fast.size(); ++i) visitor(fast_info[i].name, fast[i], fast_info[i].info);
+    for (auto& weight : fast) weight.visit(visitor);
   }
+  bool has_queries() const { return query.shape().rank() > 0; }
   bool has_gate() const { return gate.shape().rank() > 0; }
 };
 
 template <class Element>
 template <class Rule>
 TttParameters<Element>::TttParameters(const TttConfig& config, const Rule& rule)
-    : query(nn::make_weight<Element>(config.width, config.width)),
-      value(query),
-      output(query),
+    : value(nn::make_weight<Element>(config.width, config.width)),
+      output(value),
       conv_query(config.width, config.conv_taps),
       conv_key(config.width, config.conv_taps),
       rate_weight({config.heads, 1, config.width}, Layout::panels),
@@ -126,12 +153,11 @@ TttParameters<Element>::TttParameters(const TttConfig& config, const Rule& rule)
       norm_bias(norm_weight),
       post_norm(gated_output(config), config.width),
       share_query_key(config.share_query_key) {
-  if (!share_query_key) key = query;
-  if (config.gate) gate = query;
-  for (const auto& weight : rule.fast_weights(config.heads)) {
-    fast_info.push_back(weight);
-    fast.emplace_back(weight.shape);
-  }
+  if (config.has_queries()) query = value;
+  if (!share_query_key) key = value;
+  if (config.gate) gate = value;
+  for (const auto& weight : rule.fast_weights(config.heads))
+    fast.emplace_back(weight, config.initial_rank, config.initial_identity);
 }
 
 TTT_NAMESPACE_END

@@ -14,7 +14,7 @@ template <class Scalar>
 struct TttActivations {
   MatrixView<const Scalar> x;  ///< [N × C]
   MatrixView<Scalar> shared;   ///< [N × C] shared query/key projection before the convolutions, else empty
-  MatrixView<Scalar> queries;  ///< [N × C] rotated
+  MatrixView<Scalar> queries;  ///< [N × C] rotated; empty in the simplified order
   MatrixView<Scalar> keys;     ///< [N × C] rotated
   MatrixView<Scalar> values;   ///< [N × C]
   MatrixView<Scalar> rates;    ///< [H × N] inner learning rates η
@@ -37,15 +37,13 @@ struct TttActivations {
 
   /// Rows of one segment and head.
   rules::TttRows<const Scalar> rows(const PlannedSegment& segment, Index head, Index width) const {
-    const auto part = [&](MatrixView<Scalar> all) {
-      return MatrixView<const Scalar>(all.rows(segment.row, segment.length).columns(head * width, width));
-    };
-    return {part(queries), part(keys), part(values), {rates.row(head) + segment.row, segment.length}};
+    const auto to_write = gradient_rows(segment, head, width);
+    return {to_write.queries, to_write.keys, to_write.values, to_write.rates};
   }
   /// The same rows to write to, of a struct of gradients.
   rules::TttRows<Scalar> gradient_rows(const PlannedSegment& segment, Index head, Index width) const {
     const auto part = [&](MatrixView<Scalar> all) {
-      return all.rows(segment.row, segment.length).columns(head * width, width);
+      return all.empty() ? all : all.rows(segment.row, segment.length).columns(head * width, width);
     };
     return {part(queries), part(keys), part(values), {rates.row(head) + segment.row, segment.length}};
   }

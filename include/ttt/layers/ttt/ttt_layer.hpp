@@ -17,7 +17,8 @@ TTT_NAMESPACE_BEGIN
 ///   q, k, v = x W_qᵀ, x W_kᵀ, x W_vᵀ             (shared: q, k = two temporal convolutions of x W_qᵀ)
 ///   q, k    = rotary(q), rotary(k)               at position mod K
 ///   η       = base / D · sigmoid(x w_hᵀ + b_h)   per token and head
-///   z       = rule(q, k, v; η, τ)                τ_r = max(0, 1 / r + learned_r), r = 1 … K
+///   z       = rule(q, k, v; η, τ)                τ_r = max(0, 1 / r + learned_r), r = 1 … K; in one of the orders
+///                                                of rules::TttOrder, of which the simplified one has no q
 ///   y       = (LN(z) ∘ gelu(x W_gᵀ)) W_oᵀ        without a gate: LN(z) W_oᵀ
 ///
 /// Models TrainableSequenceLayer. State: for each head the rule's, "fast_weights" and "open_mini_batch" beside each
@@ -36,8 +37,9 @@ class TttLayer : public FixedStateLayer<TttLayer<Rule>, typename Rule::Scalar> {
 
   /// Throws Error for a configuration that makes no layer.
   explicit TttLayer(const Config& config)
-      : Base(Fingerprint(Rule::name, {config.width, config.heads, config.mini_batch, config.gate,
-                                      config.share_query_key, config.share_query_key ? config.conv_taps : 0})),
+      : Base(Fingerprint(Rule::name,
+                         {config.width, config.heads, config.mini_batch, config.gate, config.share_query_key,
+                          config.share_query_key ? config.conv_taps : 0, config.has_queries(), config.initial_rank})),
         config_((check(config), config)),
         rule_(Rule(config.width / config.heads, config.mini_batch), config.form, config.checkpoint_interval),
         rotary_(rule().head_width(), config.mini_batch, config.rope_theta) {
@@ -62,7 +64,7 @@ class TttLayer : public FixedStateLayer<TttLayer<Rule>, typename Rule::Scalar> {
     return parameters;
   }
   bool accepts(const Parameters& parameters) const {
-    return parameters.layer == fingerprint_ && !parameters.query.empty();
+    return parameters.layer == fingerprint_ && !parameters.value.empty();
   }
   using Base::accepts;
 
@@ -105,7 +107,7 @@ class TttLayer : public FixedStateLayer<TttLayer<Rule>, typename Rule::Scalar> {
     const kernels::NormRows<Scalar> norm{parameters.norm_weight.data() + h * width,
                                          parameters.norm_bias.data() + h * width,
                                          static_cast<Scalar>(config_.norm_epsilon)};
-    return {{norm, a.factors}, a.rows(segment, h, width)};
+    return {{norm, a.factors, config_.order}, a.rows(segment, h, width)};
   }
   /// The columns of a head in the rows of a segment.
   MatrixView<Scalar> head(MatrixView<Scalar> all, const PlannedSegment& segment, Index h) const {
@@ -121,7 +123,7 @@ class TttLayer : public FixedStateLayer<TttLayer<Rule>, typename Rule::Scalar> {
                Context& context) const;
   void rotate(const Activations& a, kernels::RotaryTurn turn, Context& context) const {
     nn::rotate_rows<Scalar>({rotary_, kernels::RotaryPairs::interleaved, rule().mini_batch()}, turn, a.plan, a.row,
-                            {a.queries, a.keys}, context);
+                            {a.keys, a.queries}, context);
   }
   void learning_rates(const Parameters& parameters, const Activations& a, Context& context) const;
   void inner_loop(const Parameters& parameters, Segments segments, const Activations& a, Records records,
@@ -134,7 +136,7 @@ class TttLayer : public FixedStateLayer<TttLayer<Rule>, typename Rule::Scalar> {
                        Context& context) const;
   void backward_inner_loop(const Parameters& parameters, const Record& record, const Activations& d,
                            Parameters& gradients, std::span<State* const> d_states, Context& context) const;
-  void add_head_sums(Index h, const Scalar* sums, Parameters& gradients) const;
+  void add_head_sums(const Parameters& parameters, Index h, const Scalar* sums, Parameters& gradients) const;
   void backward_learning_rates(const Activations& a, const Activations& d, MatrixView<Scalar> d_logits,
                                Context& context) const;
   void backward_projections(const Parameters& parameters, const Record& record, const Activations& d_all,

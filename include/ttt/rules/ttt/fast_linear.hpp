@@ -27,6 +27,7 @@ template <class Scalar>
 struct InnerRates {
   VectorView<const Scalar> token;   ///< η [K], per key
   VectorView<const Scalar> factor;  ///< τ [K], per query
+  bool inclusive = true;            ///< whether x_r is applied to W(r), or to the W of the start like all others
 };
 
 /// The fast weights of one map and the rows its open mini-batch has left so far.
@@ -67,15 +68,19 @@ void fast_apply_start(const FastLinear<Scalar>& map, MatrixView<const Scalar> x,
 }
 
 /// What the tokens of a part take over from one another when a map is applied to them; its backward uses it again.
+/// Without a mixing they take over nothing.
 template <class Scalar>
 struct FastMixing {
   MatrixView<Scalar> affinity, coefficients;  ///< [n × end]
+
+  bool empty() const { return coefficients.empty(); }
 };
 
 /// The mixing of x [n × I], in scratch; keys are in `map` already.
 template <class Arch, class Scalar>
 FastMixing<Scalar> fast_mixing(const FastLinear<Scalar>& map, const InnerRates<Scalar>& rates, MiniBatchPart part,
                                MatrixView<const Scalar> x, Arena& scratch) {
+  if (!rates.inclusive) return {};
   const FastMixing<Scalar> mixing{scratch.matrix<Scalar>(part.count, part.end()),
                                   scratch.matrix<Scalar>(part.count, part.end())};
   fast_affinity<Arch>(map, part, x, mixing.affinity, scratch);
@@ -83,11 +88,13 @@ FastMixing<Scalar> fast_mixing(const FastLinear<Scalar>& map, const InnerRates<S
   return mixing;
 }
 
-/// z_r = x_r W(r) + b(r) for the tokens of `part`, whose keys and gradients are in `map` already: x [n × I], z [n × O].
+/// z_r = x_r W(r) + b(r) for the tokens of `part`, whose keys and gradients are in `map` already, or x_r W + b without
+/// a mixing: x [n × I], z [n × O].
 template <class Arch, class Scalar>
 void fast_apply(const FastLinear<Scalar>& map, const FastMixing<Scalar>& mixing, MiniBatchPart part,
                 MatrixView<const Scalar> x, MatrixView<Scalar> z) {
   fast_apply_start<Arch>(map, x, z);
+  if (mixing.empty()) return;
   kernels::block_product_causal<Arch, Scalar>(mixing.coefficients, part.first, map.gradients.rows(0, part.end()), z);
 }
 template <class Arch, class Scalar>
@@ -164,13 +171,14 @@ void fast_apply_backward(const FastLinear<Scalar>& map, const InnerRates<Scalar>
                          const FastMixing<Scalar>& mixing, MatrixView<const Scalar> x, MatrixView<const Scalar> d_z,
                          MatrixView<Scalar> d_x, const FastLinear<Scalar>& d_map,
                          const InnerRatesGradient<Scalar>& d_rates, Arena& scratch) {
+  kernels::block_product_transposed<Arch, Scalar>(d_z, map.weight, d_x, scratch);
+  if (mixing.empty()) return;
   const Arena::Frame frame(scratch);
   const Index end = part.end();
   const auto d_affinity = scratch.matrix<Scalar>(part.count, end);
   kernels::block_product_transposed<Arch, Scalar>(d_z, map.gradients.rows(0, end), d_affinity, scratch);
   fast_coefficients_backward<Arch, Scalar>(rates, part, mixing.affinity, d_affinity, d_rates);
 
-  kernels::block_product_transposed<Arch, Scalar>(d_z, map.weight, d_x, scratch);
   kernels::block_product_causal<Arch, Scalar>(d_affinity, part.first, map.keys.rows(0, end), d_x);
   kernels::block_product_causal_transposed<Arch, Scalar>(d_affinity, part.first, x, d_map.keys.rows(0, end));
   kernels::block_product_causal_transposed<Arch, Scalar>(mixing.coefficients, part.first, d_z,

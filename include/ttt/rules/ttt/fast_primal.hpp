@@ -38,6 +38,12 @@ struct FastPrimal {
     kernels::add_scaled<Arch>(-factor, sum.weight.data(), sum.weight.rows() * sum.weight.columns(), now.weight.data());
     kernels::add_scaled<Arch>(-factor, sum.bias.data(), sum.bias.columns(), now.bias.data());
   }
+  /// The weights that answer token r once it is learned.
+  template <class Arch>
+  const FastLinear<Scalar>& answering(const InnerRates<Scalar>& rates, Index r) {
+    update<Arch>(rates.factor[r]);
+    return rates.inclusive ? now : map;
+  }
   /// The state's weights become those of the last update.
   void keep() {
     copy(now.weight, map.weight);

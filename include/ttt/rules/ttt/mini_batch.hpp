@@ -8,8 +8,8 @@
 ///   `state_size()` tell its Scalars, `fast_weights(heads)` the learned tensors W₀ it starts from. Behind the weights
 ///   are tables of K rows, of `row_widths()` each: a token of the open mini-batch writes its own.
 /// - `learn` takes the keys of a part into the state and computes their inner gradients, `apply` answers the queries,
-///   `fold` moves the weights at the mini-batch's end; `primal` does all three token by token, as a reference. Both
-///   leave z, what the inner norm got; `model` is z with the weights as they are.
+///   if there are any, `fold` moves the weights at the mini-batch's end; `primal` does all three token by token, as a
+///   reference. Both leave z, what the inner norm got; `model` is z with the weights as they are.
 /// - `backward` is the adjoint of a part, after `learn_again` has brought back what `learn` did: from z if the rule has
 ///   it kept (`z_width()` columns of it), and with what `keep` gives memory for.
 ///
@@ -90,15 +90,21 @@ PartLoss part_loss(const Rule& rule, const TttHead<Scalar>& head, const Scalar* 
   return result;
 }
 
-/// Reads one part: learn, apply, and fold when it ends its mini-batch.
+/// Reads one part: learn, apply, and fold when it ends its mini-batch. Without queries the answers are the predictions
+/// that were made to learn.
 template <class Arch, class Rule, class Scalar = typename Rule::Scalar>
 void forward_part(const Rule& rule, TttForm form, const TttHead<Scalar>& head, const typename Rule::State& state,
                   MiniBatchPart part, const TttRows<const Scalar>& rows, const TttPreNorm<Scalar>& z,
                   MatrixView<Scalar> out, Arena& scratch) {
-  if (form == TttForm::primal) return rule.template primal<Arch>(head, state, part, rows, z, out, scratch);
-  rule.template learn<Arch>(head, state, part, rows, z.keys, scratch);
-  rule.template apply<Arch>(head, state, part, rows.queries, z.queries, out, scratch);
-  if (part.end() == rule.mini_batch()) rule.template fold<Arch>(head, state, rule.mini_batch(), state, scratch);
+  const bool simplified = head.order == TttOrder::simplified;
+  if (form == TttForm::primal) {
+    rule.template primal<Arch>(head, state, part, rows, z, out, scratch);
+  } else {
+    rule.template learn<Arch>(head, state, part, rows, z.keys, scratch);
+    if (!simplified) rule.template apply<Arch>(head, state, part, rows.queries, z.queries, out, scratch);
+    if (part.end() == rule.mini_batch()) rule.template fold<Arch>(head, state, rule.mini_batch(), state, scratch);
+  }
+  if (simplified) kernels::residual_norm_rows<Arch, Scalar>(head.norm, rows.keys, z.keys, out);
 }
 
 }  // namespace rules

@@ -21,11 +21,12 @@ void ttt_linear_learn(const TttHead<Scalar>& head, const TttLinearState<Scalar>&
                                                       state.map.gradients.rows(part.first, part.count));
 }
 
-/// out = q + LN(z), z = q W(r) + b(r) for the tokens of `part`, which have been learned; assigns both.
+/// out = q + LN(z), z = q W(r) + b(r) for the tokens of `part`, which have been learned, or q W + b where the order is
+/// exclusive; assigns both.
 template <class Arch, class Scalar>
 void ttt_linear_apply(const TttHead<Scalar>& head, const TttLinearState<Scalar>& state, MiniBatchPart part,
                       MatrixView<const Scalar> queries, MatrixView<Scalar> z, MatrixView<Scalar> out, Arena& scratch) {
-  fast_apply<Arch>(state.map, {state.rates, head.factors}, part, queries, z, scratch);
+  fast_apply<Arch>(state.map, head.rates(state.rates), part, queries, z, scratch);
   kernels::residual_norm_rows<Arch, Scalar>(head.norm, queries, z, out);
 }
 
@@ -33,7 +34,7 @@ void ttt_linear_apply(const TttHead<Scalar>& head, const TttLinearState<Scalar>&
 template <class Arch, class Scalar>
 void ttt_linear_fold(const TttHead<Scalar>& head, const TttLinearState<Scalar>& state, Index count,
                      const TttLinearState<Scalar>& folded, Arena& scratch) {
-  fast_fold<Arch>(state.map, InnerRates<Scalar>{state.rates, head.factors}, count, folded.map, scratch);
+  fast_fold<Arch>(state.map, head.rates(state.rates), count, folded.map, scratch);
 }
 
 /// z = x W + b with the weights of the mini-batch's start.

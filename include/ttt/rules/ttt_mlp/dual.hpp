@@ -84,13 +84,13 @@ void ttt_mlp_learn_again(const TttHead<Scalar>& head, const TttMlpState<Scalar>&
   detail::ttt_mlp_take_gradients<Arch, Scalar>(head, state, part, rows, z2, kept, scratch);
 }
 
-/// out = q + LN(z2), z2 = gelu(q W1(r) + b1(r)) W2(r) + b2(r) for the tokens of `part`, which have been learned;
-/// assigns both.
+/// out = q + LN(z2), z2 = gelu(q W1(r) + b1(r)) W2(r) + b2(r) for the tokens of `part`, which have been learned, or
+/// with the weights of the start where the order is exclusive; assigns both.
 template <class Arch, class Scalar>
 void ttt_mlp_apply(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state, MiniBatchPart part,
                    MatrixView<const Scalar> queries, MatrixView<Scalar> z2, MatrixView<Scalar> out, Arena& scratch) {
   const Arena::Frame frame(scratch);
-  const InnerRates<Scalar> rates{state.rates, head.factors};
+  const InnerRates<Scalar> rates = head.rates(state.rates);
   const auto x2 = scratch.matrix<Scalar>(part.count, state.first.weight.columns());
   fast_apply<Arch>(state.first, rates, part, queries, x2, scratch);
   detail::gelu_rows<Arch, Scalar>(x2, x2);
@@ -102,7 +102,7 @@ void ttt_mlp_apply(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state
 template <class Arch, class Scalar>
 void ttt_mlp_fold(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state, Index count,
                   const TttMlpState<Scalar>& folded, Arena& scratch) {
-  const InnerRates<Scalar> rates{state.rates, head.factors};
+  const InnerRates<Scalar> rates = head.rates(state.rates);
   fast_fold<Arch>(state.first, rates, count, folded.first, scratch);
   fast_fold<Arch>(state.second, rates, count, folded.second, scratch);
 }

@@ -11,8 +11,8 @@ TTT_NAMESPACE_BEGIN
 namespace rules {
 
 /// For each token r of `part`: the gradients at the mini-batch's start join the sums, W(r) = W − τ_r Σ, and
-/// out_r = q_r + LN(gelu(q_r W1(r) + b1(r)) W2(r) + b2(r)). Same state, before and after, and same z as
-/// the dual form.
+/// out_r = q_r + LN(gelu(q_r W1(r) + b1(r)) W2(r) + b2(r)), or with W where the order is exclusive. Same state, before
+/// and after, and same z as the dual form.
 template <class Arch, class Scalar>
 void ttt_mlp_primal(const TttHead<Scalar>& head, const TttMlpState<Scalar>& state, MiniBatchPart part,
                     const TttRows<const Scalar>& rows, const TttPreNorm<Scalar>& z, MatrixView<Scalar> out,
@@ -27,12 +27,13 @@ void ttt_mlp_primal(const TttHead<Scalar>& head, const TttMlpState<Scalar>& stat
     first.template add_gradient<Arch>(r, state.rates[r]);
     second.template add_gradient<Arch>(r, state.rates[r]);
     if (i < 0) continue;
-    first.template update<Arch>(head.factors[r]);
-    second.template update<Arch>(head.factors[r]);
+    const FastLinear<Scalar>& answering1 = first.template answering<Arch>(head.rates(state.rates), r);
+    const FastLinear<Scalar>& answering2 = second.template answering<Arch>(head.rates(state.rates), r);
+    if (head.order == TttOrder::simplified) continue;
     const MatrixView<const Scalar> query = rows.queries.rows(i, 1);
-    fast_apply_start<Arch>(first.now, query, x2);
+    fast_apply_start<Arch>(answering1, query, x2);
     detail::gelu_rows<Arch, Scalar>(x2, x2);
-    fast_apply_start<Arch, Scalar>(second.now, x2, z.queries.rows(i, 1));
+    fast_apply_start<Arch, Scalar>(answering2, x2, z.queries.rows(i, 1));
     kernels::residual_norm_rows<Arch, Scalar>(head.norm, query, z.queries.rows(i, 1), out.rows(i, 1));
   }
   if (part.end() == state.first.keys.rows()) {

@@ -81,7 +81,7 @@ inline bool is_published_ttt(const ModelConfig& config) {
   };
   return config.pattern.size() == 1 && ttt && has_plain_frame(config) && is_sound(is_layer) && block.hidden != 0 &&
          block.conv_taps == ttt->conv_taps && ttt->base_learning_rate.value_or(0) > 0 &&
-         ttt->norm_epsilon == TttConfig{}.norm_epsilon;
+         ttt->norm_epsilon == TttConfig{}.norm_epsilon && ttt->order == TttConfig{}.order && ttt->initial_rank == 0;
 }
 
 }  // namespace detail
