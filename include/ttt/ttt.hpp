@@ -44,6 +44,7 @@
 
 #include "ttt/rules/attention/reference.hpp"
 #include "ttt/rules/delta/delta.hpp"
+#include "ttt/rules/large_chunk/large_chunk.hpp"
 #include "ttt/rules/selective_scan/selective_scan.hpp"
 #include "ttt/rules/sequence_rule.hpp"
 #include "ttt/rules/ttt_linear/ttt_linear.hpp"

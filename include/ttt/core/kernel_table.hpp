@@ -54,6 +54,10 @@ enum class KernelId : int {
   delta_backward,
   selective_scan_forward,
   selective_scan_backward,
+  large_chunk_swiglu_forward,
+  large_chunk_swiglu_backward,
+  large_chunk_linear_forward,
+  large_chunk_linear_backward,
   attention_forward,
   attention_backward,
   count
