@@ -41,6 +41,7 @@
 #include "ttt/kernels/rows.hpp"
 #include "ttt/kernels/scale_heads.hpp"
 #include "ttt/kernels/softmax.hpp"
+#include "ttt/kernels/unit_silu.hpp"
 
 #include "ttt/rules/attention/reference.hpp"
 #include "ttt/rules/delta/delta.hpp"

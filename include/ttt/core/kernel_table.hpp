@@ -35,6 +35,8 @@ enum class KernelId : int {
   gate_rows_backward,
   l2_norm,
   l2_norm_backward,
+  unit_silu,
+  unit_silu_backward,
   decay_rows,
   decay_rows_backward,
   scan_rates,
