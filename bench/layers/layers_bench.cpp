@@ -7,6 +7,7 @@
 #include "support/bench.hpp"
 #include "ttt/layers/attention.hpp"
 #include "ttt/layers/gated_delta_net.hpp"
+#include "ttt/layers/lact.hpp"
 #include "ttt/layers/layer.hpp"
 #include "ttt/layers/mamba.hpp"
 #include "ttt/layers/mamba2.hpp"
@@ -31,6 +32,8 @@ template <>
 inline constexpr Kind kind<ttt::Mamba<float>> = Kind::mamba;
 template <>
 inline constexpr Kind kind<ttt::Mamba2<float>> = Kind::mamba2;
+template <>
+inline constexpr Kind kind<ttt::Lact<float>> = Kind::lact;
 
 /// A layer with heads of 64 columns.
 template <class Definition>
@@ -45,6 +48,7 @@ ttt::Layer<Definition> make_layer(Index width) {
   } else if constexpr (kind<Definition> != Kind::mamba) {
     config.heads = width / 64;
   }
+  if constexpr (kind<Definition> == Kind::lact) config.fast_heads = 4;
   return ttt::Layer<Definition>(config);
 }
 
@@ -201,6 +205,7 @@ TTT_LAYER_BENCHMARKS("ttt-mlp", ttt::TttMlp<float, 64, 16>);
 TTT_LAYER_BENCHMARKS("gated-delta-net", ttt::GatedDeltaNet<float>);
 TTT_LAYER_BENCHMARKS("mamba", ttt::Mamba<float>);
 TTT_LAYER_BENCHMARKS("mamba2", ttt::Mamba2<float>);
+TTT_LAYER_BENCHMARKS("lact", ttt::Lact<float>);
 // Sizes known at run time only.
 TTT_LAYER_BENCHMARKS("ttt-linear-any-size", ttt::TttLinear<float>);
 TTT_LAYER_BENCHMARKS("ttt-mlp-any-size", ttt::TttMlp<float>);

@@ -72,6 +72,7 @@
 #include "ttt/layers/attention.hpp"
 #include "ttt/layers/fixed_state_layer.hpp"
 #include "ttt/layers/gated_delta_net.hpp"
+#include "ttt/layers/lact.hpp"
 #include "ttt/layers/layer.hpp"
 #include "ttt/layers/layer_description.hpp"
 #include "ttt/layers/layer_kinds.hpp"
