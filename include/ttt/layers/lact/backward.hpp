@@ -4,26 +4,18 @@
 #include <array>
 #include <cmath>
 
+#include "ttt/core/lent_states.hpp"
+#include "ttt/kernels/unit_silu.hpp"
 #include "ttt/layers/attention/call_backward.hpp"
-#include "ttt/layers/lact/forward.hpp"
+#include "ttt/layers/lact/channel_map.hpp"
 #include "ttt/layers/lact/layer.hpp"
+#include "ttt/nn/activation.hpp"
+#include "ttt/nn/affine.hpp"
 #include "ttt/nn/projections.hpp"
+#include "ttt/nn/residual.hpp"
+#include "ttt/nn/scale_heads.hpp"
 
 TTT_NAMESPACE_BEGIN
-
-template <class Element>
-auto Lact<Element>::lay_out_gradients(Index rows, Arena& memory) const -> Values {
-  const Index width = config_.width, heads = config_.fast_heads;
-  const auto make = [&](Index columns) { return memory.matrix<Scalar>(rows, columns); };
-  Values d;
-  d.projected = make(3 * width);
-  d.queries = make(width), d.keys = make(width), d.values = make(width);
-  d.rates = make(3 * heads), d.strength = make(heads);
-  if (rule_.has_momentum()) d.momentum = make(heads);
-  d.inner = make(width), d.mixed = make(width);
-  if (attends()) d.attention = {make(width), make(width), make(width), d.mixed, {}};
-  return d;
-}
 
 /// silu(strength) norm(z): from d.mixed to d.strength and d.inner.
 template <class Element>

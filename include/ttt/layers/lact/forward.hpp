@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 
 #include "ttt/core/lent_states.hpp"
 #include "ttt/kernels/unit_silu.hpp"
+#include "ttt/layers/lact/channel_map.hpp"
 #include "ttt/layers/lact/layer.hpp"
 #include "ttt/nn/activation.hpp"
 #include "ttt/nn/affine.hpp"
@@ -13,57 +13,6 @@
 #include "ttt/nn/scale_heads.hpp"
 
 TTT_NAMESPACE_BEGIN
-
-namespace detail {
-
-/// Scale and offset of fast queries (0) or keys (1), which lie in turn in the published tensors, one after the other.
-template <class Scalar>
-struct ChannelMap {
-  VectorView<const Scalar> scale, offset;
-
-  ChannelMap(const LactParameters<Scalar>& parameters, Index which, Arena& memory) {
-    const Index width = parameters.scale.shape()[0];
-    const auto pick = [&](const Tensor<Scalar>& from) {
-      const auto to = memory.vector<Scalar>(width);
-      for (Index c = 0; c < width; ++c) to[c] = from.data()[2 * c + which];
-      return to;
-    };
-    scale = pick(parameters.scale);
-    offset = pick(parameters.offset);
-  }
-};
-
-}  // namespace detail
-
-template <class Element>
-void Lact<Element>::load_initial(const Parameters& parameters, Index head, Scalar* state) const {
-  for (std::size_t i = 0; i < parameters.fast.size(); ++i) {
-    const auto [rows, columns] = rule_.model().shape(i);
-    parameters.fast[i].write(head, {state, rows, columns});
-    state += rows * columns;
-  }
-  std::fill_n(state, rule_.state_size() - rule_.initial_size(), Scalar(0));
-}
-
-template <class Element>
-auto Lact<Element>::lay_out(SegmentPlan plan, bool recorded, Arena& memory) const -> Values {
-  const Index rows = total_rows(plan), width = config_.width, heads = config_.fast_heads;
-  const auto make = [&](Index columns) { return memory.matrix<Scalar>(rows, columns); };
-  Values values;
-  values.projected = make(3 * width);
-  values.queries = make(width), values.keys = make(width);
-  values.values = config_.value_silu ? make(width) : third(values.projected, 2);
-  values.rates = make(3 * heads), values.strength = make(heads);
-  if (rule_.has_momentum()) values.momentum = make(heads);
-  values.inner = make(width), values.mixed = make(width);
-  if (recorded) values.records = lay_out_records(rule_, plan, heads, memory);
-  if (!attends()) return values;
-  values.attention = {make(width), make(width), third(values.projected, 2), make(width), {}};
-  if (recorded) values.attention.log_sums = make(config_.heads);
-  auto* const pieces = memory.allocate<AttentionPiece<Scalar>>(static_cast<Index>(plan.size()));
-  if (pieces) values.pieces = {pieces, plan.size()};
-  return values;
-}
 
 /// All that the rule and the attention read.
 template <class Element>
