@@ -11,6 +11,7 @@
 #include "ttt/layers/gated_delta_net.hpp"
 #include "ttt/layers/gated_linear_attention.hpp"
 #include "ttt/layers/kimi_delta_attention.hpp"
+#include "ttt/layers/lact.hpp"
 #include "ttt/layers/layer.hpp"
 #include "ttt/layers/mamba.hpp"
 #include "ttt/layers/mamba2.hpp"
@@ -39,6 +40,8 @@ template <>
 inline constexpr Kind kind<ttt::Mamba<float>> = Kind::mamba;
 template <>
 inline constexpr Kind kind<ttt::Mamba2<float>> = Kind::mamba2;
+template <>
+inline constexpr Kind kind<ttt::Lact<float>> = Kind::lact;
 
 /// A layer with heads of 64 columns.
 template <class Definition>
@@ -51,6 +54,7 @@ ttt::Layer<Definition> make_layer(Index width) {
   } else if constexpr (kind<Definition> != Kind::mamba) {
     config.heads = width / 64;
   }
+  if constexpr (kind<Definition> == Kind::lact) config.fast_heads = 4;
   return ttt::Layer<Definition>(config);
 }
 
@@ -261,6 +265,7 @@ TTT_LAYER_BENCHMARKS("kimi-delta-attention", ttt::KimiDeltaAttention<float>);
 TTT_LAYER_BENCHMARKS("gated-linear-attention", ttt::GatedLinearAttention<float>);
 TTT_LAYER_BENCHMARKS("mamba", ttt::Mamba<float>);
 TTT_LAYER_BENCHMARKS("mamba2", ttt::Mamba2<float>);
+TTT_LAYER_BENCHMARKS("lact", ttt::Lact<float>);
 // Sizes known at run time only.
 TTT_LAYER_BENCHMARKS("ttt-linear-any-size", ttt::TttLinear<float>);
 TTT_LAYER_BENCHMARKS("ttt-mlp-any-size", ttt::TttMlp<float>);

@@ -4,6 +4,7 @@
 
 #include "dispatch/tables.hpp"
 #include "rules/delta_model.hpp"
+#include "rules/large_chunk_model.hpp"
 #include "rules/selective_scan_model.hpp"
 #include "rules/ttt_model.hpp"
 #include "suites/contracts.hpp"
@@ -18,7 +19,9 @@ template <class Scalar>
 auto models() {
   return std::make_tuple(
       rule_tests::TttModel<rules::TttLinear<Scalar>>(12, 5), rule_tests::TttModel<rules::TttMlp<Scalar>>(12, 5),
-      rule_tests::DeltaModel<Scalar, DeltaDecay::by_row, true>(12, 9), rule_tests::ScanModel<Scalar>(19, 4));
+      rule_tests::DeltaModel<Scalar, DeltaDecay::by_row, true>(12, 9), rule_tests::ScanModel<Scalar>(19, 4),
+      rule_tests::LargeChunkModel(rules::InnerSwiglu<Scalar>(12, 9), 5, rules::ChunkStep::momentum),
+      rule_tests::LargeChunkModel(rules::InnerLinear<Scalar>(12), 5, rules::ChunkStep::plain));
 }
 
 // As many as there are rules, in their order: nobody is left out.

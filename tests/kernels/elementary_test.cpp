@@ -148,6 +148,10 @@ TEMPLATE_TEST_CASE("sigmoid, tanh, softplus and silu with its derivative have th
       "silu derivative", [](auto p) { return kernels::Silu(p).derivative(); },
       [](long double x) { return logistic(x) * (1 + x * logistic(-x)); },
       [](long double x, long double) { return 1.5L * std::max(1.0L, x); });
+  check_error<TestType>(
+      "silu second derivative", [](auto p) { return kernels::Silu(p).second_derivative(); },
+      [](long double x) { return logistic(x) * logistic(-x) * (2 + x * (logistic(-x) - logistic(x))); },
+      [](long double x, long double) { return 1.5L * std::max(1.0L, x); });
 }
 
 TEMPLATE_TEST_CASE("tanh-GELU and its first two derivatives have the stated errors", "", float, double) {

@@ -9,6 +9,7 @@
 #include "ttt/layers/gated_delta_net.hpp"
 #include "ttt/layers/gated_linear_attention.hpp"
 #include "ttt/layers/kimi_delta_attention.hpp"
+#include "ttt/layers/lact.hpp"
 #include "ttt/layers/mamba.hpp"
 #include "ttt/layers/mamba2.hpp"
 #include "ttt/layers/short_convolution.hpp"
@@ -136,7 +137,11 @@ Index check_recurrent() {
   const auto scan = [](Index width, Index inner) {
     return Mamba<Scalar>({.width = width, .inner_width = inner, .state_width = 2});
   };
-  return suites::check_wrong_calls(scan(12, 9), fixed, {scan(24, 9), scan(12, 8)}) +
+  const auto chunks = [](Index width, Index window) {
+    return Lact<Scalar>({.width = width, .heads = 3, .fast_heads = 2, .chunk = mini_batch, .window = window});
+  };
+  return suites::check_wrong_calls(chunks(12, 5), fixed, {chunks(24, 5), chunks(12, 6), chunks(12, 0)}) +
+         suites::check_wrong_calls(scan(12, 9), fixed, {scan(24, 9), scan(12, 8)}) +
          suites::check_wrong_calls(delta(12, 2), fixed, {delta(24, 2), delta(12, 3)}) +
          suites::check_wrong_calls(by_row(12, 2), fixed, {by_row(24, 2), by_row(12, 3)}) +
          suites::check_wrong_calls(sums(12, 2), fixed, {sums(24, 2), sums(12, 3)}) +

@@ -181,6 +181,19 @@ TEST_CASE("A rule that is in no kernel table is told from those that are") {
   CHECK_FALSE(suites::runs_through_tables<DecayingSum>());
 }
 
+TEST_CASE("A token that is said to wait for the next chunk is found to reach its own") {
+  struct Hasty : Model {
+    std::vector<RuleColumns> rows() const {
+      auto all = Model::rows();
+      all[0].waits = true;
+      return all;
+    }
+  };
+  const Report report = suites::SequenceRuleSuite<double>(Hasty()).causality();
+  INFO(report.text());
+  CHECK_FALSE(report.failures.empty());
+}
+
 TEST_CASE("Every check of the suite finds the rule that breaks it") {
   const auto broken = GENERATE(
       Broken{Flaw::scalars_differ, "formula", "forward of scalars"}, Broken{Flaw::primal_differs, "formula", "primal"},

@@ -122,8 +122,8 @@ struct TttModel {
   bool has_queries() const { return order != rules::TttOrder::simplified; }
   std::vector<suites::RuleColumns> rows() const {
     std::vector<suites::RuleColumns> all{{"k", width()}, {"v", width()}, {"rate", 1, 0.2, 1}};
-    all[0].at_once = order != rules::TttOrder::chunk_exclusive;
-    all[1].at_once = all[2].at_once = order == rules::TttOrder::token_inclusive;
+    all[0].waits = order == rules::TttOrder::chunk_exclusive;
+    all[1].waits = all[2].waits = order != rules::TttOrder::token_inclusive;
     if (has_queries()) all.push_back({"q", width()});
     return all;
   }

@@ -12,9 +12,11 @@ namespace ttt::testing {
 /// Any layer, small; of width 12 and its multiples.
 inline LayerDescription tiny_layer(std::string_view name) {
   LayerDescription layer(name);
-  for (const auto& [option, words] : {std::pair{"heads", "3"}, {"mini_batch", "5"}, {"state_width", "4"}})
+  for (const auto& [option, words] :
+       {std::pair{"heads", "3"}, {"mini_batch", "5"}, {"state_width", "4"}, {"chunk", "5"}, {"fast_heads", "2"}})
     if (layer.has(option)) layer.set(option, words);
   if (auto* attention = layer.find<AttentionConfig>(); attention && attention->window > 0) attention->window = 7;
+  if (auto* lact = layer.find<LactConfig>()) lact->window = 7;
   return layer;
 }
 

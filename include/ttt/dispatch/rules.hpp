@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "ttt/rules/delta/delta.hpp"
+#include "ttt/rules/large_chunk/large_chunk.hpp"
 #include "ttt/rules/selective_scan/selective_scan.hpp"
 #include "ttt/rules/ttt/sequence.hpp"
 #include "ttt/rules/ttt_linear/ttt_linear.hpp"
@@ -18,6 +19,7 @@ TTT_NAMESPACE_BEGIN
 template <class Scalar>
 using DispatchedRules =
     std::tuple<rules::TttSequence<rules::TttLinear<Scalar>>, rules::TttSequence<rules::TttMlp<Scalar>>,
-               rules::Delta<Scalar, rules::DeltaDecay::by_row, true>, rules::SelectiveScan<Scalar>>;
+               rules::Delta<Scalar, rules::DeltaDecay::by_row, true>, rules::SelectiveScan<Scalar>,
+               rules::LargeChunk<rules::InnerSwiglu<Scalar>>, rules::LargeChunk<rules::InnerLinear<Scalar>>>;
 
 TTT_NAMESPACE_END

@@ -19,6 +19,7 @@
 #include "ttt/kernels/rotary.hpp"
 #include "ttt/kernels/rows.hpp"
 #include "ttt/kernels/scale_heads.hpp"
+#include "ttt/kernels/unit_silu.hpp"
 #include "ttt/rules/attention/backward.hpp"
 #include "ttt/rules/attention/forward.hpp"
 
@@ -52,6 +53,8 @@ class KernelTableBuilder {
     add<Scalar, KernelId::gate_rows_backward, &kernels::gate_rows_backward<Arch, Scalar>>();
     add<Scalar, KernelId::l2_norm, &kernels::l2_norm<Arch, Scalar>>();
     add<Scalar, KernelId::l2_norm_backward, &kernels::l2_norm_backward<Arch, Scalar>>();
+    add<Scalar, KernelId::unit_silu, &kernels::unit_silu<Arch, Scalar>>();
+    add<Scalar, KernelId::unit_silu_backward, &kernels::unit_silu_backward<Arch, Scalar>>();
     add<Scalar, KernelId::decay_rows, &kernels::decay_rows<Arch, Scalar>>();
     add<Scalar, KernelId::decay_rows_backward, &kernels::decay_rows_backward<Arch, Scalar>>();
     add<Scalar, KernelId::scan_rates, &kernels::scan_rates<Arch, Scalar>>();

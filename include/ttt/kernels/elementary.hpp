@@ -94,7 +94,7 @@ TTT_INLINE simd::Pack<Scalar, Arch> tanh(simd::Pack<Scalar, Arch> x) {
   return P(Scalar(1)) - P(Scalar(2)) / (exp(x + x) + P(Scalar(1)));
 }
 
-/// silu(x) = x · s, s = sigmoid(x), and its derivative.
+/// silu(x) = x · s, s = sigmoid(x), and its first two derivatives.
 template <class Scalar, class Arch>
 struct Silu {
   using P = simd::Pack<Scalar, Arch>;
@@ -105,6 +105,10 @@ struct Silu {
   TTT_INLINE P value() const { return x * s; }
   /// s (1 + x (1 − s)), absolute error below 1.5 ε max(1, |x|).
   TTT_INLINE P derivative() const { return s * simd::fma(x, P(Scalar(1)) - s, P(Scalar(1))); }
+  /// s (1 − s) (2 + x (1 − 2s)), absolute error below 1.5 ε max(1, |x|).
+  TTT_INLINE P second_derivative() const {
+    return s * (P(Scalar(1)) - s) * simd::fma(x, P(Scalar(1)) - (s + s), P(Scalar(2)));
+  }
 
  private:
   P x, s;

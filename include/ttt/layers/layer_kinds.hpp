@@ -17,6 +17,7 @@
 #include "ttt/layers/gated_delta_net.hpp"
 #include "ttt/layers/gated_linear_attention.hpp"
 #include "ttt/layers/kimi_delta_attention.hpp"
+#include "ttt/layers/lact.hpp"
 #include "ttt/layers/mamba.hpp"
 #include "ttt/layers/mamba2.hpp"
 #include "ttt/layers/ttt_linear.hpp"
@@ -145,11 +146,22 @@ struct Mamba : KindOfLayer<MambaConfig> {
   using Layer = ttt::Mamba<Scalar>;
 };
 
+struct Lact : KindOfLayer<LactConfig> {
+  static constexpr std::string_view name = "lact";
+  static constexpr std::string_view summary =
+      "LaCT: a network learns in large chunks, attention over a window beside it";
+  template <class Scalar>
+  using Layer = ttt::Lact<Scalar>;
+  static std::vector<BoundingTensor> bounds(const LactConfig& config) {
+    return {{"qkv.weight", {3 * config.width, config.width}}};
+  }
+};
+
 }  // namespace kinds
 
 /// The options of some layer.
 using LayerOptions = std::variant<TttConfig, AttentionConfig, GatedDeltaNetConfig, KimiDeltaAttentionConfig,
-                                  GatedLinearAttentionConfig, Mamba2Config, MambaConfig>;
+                                  GatedLinearAttentionConfig, Mamba2Config, MambaConfig, LactConfig>;
 
 /// A list of kinds.
 template <class... Kinds>
@@ -176,6 +188,6 @@ struct KindList {
 
 using LayerKinds = KindList<kinds::TttLinear, kinds::TttMlp, kinds::Attention, kinds::SlidingWindow,
                             kinds::GatedDeltaNet, kinds::KimiDeltaAttention, kinds::GatedLinearAttention,
-                            kinds::LinearAttention, kinds::Mamba2, kinds::Mamba>;
+                            kinds::LinearAttention, kinds::Mamba2, kinds::Mamba, kinds::Lact>;
 
 TTT_NAMESPACE_END

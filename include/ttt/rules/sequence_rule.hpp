@@ -34,7 +34,8 @@
 /// at compile time, that one knows at run time), and stands in the list of dispatch/rules.hpp, as the suite checks. A
 /// rule without these names runs as it was compiled.
 ///
-/// Models: TttSequence<TttLinear>, TttSequence<TttMlp>, Delta, SelectiveScan. The driver that runs one over the
+/// Models: TttSequence<TttLinear>, TttSequence<TttMlp>, Delta, SelectiveScan,
+/// LargeChunk. The driver that runs one over the
 /// segments and groups of a call is layers/run_rule.hpp.
 #pragma once
 

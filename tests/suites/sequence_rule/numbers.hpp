@@ -25,7 +25,7 @@ struct RuleColumns {
   double scale = 1;     ///< standard deviation
   int sign = 0;         ///< of all numbers, if it is not 0
   bool decays = false;  ///< its strength is how much a step forgets
-  bool at_once = true;  ///< a token's own answer depends on it
+  bool waits = false;   ///< reaches outputs from the next chunk on only
 };
 
 /// What a rule reads, or the gradients of that; the state as one row.
