@@ -42,11 +42,12 @@ LactConfig alone() {
           .rotary = false,
           .norm_epsilon = 1e-2};
 }
+/// More tokens in a chunk than rows and columns, so that no sum is nearly singular: steps of those turn fast.
 LactConfig with_muon() {
   return {.width = 8,
           .heads = 2,
-          .fast_heads = 2,
-          .hidden = 5,
+          .fast_heads = 4,
+          .hidden = 3,
           .chunk = 6,
           .window = 4,
           .step = ChunkStep::muon,
@@ -244,6 +245,8 @@ TEST_CASE("A LaCT that cannot be is refused by name") {
   CHECK(refusal([](auto& c) { c.fast_heads = 7; }) ==
         "LaCT option fast_heads: expected a divisor of the width 12, found 7");
   CHECK(refusal([](auto& c) { c.hidden = -1; }) == "LaCT option hidden: expected at least 1, found -1");
+  CHECK(refusal([](auto& c) { c.hidden = Index{1} << 30; }) ==
+        "LaCT option hidden, times the width: expected at most 1073741824, found 12884901888");
   CHECK(refusal([](auto& c) { c.chunk = 0; }) == "LaCT option chunk: expected at least 1, found 0");
   CHECK(refusal([](auto& c) { c.window = -1; }) == "LaCT option window: expected at least 1, found -1");
   CHECK(refusal([](auto& c) { c.rank = -1; }) == "LaCT option rank: expected at least 1, found -1");

@@ -68,6 +68,7 @@ struct LactConfig {
                        std::to_string(heads));
     if (hidden == 0) hidden = fast_width();
     domain::size(option + "hidden", hidden);
+    domain::size(option + "hidden, times the width", hidden * width);
     domain::size(option + "chunk", chunk);
     if (window != 0) domain::size(option + "window", window);
     if (rank != 0) domain::size(option + "rank", rank);
