@@ -52,10 +52,7 @@ std::vector<std::int64_t> block_counts(Model::Parameters parameters) {
 /// The layers of the pattern with the options that are not the usual ones.
 std::vector<std::string> layer_texts(const ttt::ModelConfig& config) {
   std::vector<std::string> texts;
-  for (const auto& block : config.pattern) {
-    texts.push_back(block.layer.text());
-    for (const auto& other : block.beside) texts.back() += "+" + other.text();
-  }
+  for (const auto& block : config.pattern) texts.push_back(block.text());
   return texts;
 }
 

@@ -81,6 +81,13 @@ TEST_CASE("a pattern of several blocks is repeated") {
   CHECK(mixer(model, 9).layer().get<GatedDeltaNet<float>>());
 }
 
+TEST_CASE("the text of a block has the options of all its layers") {
+  BlockDescription block{LayerDescription::parse("attention:window=8")};
+  CHECK(block.text() == "attention:window=8");
+  block.beside = {LayerDescription::parse("mamba2"), LayerDescription::parse("ttt-linear:mini_batch=4")};
+  CHECK(block.text() == "attention:window=8+mamba2+ttt-linear:mini_batch=4");
+}
+
 TEST_CASE("layers side by side in one block are their gated sum") {
   ModelConfig config = tiny_config("attention");
   config.pattern.front().beside = {testing::tiny_layer("mamba2"), testing::tiny_layer("ttt-linear")};

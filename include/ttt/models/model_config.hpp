@@ -37,6 +37,12 @@ struct BlockDescription {
     for (const LayerDescription& other : beside) names += "+" + other.name();
     return names;
   }
+  /// The same with the options that are not as usual: "attention:window=64+mamba2".
+  std::string text() const {
+    std::string words = layer.text();
+    for (const LayerDescription& other : beside) words += "+" + other.text();
+    return words;
+  }
   /// The layer, or the layers side by side. Throws Error for options that make none.
   template <class Scalar>
   AnySequenceLayer<Scalar> make_layer(Index width) const {

@@ -73,8 +73,7 @@ inline std::vector<std::byte> converted_bytes(const StoredTensor& tensor, io::DT
 inline std::string described(const ModelConfig& config) {
   std::string text;
   for (const BlockDescription& block : config.pattern)
-    text += (text.empty() ? "" : ", ") + block.layer.text() + " with the " + option_text::text(block.backbone) +
-            " backbone";
+    text += (text.empty() ? "" : ", ") + block.text() + " with the " + option_text::text(block.backbone) + " backbone";
   return text;
 }
 
