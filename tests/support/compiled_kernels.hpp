@@ -54,9 +54,11 @@
   TTT_TEST_RULE(rules::TttSequence<rules::TttLinear<Scalar>>);                                            \
   TTT_TEST_RULE(rules::TttSequence<rules::TttMlp<Scalar>>);                                               \
   TTT_TEST_RULE(rules::Delta<Scalar, rules::DeltaDecay::by_row, true>);                                   \
+  TTT_TEST_RULE(rules::Delta<Scalar, rules::DeltaDecay::by_row, false>);                                  \
   TTT_TEST_RULE(rules::Delta<Scalar, rules::DeltaDecay::one, true>);                                      \
   TTT_TEST_RULE(rules::Delta<Scalar, rules::DeltaDecay::one, false>);                                     \
-  TTT_TEST_RULE(rules::SelectiveScan<Scalar>)
+  TTT_TEST_RULE(rules::SelectiveScan<Scalar>);                                                            \
+  TTT_TEST_RULE(rules::LargeChunk<rules::InnerSwiglu<Scalar>>)
 
 TTT_NAMESPACE_BEGIN
 

@@ -15,9 +15,12 @@
   TTT_TEST_LAYER(COMPILED, Scalar, TttLayer<rules::TttLinear<Scalar>>);                   \
   TTT_TEST_LAYER(COMPILED, Scalar, TttLayer<rules::TttMlp<Scalar>>);                      \
   TTT_TEST_LAYER(COMPILED, Scalar, Attention<Scalar>);                                    \
-  TTT_TEST_LAYER(COMPILED, Scalar, GatedDeltaNet<Scalar>);                                \
+  TTT_TEST_LAYER(COMPILED, Scalar, DeltaLayer<Scalar, GatedDeltaNetConfig>);              \
+  TTT_TEST_LAYER(COMPILED, Scalar, DeltaLayer<Scalar, KimiDeltaAttentionConfig>);         \
+  TTT_TEST_LAYER(COMPILED, Scalar, DeltaLayer<Scalar, GatedLinearAttentionConfig>);       \
   TTT_TEST_LAYER(COMPILED, Scalar, Mamba2<Scalar>);                                       \
   TTT_TEST_LAYER(COMPILED, Scalar, Mamba<Scalar>);                                        \
+  TTT_TEST_LAYER(COMPILED, Scalar, Lact<Scalar>);                                         \
   COMPILED template AnySequenceLayer<Scalar> LayerDescription::make<Scalar>(Index) const; \
   COMPILED template class CausalLm<Scalar>;                                               \
   COMPILED template CausalLm<Scalar> make_model(const ModelConfig&)
