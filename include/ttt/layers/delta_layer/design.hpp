@@ -53,7 +53,7 @@ namespace detail {
 /// option, for those that make no layer.
 template <class Config>
 void resolve_delta_rule(Config& config) {
-  const std::string option = std::string(Config::layer) + " option ";
+  const std::string layer = Config::layer, option = layer + " option ";
   domain::size(option + "width", config.width);
   domain::size(option + "heads", config.heads);
   if (config.value_heads == 0) config.value_heads = config.heads;
