@@ -36,7 +36,7 @@ struct GatedDeltaNetConfig {
   friend bool operator==(const GatedDeltaNetConfig&, const GatedDeltaNetConfig&) = default;
 
   /// Puts in what zeros stand for. Throws Error, naming the option, for one that makes no layer.
-  void resolve() { detail::resolve_delta_rule(*this); }
+  void resolve() { detail::resolve_delta_rule(*this, "Gated DeltaNet option "); }
   Fingerprint fingerprint() const {
     return {layer, {width, heads, value_heads, key_width, value_width, conv_taps, decay, gate}};
   }

@@ -39,7 +39,7 @@ struct GatedLinearAttentionConfig {
 
   /// Puts in what zeros stand for. Throws Error, naming the option, for one that makes no layer.
   void resolve() {
-    const std::string option = std::string(layer) + " option ";
+    const std::string option = "gated linear attention option ";
     domain::size(option + "width", width);
     domain::size(option + "heads", heads);
     if (key_width == 0) key_width = width / (decay ? 2 * heads : heads);

@@ -35,9 +35,10 @@ struct KimiDeltaAttentionConfig {
 
   /// Puts in what zeros stand for. Throws Error, naming the option, for one that makes no layer.
   void resolve() {
-    detail::resolve_delta_rule(*this);
+    const std::string option = "Kimi Delta Attention option ";
+    detail::resolve_delta_rule(*this, option);
     if (rank == 0) rank = value_width;
-    domain::size(std::string(layer) + " option rank", rank);
+    domain::size(option + "rank", rank);
   }
   Fingerprint fingerprint() const {
     return {layer, {width, heads, value_heads, key_width, value_width, conv_taps, rank}};

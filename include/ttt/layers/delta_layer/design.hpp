@@ -49,11 +49,10 @@ struct DeltaDesign {
 
 namespace detail {
 
-/// Puts in what zeros stand for in the options of delta rules with grouped value heads. Throws Error, naming layer and
-/// option, for those that make no layer.
+/// Puts in what zeros stand for in the options of delta rules with grouped value heads. Throws Error, naming one as
+/// `option` and its name, for those that make no layer.
 template <class Config>
-void resolve_delta_rule(Config& config) {
-  const std::string layer = Config::layer, option = layer + " option ";
+void resolve_delta_rule(Config& config, const std::string& option) {
   domain::size(option + "width", config.width);
   domain::size(option + "heads", config.heads);
   if (config.value_heads == 0) config.value_heads = config.heads;
