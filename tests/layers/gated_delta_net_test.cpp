@@ -2,7 +2,6 @@
 #include "ttt/layers/gated_delta_net.hpp"
 
 #include <cmath>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -78,9 +77,7 @@ Matrix<double> formula(const GatedDeltaNetConfig& config, const NamedWeights& p,
 
 template <class Scalar>
 void check(const GatedDeltaNetConfig& config, Index mini_batch) {
-  suites::check_sequence_layer(
-      GatedDeltaNet<Scalar>(config),
-      {.mini_batch = mini_batch, .one_form = false, .spread = 0.3, .formula = std::bind_front(formula, config)});
+  recurrent_tests::check_with_formula<GatedDeltaNet<Scalar>>(config, mini_batch, formula);
 }
 
 }  // namespace

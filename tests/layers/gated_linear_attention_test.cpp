@@ -2,7 +2,6 @@
 #include "ttt/layers/gated_linear_attention.hpp"
 
 #include <cmath>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -81,9 +80,7 @@ Matrix<double> formula(GatedLinearAttentionConfig config, const NamedWeights& p,
 
 template <class Scalar>
 void check(const GatedLinearAttentionConfig& config, Index mini_batch) {
-  suites::check_sequence_layer(
-      GatedLinearAttention<Scalar>(config),
-      {.mini_batch = mini_batch, .one_form = false, .spread = 0.3, .formula = std::bind_front(formula, config)});
+  recurrent_tests::check_with_formula<GatedLinearAttention<Scalar>>(config, mini_batch, formula);
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 #include "ttt/layers/kimi_delta_attention.hpp"
 
 #include <cmath>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -73,9 +72,7 @@ Matrix<double> formula(KimiDeltaAttentionConfig config, const NamedWeights& p, c
 
 template <class Scalar>
 void check(const KimiDeltaAttentionConfig& config, Index mini_batch) {
-  suites::check_sequence_layer(
-      KimiDeltaAttention<Scalar>(config),
-      {.mini_batch = mini_batch, .one_form = false, .spread = 0.3, .formula = std::bind_front(formula, config)});
+  recurrent_tests::check_with_formula<KimiDeltaAttention<Scalar>>(config, mini_batch, formula);
 }
 
 }  // namespace
