@@ -349,15 +349,15 @@ void records_take_what_record_bytes_says() {
       typename Model::Record record;
       Context context;
       runs.forward(x.view(), {{tokens, &state}}, y.view(), context, &record);
-      CHECK(record.arena.bytes() == runs.layer().record_bytes(tokens));
+      CHECK(record.memory.bytes() == runs.layer().record_bytes(tokens));
     }
     Context context;
     typename Model::Record record;
     read_together<Model>(runs, context, &record);
-    const std::size_t bytes = record.arena.bytes();
-    record.arena.reset();
-    record.arena.template allocate<std::byte>(static_cast<Index>(bytes));
-    CHECK(record.arena.bytes() == bytes);
+    const std::size_t bytes = record.memory.bytes();
+    record.memory.reset();
+    record.memory.template allocate<std::byte>(static_cast<Index>(bytes));
+    CHECK(record.memory.bytes() == bytes);
   }
 }
 

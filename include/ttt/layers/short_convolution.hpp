@@ -5,7 +5,6 @@
 #include <string>
 
 #include "ttt/core/domain.hpp"
-#include "ttt/core/lent_states.hpp"
 #include "ttt/layers/fixed_state_layer.hpp"
 #include "ttt/nn/short_convolution.hpp"
 
@@ -23,32 +22,26 @@ struct ShortConvolutionConfig {
 ///
 /// Models TrainableSequenceLayer. State: "tail", the inputs before the next token [(taps − 1) × C].
 template <class Element>
-class ShortConvolution : public FixedStateLayer<ShortConvolution<Element>, Element> {
-  using Base = FixedStateLayer<ShortConvolution, Element>;
+class ShortConvolution : public FixedStateLayer<ShortConvolution<Element>, Element, ShortConvolutionConfig> {
+  using Base = FixedStateLayer<ShortConvolution, Element, ShortConvolutionConfig>;
 
  public:
   static constexpr const char* name = "short convolution";
   using Scalar = Element;
   using Config = ShortConvolutionConfig;
   using State = ttt::State<Scalar>;
-  using Segments = std::span<const Segment<State>>;
 
   struct Parameters : nn::ShortConvolutionParameters<Scalar> {
     Fingerprint layer{};  ///< that they are of
   };
 
-  struct Record {
-    RecordedCall call;
-    MatrixView<const Scalar> x;
-    Arena memory;
-    MatrixView<Scalar> initial_tails;  ///< [segments · (taps − 1) × C]
-  };
+  using Values = MatrixView<Scalar>;  ///< the initial tails [segments · (taps − 1) × C]
+  using Record = LayerRecord<Scalar, Values>;
 
   /// Throws Error, naming it as `called`, for sizes that make no layer.
   explicit ShortConvolution(const Config& config, const std::string& called = name)
-      : Base(Fingerprint("short convolution",
-                         {config.width, config.taps, config.bias, static_cast<Index>(config.activation)})),
-        config_(config) {
+      : Base(config, Fingerprint("short convolution",
+                                 {config.width, config.taps, config.bias, static_cast<Index>(config.activation)})) {
     domain::size(called + ": width", config.width);
     domain::size(called + ": taps of the convolution", config.taps);
     Base::lay_out_state([&](StateLayout& layout) {
@@ -56,53 +49,36 @@ class ShortConvolution : public FixedStateLayer<ShortConvolution<Element>, Eleme
     });
   }
 
-  const Config& config() const { return config_; }
-  Index width() const { return config_.width; }
   Parameters make_parameters() const {
-    return {{config_.width, config_.taps, config_.bias, config_.activation}, fingerprint_};
+    return {{config_.width, config_.taps, config_.bias, config_.activation}, Base::fingerprint_};
   }
   bool accepts(const Parameters& parameters) const {
-    return parameters.layer == fingerprint_ && !parameters.weight.empty();
+    return parameters.layer == Base::fingerprint_ && !parameters.weight.empty();
   }
   using Base::accepts;
-  std::size_t record_bytes([[maybe_unused]] Index tokens) const {
-    return static_cast<std::size_t>(Arena::count([&](Arena& memory) { lay_out(1, memory); }));
-  }
-
-  void forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, MatrixView<Scalar> y,
-               Context& context, Record* record = nullptr) const {
-    Arena& scratch = context.scratch();
-    detail::check_forward<ShortConvolution>(name, *this, parameters, x, segments, y, scratch);
-    const Arena::Frame frame(scratch);
-    const SegmentPlan plan = record ? record->call.begin(segments) : plan_segments(segments, scratch);
-    const auto hold = [&](Arena& memory) { return lay_out(plan.size(), memory); };
-    const MatrixView<Scalar> initial_tails = record ? record->memory.lay_out_anew(hold) : hold(scratch);
-    nn::convolve_segments<Scalar>(
-        parameters, x, segments, plan, [&](State& state) { return tail(state); }, initial_tails, y, context);
-    advance_positions(segments);
-    if (!record) return;
-    record->x = x;
-    record->initial_tails = initial_tails;
-    record->call.end(fingerprint_);
-  }
   void backward(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_y,
                 MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
                 Context& context) const {
     detail::check_backward(name, *this, parameters, record, d_y, d_x, gradients, d_states, context.scratch());
     nn::convolve_segments_backward<Scalar>(
-        parameters, record.x, record.call.plan(), d_states, [&](State& state) { return tail(state); },
-        record.initial_tails, d_y, d_x, gradients, context);
+        parameters, record.x, record.call.plan(), d_states, [&](State& state) { return tail(state); }, record.values,
+        d_y, d_x, gradients, context);
   }
 
  private:
-  using Base::fingerprint_;
+  friend Base;
+  using Base::config_;
 
   MatrixView<Scalar> tail(State& state) const { return {state.values.data(), config_.taps - 1, config_.width}; }
-  MatrixView<Scalar> lay_out(std::size_t segments, Arena& memory) const {
-    return memory.matrix<Scalar>(static_cast<Index>(segments) * (config_.taps - 1), config_.width);
+  Values lay_out(SegmentPlan plan, bool, Arena& memory) const {
+    return memory.matrix<Scalar>(static_cast<Index>(plan.size()) * (config_.taps - 1), config_.width);
   }
-
-  Config config_;
+  void run(const Parameters& parameters, const LayerCall<Scalar>& call, const Values& initial_tails,
+           Context& context) const {
+    nn::convolve_segments<Scalar>(
+        parameters, call.x, call.segments, call.plan, [&](State& state) { return tail(state); }, initial_tails, call.y,
+        context);
+  }
 };
 
 TTT_NAMESPACE_END

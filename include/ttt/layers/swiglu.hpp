@@ -5,7 +5,6 @@
 #include <string>
 
 #include "ttt/core/domain.hpp"
-#include "ttt/core/lent_states.hpp"
 #include "ttt/layers/fixed_state_layer.hpp"
 #include "ttt/nn/swiglu.hpp"
 
@@ -21,58 +20,37 @@ struct SwigluConfig {
 /// of the llama family (Shazeer 2020, "GLU variants improve transformer", arXiv 2002.05202, equation 6), a
 /// SequenceLayer whose State holds nothing.
 template <class Element>
-class Swiglu : public FixedStateLayer<Swiglu<Element>, Element> {
-  using Base = FixedStateLayer<Swiglu, Element>;
+class Swiglu : public FixedStateLayer<Swiglu<Element>, Element, SwigluConfig> {
+  using Base = FixedStateLayer<Swiglu, Element, SwigluConfig>;
 
  public:
   static constexpr const char* name = "SwiGLU";
   using Scalar = Element;
   using Config = SwigluConfig;
   using State = ttt::State<Scalar>;
-  using Segments = std::span<const Segment<State>>;
 
   struct Parameters : nn::SwigluParameters<Scalar> {
     Fingerprint layer{};  ///< that they are of
   };
 
-  struct Record {
-    RecordedCall call;
-    MatrixView<const Scalar> x;
-    Arena memory;
-    nn::SwigluRecord<Scalar> values;
-  };
+  using Values = nn::SwigluRecord<Scalar>;  ///< for a backward only
+  using Record = LayerRecord<Scalar, Values>;
 
   /// Throws Error, naming it as `called`, for sizes that make no layer.
   explicit Swiglu(const Config& config, const std::string& called = name)
-      : Base(Fingerprint("swiglu", {config.width, config.hidden})), config_(config) {
+      : Base(config, Fingerprint("swiglu", {config.width, config.hidden})) {
     domain::size(called + ": width", config.width);
     domain::size(called + ": hidden width of the MLP", config.hidden);
     Base::lay_out_state([](StateLayout&) {});
   }
 
-  const Config& config() const { return config_; }
-  Index width() const { return config_.width; }
-  Parameters make_parameters() const { return {{config_.width, config_.hidden, config_.activation}, fingerprint_}; }
+  Parameters make_parameters() const {
+    return {{config_.width, config_.hidden, config_.activation}, Base::fingerprint_};
+  }
   bool accepts(const Parameters& parameters) const {
-    return parameters.layer == fingerprint_ && !parameters.gate_proj.empty();
+    return parameters.layer == Base::fingerprint_ && !parameters.gate_proj.empty();
   }
   using Base::accepts;
-  std::size_t record_bytes(Index tokens) const {
-    return static_cast<std::size_t>(Arena::count([&](Arena& memory) { lay_out(tokens, memory); }));
-  }
-
-  void forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, MatrixView<Scalar> y,
-               Context& context, Record* record = nullptr) const {
-    detail::check_forward<Swiglu>(name, *this, parameters, x, segments, y, context.scratch());
-    if (record) {
-      record->call.begin(segments);
-      record->x = x;
-      record->values = record->memory.lay_out_anew([&](Arena& memory) { return lay_out(x.rows(), memory); });
-    }
-    nn::swiglu_forward<Scalar>(parameters, x, y, context, record ? &record->values : nullptr);
-    advance_positions(segments);
-    if (record) record->call.end(fingerprint_);
-  }
   void backward(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_y,
                 MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
                 Context& context) const {
@@ -81,11 +59,15 @@ class Swiglu : public FixedStateLayer<Swiglu<Element>, Element> {
   }
 
  private:
-  using Base::fingerprint_;
+  friend Base;
+  using Base::config_;
 
-  nn::SwigluRecord<Scalar> lay_out(Index rows, Arena& memory) const { return {memory, rows, config_.hidden}; }
-
-  Config config_;
+  Values lay_out(SegmentPlan plan, bool recorded, Arena& memory) const {
+    return recorded ? Values(memory, total_rows(plan), config_.hidden) : Values();
+  }
+  void run(const Parameters& parameters, const LayerCall<Scalar>& call, Values& values, Context& context) const {
+    nn::swiglu_forward<Scalar>(parameters, call.x, call.y, context, call.memory ? &values : nullptr);
+  }
 };
 
 TTT_NAMESPACE_END

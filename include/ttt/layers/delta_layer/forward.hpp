@@ -3,7 +3,6 @@
 
 #include <cmath>
 
-#include "ttt/core/lent_states.hpp"
 #include "ttt/layers/delta_layer/layer.hpp"
 #include "ttt/nn/activation.hpp"
 #include "ttt/nn/l2_norm.hpp"
@@ -84,16 +83,16 @@ void DeltaLayer<Element, Options>::project(const Parameters& parameters, MatrixV
 }
 
 template <class Element, class Options>
-void DeltaLayer<Element, Options>::convolve(const Parameters& parameters, Segments segments, SegmentPlan plan,
+void DeltaLayer<Element, Options>::convolve(const Parameters& parameters, const LayerCall<Scalar>& call,
                                             const Values& values, Context& context) const {
   if (design_.conv_taps == 0) return;
   const Arena::Frame frame(context.scratch());
   const auto tails = nn::conv_tails<Scalar>(
-      segments, [&](State& state) { return tail(state); }, context.scratch());
-  nn::convolution_tails<Scalar>(values.projected, plan, tails, values.initial_tails, context);
+      call.segments, [&](State& state) { return tail(state); }, context.scratch());
+  nn::convolution_tails<Scalar>(values.projected, call.plan, tails, values.initial_tails, context);
   detail::over_streams(parameters.streams(), [&](const auto& stream, Index column) {
     const auto part = [&](MatrixView<Scalar> all) { return all.columns(column, stream.columns()); };
-    nn::short_convolution_forward<Scalar>(stream.conv, part(values.projected), plan, part(values.initial_tails),
+    nn::short_convolution_forward<Scalar>(stream.conv, part(values.projected), call.plan, part(values.initial_tails),
                                           part(values.mixed), context);
   });
 }
@@ -119,32 +118,21 @@ void DeltaLayer<Element, Options>::make_rows(const Values& values, Index first, 
 }
 
 template <class Element, class Options>
-void DeltaLayer<Element, Options>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
-                                           MatrixView<Scalar> y, Context& context, Record* record) const {
-  Arena& scratch = context.scratch();
-  detail::check_forward<DeltaLayer>(name, *this, parameters, x, segments, y, scratch);
-  const Arena::Frame frame(scratch);
-  const SegmentPlan plan = record ? record->call.begin(segments) : plan_segments(segments, scratch);
-  const auto hold = [&](Arena& memory) { return lay_out(plan, record != nullptr, memory); };
-  const Values values = record ? record->memory.lay_out_anew(hold) : hold(scratch);
-  project(parameters, x, values, context);
-  convolve(parameters, segments, plan, values, context);
-  nn::in_pieces(x.rows(), context,
+void DeltaLayer<Element, Options>::run(const Parameters& parameters, const LayerCall<Scalar>& call, Values& values,
+                                       Context& context) const {
+  project(parameters, call.x, values, context);
+  convolve(parameters, call, values, context);
+  nn::in_pieces(call.x.rows(), context,
                 [&](Index first, Index count, Context& own) { make_rows(values, first, count, own); });
-  const auto states = rule_states<Scalar>(segments, scratch);
+  const auto states = rule_states<Scalar>(call.segments, context.scratch());
   run_rule<Rule>(
-      {rule_, plan, design_.value_heads, values.records}, states,
+      {rule_, call.plan, design_.value_heads, values.records}, states,
       [&](const PlannedSegment& segment, Index head) -> RuleViews<Rule> {
         return {{{}, rows(values, segment, head, design_.value_heads / design_.heads)}, answers(values, segment, head)};
       },
       context);
   nn::gated_projection_forward<Scalar>({design_.output(), parameters.norm}, parameters.output, values.inner,
-                                       values.gate.out, y, context);
-  advance_positions(segments);
-  if (!record) return;
-  record->x = x;
-  record->values = values;
-  record->call.end(fingerprint_);
+                                       values.gate.out, call.y, context);
 }
 
 TTT_NAMESPACE_END

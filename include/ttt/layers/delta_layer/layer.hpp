@@ -24,8 +24,8 @@ TTT_NAMESPACE_BEGIN
 /// `design()`. Models TrainableSequenceLayer. State: "fast_weights", S of each head [H × K · V], then the tail of the
 /// convolution.
 template <class Element, class Options>
-class DeltaLayer : public FixedStateLayer<DeltaLayer<Element, Options>, Element> {
-  using Base = FixedStateLayer<DeltaLayer, Element>;
+class DeltaLayer : public FixedStateLayer<DeltaLayer<Element, Options>, Element, Options> {
+  using Base = FixedStateLayer<DeltaLayer, Element, Options>;
 
  public:
   static constexpr const char* name = Options::layer;
@@ -33,7 +33,6 @@ class DeltaLayer : public FixedStateLayer<DeltaLayer<Element, Options>, Element>
   using Config = Options;
   using Parameters = DeltaParameters<Scalar>;
   using State = ttt::State<Scalar>;
-  using Segments = std::span<const Segment<State>>;
   static constexpr bool erases = Options::erases;
   using Rule =
       rules::Delta<Scalar, Options::by_row ? rules::DeltaDecay::by_row : rules::DeltaDecay::one, Options::erases>;
@@ -46,49 +45,31 @@ class DeltaLayer : public FixedStateLayer<DeltaLayer<Element, Options>, Element>
     MatrixView<Scalar> initial_tails;
     std::span<typename Rule::Record> records;
   };
-  struct Record {
-    RecordedCall call;
-    MatrixView<const Scalar> x;
-    Arena memory;
-    Values values;
-  };
+  using Record = LayerRecord<Scalar, Values>;
 
   /// Throws Error for a configuration that makes no layer.
-  explicit DeltaLayer(Config config)
-      : Base((config.resolve(), config.fingerprint())),
-        config_(config),
-        design_(config.design()),
-        rule_(design_.key_width, design_.value_width) {
+  explicit DeltaLayer(const Config& options)
+      : Base(options), design_(config_.design()), rule_(design_.key_width, design_.value_width) {
     Base::lay_out_state([&](StateLayout& layout) {
       layout.add(design_.value_heads, {{"fast_weights", StateKind::fast_weights, rule_.state_size()}});
       layout.add(design_.tail_rows(), {{"conv", StateKind::tail, design_.mixed_width()}});
     });
   }
 
-  const Config& config() const { return config_; }
-  Index width() const { return design_.width; }
-  Parameters make_parameters() const { return {design_, erases, fingerprint_}; }
-  bool accepts(const Parameters& parameters) const {
-    return parameters.layer == fingerprint_ && !parameters.output.empty();
-  }
-  using Base::accepts;
-  std::size_t record_bytes(Index tokens) const {
-    return Base::recorded_bytes(tokens, [this](SegmentPlan plan, Arena& memory) { lay_out(plan, true, memory); });
-  }
-
-  void forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, MatrixView<Scalar> y,
-               Context& context, Record* record = nullptr) const;
+  Parameters make_parameters() const { return {design_, erases, Base::fingerprint_}; }
   void backward(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_y,
                 MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
                 Context& context) const;
 
  private:
-  using Base::fingerprint_;
+  friend Base;
+  using Base::config_;
 
   Values lay_out(SegmentPlan plan, bool recorded, Arena& memory) const;
+  void run(const Parameters& parameters, const LayerCall<Scalar>& call, Values& values, Context& context) const;
   Values lay_out_gradients(Index rows, Arena& memory) const;
   void project(const Parameters& parameters, MatrixView<const Scalar> x, const Values& values, Context& context) const;
-  void convolve(const Parameters& parameters, Segments segments, SegmentPlan plan, const Values& values,
+  void convolve(const Parameters& parameters, const LayerCall<Scalar>& call, const Values& values,
                 Context& context) const;
   void make_rows(const Values& values, Index first, Index count, Context& own) const;
 
@@ -125,7 +106,6 @@ class DeltaLayer : public FixedStateLayer<DeltaLayer<Element, Options>, Element>
     return of_head(values.inner, segment, head, design_.value_width);
   }
 
-  Config config_;
   DeltaDesign design_;
   Rule rule_;
 };

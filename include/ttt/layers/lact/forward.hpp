@@ -3,7 +3,6 @@
 
 #include <cmath>
 
-#include "ttt/core/lent_states.hpp"
 #include "ttt/kernels/unit_silu.hpp"
 #include "ttt/layers/lact/channel_map.hpp"
 #include "ttt/layers/lact/layer.hpp"
@@ -72,36 +71,26 @@ void Lact<Element>::combine(const Parameters& parameters, const Values& values, 
 }
 
 template <class Element>
-void Lact<Element>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
-                            MatrixView<Scalar> y, Context& context, Record* record) const {
-  Arena& scratch = context.scratch();
-  detail::check_forward<Lact>(name, *this, parameters, x, segments, y, scratch);
-  const Arena::Frame frame(scratch);
-  const SegmentPlan plan = record ? record->call.begin(segments) : plan_segments(segments, scratch);
-  const auto hold = [&](Arena& memory) { return lay_out(plan, record != nullptr, memory); };
-  Values values = record ? record->memory.lay_out_anew(hold) : hold(scratch);
-  project(parameters, x, plan, values, context);
+void Lact<Element>::run(const Parameters& parameters, const LayerCall<Scalar>& call, Values& values,
+                        Context& context) const {
+  project(parameters, call.x, call.plan, values, context);
   if (attends()) {
-    values.pieces = plan_pieces<Scalar>(lend(segments, 0, scratch), plan, heads_.shape, values.pieces);
-    if (record) detail::keep_prior(heads_, values.pieces, record->memory);
+    values.pieces =
+        plan_pieces<Scalar>(lend(call.segments, 0, context.scratch()), call.plan, heads_.shape, values.pieces);
+    if (call.memory) detail::keep_prior(heads_, values.pieces, *call.memory);
     detail::store_rows(heads_, values.pieces, values.attention, context);
     detail::attend<Scalar>(heads_, values.pieces, values.attention, context);
   }
-  const auto states = rule_states<Scalar>(segments, scratch);
+  const auto states = rule_states<Scalar>(call.segments, context.scratch());
   run_rule<Rule>(
-      {rule_, plan, config_.fast_heads, values.records}, states,
+      {rule_, call.plan, config_.fast_heads, values.records}, states,
       [&](Index head, Scalar* state) { load_initial(parameters, head, state); },
       [&](const PlannedSegment& segment, Index head) -> RuleViews<Rule> {
         return {{{}, rows(values, segment, head)}, answers(values, segment, head)};
       },
       context);
-  combine(parameters, values, y, context);
+  combine(parameters, values, call.y, context);
   if (attends()) detail::update_states<Scalar>(heads_, values.pieces, values.attention, context);
-  advance_positions(segments);
-  if (!record) return;
-  record->x = x;
-  record->values = values;
-  record->call.end(fingerprint_);
 }
 
 TTT_NAMESPACE_END

@@ -28,8 +28,8 @@ TTT_NAMESPACE_BEGIN
 /// Models TrainableSequenceLayer. State: of each fast head "fast_weights", "momentum", the "sums" of the open chunk,
 /// the "lengths" of rows at the start and "momentum_sum"; then the ring of keys and values, "attention.…".
 template <class Element>
-class Lact : public FixedStateLayer<Lact<Element>, Element> {
-  using Base = FixedStateLayer<Lact, Element>;
+class Lact : public FixedStateLayer<Lact<Element>, Element, LactConfig> {
+  using Base = FixedStateLayer<Lact, Element, LactConfig>;
 
  public:
   static constexpr const char* name = "LaCT";
@@ -37,7 +37,6 @@ class Lact : public FixedStateLayer<Lact<Element>, Element> {
   using Config = LactConfig;
   using Parameters = LactParameters<Scalar>;
   using State = ttt::State<Scalar>;
-  using Segments = std::span<const Segment<State>>;
   using Rule = rules::LargeChunk<rules::InnerSwiglu<Scalar>>;
 
   /// What a call holds until its end, and for a backward: of all rows, [N × columns].
@@ -51,50 +50,31 @@ class Lact : public FixedStateLayer<Lact<Element>, Element> {
     std::span<AttentionPiece<Scalar>> pieces;
     std::span<typename Rule::Record> records;
   };
-  struct Record {
-    RecordedCall call;
-    MatrixView<const Scalar> x;
-    Arena memory;
-    Values values;
-  };
+  using Record = LayerRecord<Scalar, Values>;
 
   /// Throws Error for a configuration that makes no layer.
-  explicit Lact(Config config);
+  explicit Lact(const Config& options);
 
-  const Config& config() const { return config_; }
-  Index width() const { return config_.width; }
-  Parameters make_parameters() const { return {config_, fingerprint_}; }
-  bool accepts(const Parameters& parameters) const {
-    return parameters.layer == fingerprint_ && !parameters.projection.empty();
-  }
-  using Base::accepts;
-  /// Fast weights as they are learned, an empty window.
-  void reset(const Parameters& parameters, State& state) const {
-    detail::check_reset(name, *this, parameters, state);
-    state.wipe();
-    state.position = 0;
-    for (Index head = 0; head < config_.fast_heads; ++head)
-      load_initial(parameters, head, state.values.data() + head * rule_.state_size());
-  }
-  std::size_t record_bytes(Index tokens) const {
-    return Base::recorded_bytes(tokens, [this](SegmentPlan plan, Arena& memory) { lay_out(plan, true, memory); });
-  }
-
-  void forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, MatrixView<Scalar> y,
-               Context& context, Record* record = nullptr) const;
   void backward(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_y,
                 MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
                 Context& context) const;
 
  private:
-  using Base::fingerprint_;
+  friend Base;
+  using Base::config_;
 
   static constexpr Index table_positions = 4096;  ///< whose angles are looked up
   static constexpr double unit_epsilon = 1e-5, least_rate = 0.001;
 
   bool attends() const { return config_.window > 0; }
   void load_initial(const Parameters& parameters, Index head, Scalar* state) const;
+  /// Fast weights as they are learned, an empty window.
+  void load_initial(const Parameters& parameters, State& state) const {
+    for (Index head = 0; head < config_.fast_heads; ++head)
+      load_initial(parameters, head, state.values.data() + head * rule_.state_size());
+  }
   Values lay_out(SegmentPlan plan, bool recorded, Arena& memory) const;
+  void run(const Parameters& parameters, const LayerCall<Scalar>& call, Values& values, Context& context) const;
   Values lay_out_gradients(Index rows, Arena& memory) const;
   void project(const Parameters& parameters, MatrixView<const Scalar> x, SegmentPlan plan, const Values& values,
                Context& context) const;
@@ -126,7 +106,6 @@ class Lact : public FixedStateLayer<Lact<Element>, Element> {
     return values.inner.rows(segment.row, segment.length).columns(head * config_.fast_width(), config_.fast_width());
   }
 
-  Config config_;
   Rule rule_;
   AttentionHeads heads_;
   std::shared_ptr<const kernels::RotaryTable<Scalar>> rotary_;  // null: nothing is turned; copies share it

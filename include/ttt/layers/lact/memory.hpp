@@ -9,29 +9,26 @@
 TTT_NAMESPACE_BEGIN
 
 template <class Element>
-Lact<Element>::Lact(Config config)
-    : Base((config.resolve(), Fingerprint(name, {config.width, config.heads, config.fast_heads, config.hidden,
-                                                 config.chunk, config.window, config.rank,
-                                                 static_cast<Index>(config.step), config.value_silu, config.rotary}))),
-      config_(config),
-      rule_({config.fast_width(), config.hidden}, config.chunk, config.step),
-      heads_{{config.head_width(), 1, std::max<Index>(1, config.window)}, config.heads},
-      rotary_(config.turns() ? std::make_shared<const kernels::RotaryTable<Scalar>>(config.head_width(),
-                                                                                    table_positions, config.rope_theta)
-                             : nullptr) {
+Lact<Element>::Lact(const Config& options)
+    : Base(options),
+      rule_({config_.fast_width(), config_.hidden}, config_.chunk, config_.step),
+      heads_{{config_.head_width(), 1, std::max<Index>(1, config_.window)}, config_.heads},
+      rotary_(config_.turns() ? std::make_shared<const kernels::RotaryTable<Scalar>>(
+                                    config_.head_width(), table_positions, config_.rope_theta)
+                              : nullptr) {
   Base::lay_out_state([&](StateLayout& layout) {
     const Index weights = rule_.initial_size(), past = rule_.has_momentum();
     const Index lengths = rule_.state_size() - (2 + past) * weights - past;
-    layout.add(config.fast_heads, {{"fast_weights", StateKind::fast_weights, weights},
-                                   {"momentum", StateKind::fast_weights, past * weights},
-                                   {"sums", StateKind::open_mini_batch, weights},
-                                   {"lengths", StateKind::fast_weights, lengths},
-                                   {"momentum_sum", StateKind::open_mini_batch, past}});
+    layout.add(config_.fast_heads, {{"fast_weights", StateKind::fast_weights, weights},
+                                    {"momentum", StateKind::fast_weights, past * weights},
+                                    {"sums", StateKind::open_mini_batch, weights},
+                                    {"lengths", StateKind::fast_weights, lengths},
+                                    {"momentum_sum", StateKind::open_mini_batch, past}});
     if (!attends()) return;
-    StateLayout ring(fingerprint_);
-    const Index cached = rules::panel_end(config.window) * config.head_width();
-    ring.add(config.heads, {{"keys", StateKind::cache, cached}});
-    ring.add(config.heads, {{"values", StateKind::cache, cached}});
+    StateLayout ring(Base::fingerprint_);
+    const Index cached = rules::panel_end(config_.window) * config_.head_width();
+    ring.add(config_.heads, {{"keys", StateKind::cache, cached}});
+    ring.add(config_.heads, {{"values", StateKind::cache, cached}});
     layout.add("attention.", std::make_shared<const StateLayout>(std::move(ring)));
   });
 }

@@ -75,6 +75,10 @@ struct LactConfig {
     domain::positive_float(option + "rope_theta", rope_theta);
     domain::positive_float(option + "norm_epsilon", norm_epsilon);
   }
+  Fingerprint fingerprint() const {
+    return {"LaCT",
+            {width, heads, fast_heads, hidden, chunk, window, rank, static_cast<Index>(step), value_silu, rotary}};
+  }
 };
 
 /// Under their published names.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "ttt/core/lent_states.hpp"
 #include "ttt/layers/mamba/layer.hpp"
 #include "ttt/nn/decay.hpp"
 #include "ttt/nn/gated_output.hpp"
@@ -62,38 +61,27 @@ void Mamba<Element>::select(const Parameters& parameters, const Values& values, 
 }
 
 template <class Element>
-void Mamba<Element>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
-                             MatrixView<Scalar> y, Context& context, Record* record) const {
-  Arena& scratch = context.scratch();
-  detail::check_forward<Mamba>(name, *this, parameters, x, segments, y, scratch);
-  const Arena::Frame frame(scratch);
-  const SegmentPlan plan = record ? record->call.begin(segments) : plan_segments(segments, scratch);
-  const auto hold = [&](Arena& memory) { return lay_out(plan, record != nullptr, memory); };
-  const Values values = record ? record->memory.lay_out_anew(hold) : hold(scratch);
-  nn::linear_forward<Scalar>(parameters.input, x, values.projected, context);
+void Mamba<Element>::run(const Parameters& parameters, const LayerCall<Scalar>& call, Values& values,
+                         Context& context) const {
+  nn::linear_forward<Scalar>(parameters.input, call.x, values.projected, context);
   nn::convolve_segments<Scalar>(
-      parameters.conv, unmixed(values.projected), segments, plan, [&](State& state) { return tail(state); },
+      parameters.conv, unmixed(values.projected), call.segments, call.plan, [&](State& state) { return tail(state); },
       values.initial_tails, values.mixed, context);
   select(parameters, values, context);
-  const auto states = rule_states<Scalar>(segments, scratch);
+  const auto states = rule_states<Scalar>(call.segments, context.scratch());
   run_rule<Rule>(
-      {rule_, plan, config_.groups(), values.records}, states,
+      {rule_, call.plan, config_.groups(), values.records}, states,
       [&](const PlannedSegment& segment, Index group) -> RuleViews<Rule> {
         return {input(values, segment, group), of_group(values.inner, segment, group, config_.channels())};
       },
       context);
-  nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
+  nn::in_pieces(call.x.rows(), context, [&](Index first, Index count, Context& own) {
     nn::add_scaled_heads<Scalar>(parameters.skip, values.mixed.rows(first, count), values.inner.rows(first, count),
                                  own);
   });
   const nn::GatedOutputParameters<Scalar> no_norm;
   nn::gated_projection_forward<Scalar>({detail::mamba_output, no_norm}, parameters.output, values.inner,
-                                       gate(values.projected), y, context);
-  advance_positions(segments);
-  if (!record) return;
-  record->x = x;
-  record->values = values;
-  record->call.end(fingerprint_);
+                                       gate(values.projected), call.y, context);
 }
 
 TTT_NAMESPACE_END

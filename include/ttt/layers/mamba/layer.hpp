@@ -21,8 +21,8 @@ TTT_NAMESPACE_BEGIN
 /// Models TrainableSequenceLayer. State: "fast_weights", h of each group of channels [I / c × K · c], then the tail of
 /// the convolution.
 template <class Element>
-class Mamba : public FixedStateLayer<Mamba<Element>, Element> {
-  using Base = FixedStateLayer<Mamba, Element>;
+class Mamba : public FixedStateLayer<Mamba<Element>, Element, MambaConfig> {
+  using Base = FixedStateLayer<Mamba, Element, MambaConfig>;
 
  public:
   static constexpr const char* name = "Mamba";
@@ -30,7 +30,6 @@ class Mamba : public FixedStateLayer<Mamba<Element>, Element> {
   using Config = MambaConfig;
   using Parameters = MambaParameters<Scalar>;
   using State = ttt::State<Scalar>;
-  using Segments = std::span<const Segment<State>>;
   using Rule = rules::SelectiveScan<Scalar>;
 
   /// What a call holds until its end, and for a backward: of all rows, [N × columns].
@@ -43,44 +42,23 @@ class Mamba : public FixedStateLayer<Mamba<Element>, Element> {
     MatrixView<Scalar> initial_tails;
     std::span<typename Rule::Record> records;
   };
-  struct Record {
-    RecordedCall call;
-    MatrixView<const Scalar> x;
-    Arena memory;
-    Values values;
-  };
+  using Record = LayerRecord<Scalar, Values>;
 
   /// Throws Error for a configuration that makes no layer.
-  explicit Mamba(Config config)
-      : Base((config.resolve(), Fingerprint(name, {config.width, config.inner_width, config.state_width,
-                                                   config.step_rank, config.conv_taps}))),
-        config_(config),
-        rule_(config.channels(), config.state_width) {
+  explicit Mamba(const Config& options) : Base(options), rule_(config_.channels(), config_.state_width) {
     Base::lay_out_state([&](StateLayout& layout) {
-      layout.add(config.groups(), {{"fast_weights", StateKind::fast_weights, rule_.state_size()}});
-      layout.add(config.conv_taps - 1, {{"conv", StateKind::tail, config.inner_width}});
+      layout.add(config_.groups(), {{"fast_weights", StateKind::fast_weights, rule_.state_size()}});
+      layout.add(config_.conv_taps - 1, {{"conv", StateKind::tail, config_.inner_width}});
     });
   }
 
-  const Config& config() const { return config_; }
-  Index width() const { return config_.width; }
-  Parameters make_parameters() const { return {config_, fingerprint_}; }
-  bool accepts(const Parameters& parameters) const {
-    return parameters.layer == fingerprint_ && !parameters.input.empty();
-  }
-  using Base::accepts;
-  std::size_t record_bytes(Index tokens) const {
-    return Base::recorded_bytes(tokens, [this](SegmentPlan plan, Arena& memory) { lay_out(plan, true, memory); });
-  }
-
-  void forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, MatrixView<Scalar> y,
-               Context& context, Record* record = nullptr) const;
   void backward(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_y,
                 MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
                 Context& context) const;
 
  private:
-  using Base::fingerprint_;
+  friend Base;
+  using Base::config_;
 
   MatrixView<Scalar> tail(State& state) const {
     return Base::last_rows(state, config_.conv_taps - 1, config_.inner_width);
@@ -98,6 +76,7 @@ class Mamba : public FixedStateLayer<Mamba<Element>, Element> {
     return selected.columns(config_.step_rank + config_.state_width, config_.state_width);
   }
   Values lay_out(SegmentPlan plan, bool recorded, Arena& memory) const;
+  void run(const Parameters& parameters, const LayerCall<Scalar>& call, Values& values, Context& context) const;
   void select(const Parameters& parameters, const Values& values, Context& context) const;
   MatrixView<Scalar> of_group(MatrixView<Scalar> all, const PlannedSegment& segment, Index group, Index columns) const {
     return all.rows(segment.row, segment.length).columns(group * columns, columns);
@@ -107,7 +86,6 @@ class Mamba : public FixedStateLayer<Mamba<Element>, Element> {
                      MatrixView<Scalar> d_mixed, MatrixView<Scalar> d_selected, Parameters& gradients,
                      std::span<State* const> d_states, Context& context) const;
 
-  Config config_;
   Rule rule_;
 };
 

@@ -45,6 +45,7 @@ struct MambaConfig {
     domain::size(option + "step_rank", step_rank);
     domain::size(option + "conv_taps", conv_taps);
   }
+  Fingerprint fingerprint() const { return {"Mamba", {width, inner_width, state_width, step_rank, conv_taps}}; }
 };
 
 /// Names as in the folders of mamba.

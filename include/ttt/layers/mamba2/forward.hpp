@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "ttt/core/lent_states.hpp"
 #include "ttt/layers/mamba2/layer.hpp"
 #include "ttt/nn/row_pieces.hpp"
 #include "ttt/nn/scale_heads.hpp"
@@ -35,45 +34,34 @@ rules::DeltaRows<Element> Mamba2<Element>::rows(const Values& values, const Plan
 }
 
 template <class Element>
-void Mamba2<Element>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
-                              MatrixView<Scalar> y, Context& context, Record* record) const {
-  Arena& scratch = context.scratch();
-  detail::check_forward<Mamba2>(name, *this, parameters, x, segments, y, scratch);
-  const Arena::Frame frame(scratch);
-  const SegmentPlan plan = record ? record->call.begin(segments) : plan_segments(segments, scratch);
-  const auto hold = [&](Arena& memory) { return lay_out(plan, record != nullptr, memory); };
-  const Values values = record ? record->memory.lay_out_anew(hold) : hold(scratch);
-  nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
+void Mamba2<Element>::run(const Parameters& parameters, const LayerCall<Scalar>& call, Values& values,
+                          Context& context) const {
+  nn::in_pieces(call.x.rows(), context, [&](Index first, Index count, Context& own) {
     const auto projected = values.projected.rows(first, count);
-    nn::linear_forward<Scalar>(parameters.input, x.rows(first, count), projected, own);
+    nn::linear_forward<Scalar>(parameters.input, call.x.rows(first, count), projected, own);
     nn::decay_forward<Scalar>(parameters.decay, logits(projected), limits(), values.steps.rows(first, count),
                               values.decay.rows(first, count), own);
   });
   nn::convolve_segments<Scalar>(
-      parameters.conv, unmixed(values.projected), segments, plan, [&](State& state) { return tail(state); },
+      parameters.conv, unmixed(values.projected), call.segments, call.plan, [&](State& state) { return tail(state); },
       values.initial_tails, values.mixed, context);
-  nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
+  nn::in_pieces(call.x.rows(), context, [&](Index first, Index count, Context& own) {
     nn::scale_heads<Scalar>(values.steps.rows(first, count), inputs(values.mixed.rows(first, count)),
                             values.written.rows(first, count), own);
   });
-  const auto states = rule_states<Scalar>(segments, scratch);
+  const auto states = rule_states<Scalar>(call.segments, context.scratch());
   run_rule<Rule>(
-      {rule_, plan, config_.heads, values.records}, states,
+      {rule_, call.plan, config_.heads, values.records}, states,
       [&](const PlannedSegment& segment, Index head) -> RuleViews<Rule> {
         return {{{}, rows(values, segment, head)}, of_head(values.inner, segment, head, config_.head_width)};
       },
       context);
-  nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
+  nn::in_pieces(call.x.rows(), context, [&](Index first, Index count, Context& own) {
     nn::add_scaled_heads<Scalar>(parameters.skip, inputs(values.mixed.rows(first, count)),
                                  values.inner.rows(first, count), own);
   });
   nn::gated_projection_forward<Scalar>({config_.output(), parameters.norm}, parameters.output, values.inner,
-                                       gate(values.projected), y, context);
-  advance_positions(segments);
-  if (!record) return;
-  record->x = x;
-  record->values = values;
-  record->call.end(fingerprint_);
+                                       gate(values.projected), call.y, context);
 }
 
 TTT_NAMESPACE_END

@@ -20,8 +20,8 @@ TTT_NAMESPACE_BEGIN
 ///
 /// Models TrainableSequenceLayer. State: "fast_weights", S of each head [H × K · V], then the tail of the convolution.
 template <class Element>
-class Mamba2 : public FixedStateLayer<Mamba2<Element>, Element> {
-  using Base = FixedStateLayer<Mamba2, Element>;
+class Mamba2 : public FixedStateLayer<Mamba2<Element>, Element, Mamba2Config> {
+  using Base = FixedStateLayer<Mamba2, Element, Mamba2Config>;
 
  public:
   static constexpr const char* name = "Mamba-2";
@@ -29,7 +29,6 @@ class Mamba2 : public FixedStateLayer<Mamba2<Element>, Element> {
   using Config = Mamba2Config;
   using Parameters = Mamba2Parameters<Scalar>;
   using State = ttt::State<Scalar>;
-  using Segments = std::span<const Segment<State>>;
   using Rule = rules::Delta<Scalar, rules::DeltaDecay::one, false>;
 
   /// What a call holds until its end, and for a backward: of all rows, [N × columns].
@@ -40,44 +39,23 @@ class Mamba2 : public FixedStateLayer<Mamba2<Element>, Element> {
     MatrixView<Scalar> initial_tails;
     std::span<typename Rule::Record> records;
   };
-  struct Record {
-    RecordedCall call;
-    MatrixView<const Scalar> x;
-    Arena memory;
-    Values values;
-  };
+  using Record = LayerRecord<Scalar, Values>;
 
   /// Throws Error for a configuration that makes no layer.
-  explicit Mamba2(Config config)
-      : Base((config.resolve(), Fingerprint(name, {config.width, config.heads, config.head_width, config.groups,
-                                                   config.state_width, config.conv_taps}))),
-        config_(config),
-        rule_(config.state_width, config.head_width) {
+  explicit Mamba2(const Config& options) : Base(options), rule_(config_.state_width, config_.head_width) {
     Base::lay_out_state([&](StateLayout& layout) {
-      layout.add(config.heads, {{"fast_weights", StateKind::fast_weights, rule_.state_size()}});
-      layout.add(config.conv_taps - 1, {{"conv", StateKind::tail, config.mixed_width()}});
+      layout.add(config_.heads, {{"fast_weights", StateKind::fast_weights, rule_.state_size()}});
+      layout.add(config_.conv_taps - 1, {{"conv", StateKind::tail, config_.mixed_width()}});
     });
   }
 
-  const Config& config() const { return config_; }
-  Index width() const { return config_.width; }
-  Parameters make_parameters() const { return {config_, fingerprint_}; }
-  bool accepts(const Parameters& parameters) const {
-    return parameters.layer == fingerprint_ && !parameters.input.empty();
-  }
-  using Base::accepts;
-  std::size_t record_bytes(Index tokens) const {
-    return Base::recorded_bytes(tokens, [this](SegmentPlan plan, Arena& memory) { lay_out(plan, true, memory); });
-  }
-
-  void forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, MatrixView<Scalar> y,
-               Context& context, Record* record = nullptr) const;
   void backward(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_y,
                 MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
                 Context& context) const;
 
  private:
-  using Base::fingerprint_;
+  friend Base;
+  using Base::config_;
 
   MatrixView<Scalar> tail(State& state) const {
     return Base::last_rows(state, config_.conv_taps - 1, config_.mixed_width());
@@ -96,6 +74,7 @@ class Mamba2 : public FixedStateLayer<Mamba2<Element>, Element> {
   /// Columns of x.
   MatrixView<Scalar> inputs(MatrixView<Scalar> mixed) const { return mixed.columns(0, config_.inner_width()); }
   Values lay_out(SegmentPlan plan, bool recorded, Arena& memory) const;
+  void run(const Parameters& parameters, const LayerCall<Scalar>& call, Values& values, Context& context) const;
   /// The rows that the rule reads of a segment and head.
   rules::DeltaRows<Scalar> rows(const Values& values, const PlannedSegment& segment, Index head) const;
   MatrixView<Scalar> of_head(MatrixView<Scalar> all, const PlannedSegment& segment, Index head, Index columns) const {
@@ -105,7 +84,6 @@ class Mamba2 : public FixedStateLayer<Mamba2<Element>, Element> {
                      MatrixView<Scalar> d_mixed, MatrixView<Scalar> d_logits, Parameters& gradients,
                      std::span<State* const> d_states, Context& context) const;
 
-  Config config_;
   Rule rule_;
 };
 

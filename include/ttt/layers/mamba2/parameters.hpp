@@ -65,6 +65,7 @@ struct Mamba2Config {
     domain::require(largest_step > smallest_step, option + "largest_step",
                     "a number above smallest_step = " + domain::text(smallest_step), largest_step);
   }
+  Fingerprint fingerprint() const { return {"Mamba-2", {width, heads, head_width, groups, state_width, conv_taps}}; }
 };
 
 /// Names as in the folders of mamba2.

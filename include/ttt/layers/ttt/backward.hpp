@@ -11,8 +11,8 @@ template <class Rule>
 void TttLayer<Rule>::backward(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_y,
                               MatrixView<Scalar> d_x, Parameters& gradients, std::span<State* const> d_states,
                               Context& context) const {
-  detail::check_backward(Rule::name, *this, parameters, record, d_y, d_x, gradients, d_states, context.scratch());
-  const Activations& a = record.activations;
+  detail::check_backward(name, *this, parameters, record, d_y, d_x, gradients, d_states, context.scratch());
+  const Activations& a = record.values.activations;
   Arena& scratch = context.scratch();
   const Arena::Frame frame(scratch);
   if (d_x.empty()) d_x = scratch.matrix<Scalar>(a.x.rows(), width());
@@ -63,10 +63,10 @@ template <class Rule>
 void TttLayer<Rule>::backward_inner_loop(const Parameters& parameters, const Record& record, const Activations& d,
                                          Parameters& gradients, std::span<State* const> d_states,
                                          Context& context) const {
-  const Activations& a = record.activations;
+  const Activations& a = record.values.activations;
   const auto places = rule_states<Scalar>(d_states, context.scratch());
   const auto sums = run_rule_backward<Sequence>(
-      {rule_, a.plan, config_.heads, record.records}, places,
+      {rule_, a.plan, config_.heads, record.values.records}, places,
       [&](const PlannedSegment& segment, Index h) -> RuleBackwardViews<Sequence> {
         return {input(parameters, a, segment, h),
                 head(d.inner, segment, h),
@@ -130,7 +130,7 @@ void TttLayer<Rule>::backward_projections(const Parameters& parameters, const Re
     return std::array<MatrixView<const Scalar>, 4>{d_logits, d.values, has_queries ? d.queries : d.keys, d.keys};
   };
   nn::in_rounds(d_x.rows(), context, [&](Index first, Index count) {
-    const Activations a_round = record.activations.piece(first, count), d_round = d_all.piece(first, count);
+    const Activations a_round = record.values.activations.piece(first, count), d_round = d_all.piece(first, count);
     const auto d_logits = scratch.matrix<Scalar>(count, config_.heads);
     nn::in_pieces(count, context, [&](Index row, Index size, Context& own) {
       const Activations a = a_round.piece(row, size), d = d_round.piece(row, size);
@@ -146,7 +146,7 @@ void TttLayer<Rule>::backward_projections(const Parameters& parameters, const Re
   if (!shared) return;
   const auto d_shared = scratch.matrix<Scalar>(d_x.rows(), width());
   backward_convolutions(parameters, record, d_all, d_shared, gradients, d_states, context);
-  nn::linear_backward(parameters.query, record.activations.x, d_shared, d_x, gradients.query, context,
+  nn::linear_backward(parameters.query, record.values.activations.x, d_shared, d_x, gradients.query, context,
                       Output::accumulate);
 }
 
@@ -155,12 +155,12 @@ template <class Rule>
 void TttLayer<Rule>::backward_convolutions(const Parameters& parameters, const Record& record, const Activations& d,
                                            MatrixView<Scalar> d_shared, Parameters& gradients,
                                            std::span<State* const> d_states, Context& context) const {
-  const Activations& a = record.activations;
+  const Activations& a = record.values.activations;
   Arena& scratch = context.scratch();
-  const auto d_initial_tails = scratch.matrix<Scalar>(record.initial_tails.rows(), width());
+  const auto d_initial_tails = scratch.matrix<Scalar>(record.values.initial_tails.rows(), width());
   const auto convolution = [&](const auto& conv, MatrixView<Scalar> d_y, auto& d_conv, kernels::Output output) {
-    nn::short_convolution_backward<Scalar>(conv, a.shared, a.plan, record.initial_tails, d_y, d_shared, d_initial_tails,
-                                           d_conv, context, output);
+    nn::short_convolution_backward<Scalar>(conv, a.shared, a.plan, record.values.initial_tails, d_y, d_shared,
+                                           d_initial_tails, d_conv, context, output);
   };
   convolution(parameters.conv_query, d.queries, gradients.conv_query, kernels::Output::assign);
   convolution(parameters.conv_key, d.keys, gradients.conv_key, kernels::Output::accumulate);

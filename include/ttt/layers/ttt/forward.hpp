@@ -9,52 +9,43 @@
 
 TTT_NAMESPACE_BEGIN
 
+/// Without a Record the inner loop goes in pieces too: memory does not grow with the length of the call.
 template <class Rule>
 void TttLayer<Rule>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
                              MatrixView<Scalar> y, Context& context, Record* record) const {
-  detail::check_forward<TttLayer>(Rule::name, *this, parameters, x, segments, y, context.scratch());
   const Index most = std::max(nn::rows_of_round(context), rule().mini_batch());
-  if (x.rows() > most && !record) return forward_in_pieces(parameters, x, segments, most, y, context);
-
+  if (record || x.rows() <= most) return Base::forward(parameters, x, segments, y, context, record);
+  detail::check_forward<TttLayer>(name, *this, parameters, x, segments, y, context.scratch());
   const Arena::Frame frame(context.scratch());
-  const SegmentPlan plan = record ? record->call.begin(segments) : plan_segments(segments, context.scratch());
-  const auto hold = [&](Arena& memory) { return lay_out(plan, record != nullptr, memory); };
-  TttCall<Scalar> held = record ? record->arena.lay_out_anew(hold) : hold(context.scratch());
-  held.activations.x = x;
-  if (record) static_cast<TttCall<Scalar>&>(*record) = held;
-
-  const Activations& a = held.activations;
-  project(parameters, segments, held.initial_tails, a, context);
-  inner_loop(parameters, segments, a, held.records, context);
-  nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
-    const auto gated = own.scratch().template matrix<Scalar>(count, width());
-    const Activations piece = a.piece(first, count);
-    nn::GatedOutput(gated_output(config_), parameters.post_norm).forward(piece.inner, piece.gate, gated, own);
-    nn::linear_forward<Scalar>(parameters.output, gated, y.rows(first, count), own);
-  });
-  for (std::size_t i = 0; i < segments.size(); ++i) segments[i].state->position = plan[i].position + plan[i].length;
-  if (record) record->call.end(fingerprint_);
-}
-
-/// Without a Record the inner loop goes in pieces too: memory does not grow with the length of the call.
-template <class Rule>
-void TttLayer<Rule>::forward_in_pieces(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
-                                       Index rows, MatrixView<Scalar> y, Context& context) const {
-  const Arena::Frame frame(context.scratch());
-  SegmentPieces<State> pieces(segments, rule().mini_batch(), rows, context.scratch());
+  SegmentPieces<State> pieces(segments, rule().mini_batch(), most, context.scratch());
   for (Index row = 0; !pieces.done();) {
     const SegmentsFrom statistics(context.statistics, pieces.first());
     const Segments piece = pieces.next();
     const Index count = total_rows(piece);
-    forward(parameters, x.rows(row, count), piece, y.rows(row, count), context);
+    Base::forward(parameters, x.rows(row, count), piece, y.rows(row, count), context);
     row += count;
   }
 }
 
 template <class Rule>
-TttCall<typename Rule::Scalar> TttLayer<Rule>::lay_out(SegmentPlan plan, bool recorded, Arena& memory) const {
+void TttLayer<Rule>::run(const Parameters& parameters, const LayerCall<Scalar>& call, Values& values,
+                         Context& context) const {
+  values.activations.x = call.x;
+  const Activations& a = values.activations;
+  project(parameters, call.segments, values.initial_tails, a, context);
+  inner_loop(parameters, call.segments, a, values.records, context);
+  nn::in_pieces(call.x.rows(), context, [&](Index first, Index count, Context& own) {
+    const auto gated = own.scratch().template matrix<Scalar>(count, width());
+    const Activations piece = a.piece(first, count);
+    nn::GatedOutput(gated_output(config_), parameters.post_norm).forward(piece.inner, piece.gate, gated, own);
+    nn::linear_forward<Scalar>(parameters.output, gated, call.y.rows(first, count), own);
+  });
+}
+
+template <class Rule>
+auto TttLayer<Rule>::lay_out(SegmentPlan plan, bool recorded, Arena& memory) const -> Values {
   const Index rows = total_rows(plan), segments = static_cast<Index>(plan.size());
-  TttCall<Scalar> all;
+  Values all;
   Activations& a = all.activations;
   a.plan = plan;
   if (config_.has_queries()) a.queries = memory.matrix<Scalar>(rows, width());

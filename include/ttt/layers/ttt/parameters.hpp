@@ -115,7 +115,7 @@ struct TttParameters {
 
   TttParameters() = default;
   template <class Rule>
-  TttParameters(const TttConfig& config, const Rule& rule);
+  TttParameters(const TttConfig& config, const Rule& rule, Fingerprint of);
 
   void visit(ParameterVisitor<Scalar> visitor) {
     if (has_queries()) visitor("q_proj.weight", query, parameter::projection);
@@ -141,7 +141,7 @@ struct TttParameters {
 
 template <class Element>
 template <class Rule>
-TttParameters<Element>::TttParameters(const TttConfig& config, const Rule& rule)
+TttParameters<Element>::TttParameters(const TttConfig& config, const Rule& rule, Fingerprint of)
     : value(nn::make_weight<Element>(config.width, config.width)),
       output(value),
       conv_query(config.width, config.conv_taps),
@@ -152,7 +152,8 @@ TttParameters<Element>::TttParameters(const TttConfig& config, const Rule& rule)
       norm_weight(Shape{config.heads, rule.head_width()}),
       norm_bias(norm_weight),
       post_norm(gated_output(config), config.width),
-      share_query_key(config.share_query_key) {
+      share_query_key(config.share_query_key),
+      layer(of) {
   if (config.has_queries()) query = value;
   if (!share_query_key) key = value;
   if (config.gate) gate = value;

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <span>
 
-#include "ttt/layers/call_checks.hpp"
+#include "ttt/core/segment_plan.hpp"
 #include "ttt/rules/ttt/sequence.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -55,13 +55,6 @@ struct TttCall {
   TttActivations<Scalar> activations;
   MatrixView<Scalar> initial_tails;  ///< convolution tails before each segment, [segments · (taps − 1) × C]
   std::span<rules::TttSequenceRecord<Scalar>> records;  ///< the rule's, [segments × H]; empty without a backward
-};
-
-/// What a forward pass of a TTT layer leaves for its backward; owned by the caller, reused without allocating.
-template <class Scalar>
-struct TttRecord : TttCall<Scalar> {
-  RecordedCall call;
-  Arena arena;
 };
 
 TTT_NAMESPACE_END

@@ -24,23 +24,25 @@ TTT_NAMESPACE_BEGIN
 /// Models TrainableSequenceLayer. State: for each head the rule's, "fast_weights" and "open_mini_batch" beside each
 /// other, then the tail of the convolutions, "conv" [(taps − 1) × C].
 template <class Rule>
-class TttLayer : public FixedStateLayer<TttLayer<Rule>, typename Rule::Scalar> {
-  using Base = FixedStateLayer<TttLayer, typename Rule::Scalar>;
+class TttLayer : public FixedStateLayer<TttLayer<Rule>, typename Rule::Scalar, TttConfig> {
+  using Base = FixedStateLayer<TttLayer, typename Rule::Scalar, TttConfig>;
 
  public:
+  static constexpr const char* name = Rule::name;
   using Scalar = typename Rule::Scalar;
   using Config = TttConfig;
   using Parameters = TttParameters<Scalar>;
   using State = ttt::State<Scalar>;
-  using Record = TttRecord<Scalar>;
+  using Values = TttCall<Scalar>;
+  using Record = LayerRecord<Scalar, Values>;
   using Segments = std::span<const Segment<State>>;
 
   /// Throws Error for a configuration that makes no layer.
   explicit TttLayer(const Config& config)
-      : Base(Fingerprint(Rule::name,
+      : Base((check(config), config),
+             Fingerprint(name,
                          {config.width, config.heads, config.mini_batch, config.gate, config.share_query_key,
                           config.share_query_key ? config.conv_taps : 0, config.has_queries(), config.initial_rank})),
-        config_((check(config), config)),
         rule_(Rule(config.width / config.heads, config.mini_batch), config.form, config.checkpoint_interval),
         rotary_(rule().head_width(), config.mini_batch, config.rope_theta) {
     const Index weights = rule_.initial_size(), rows = rule_.state_size() - weights;
@@ -55,31 +57,9 @@ class TttLayer : public FixedStateLayer<TttLayer<Rule>, typename Rule::Scalar> {
     });
   }
 
-  const Config& config() const { return config_; }
+  using Base::width;
   const Rule& rule() const { return rule_.rule(); }
-  Index width() const { return config_.width; }
-  Parameters make_parameters() const {
-    Parameters parameters(config_, rule());
-    parameters.layer = fingerprint_;
-    return parameters;
-  }
-  bool accepts(const Parameters& parameters) const {
-    return parameters.layer == fingerprint_ && !parameters.value.empty();
-  }
-  using Base::accepts;
-
-  /// The learned W₀ in every head, nothing read.
-  void reset(const Parameters& parameters, State& state) const {
-    detail::check_reset(Rule::name, *this, parameters, state);
-    state.wipe();
-    for (Index head = 0; head < config_.heads; ++head)
-      load_initial(parameters, head, state.values.data() + head * rule_.state_size());
-    state.position = 0;
-  }
-  /// Bytes a Record holds for one sequence of `tokens`, read from its start.
-  std::size_t record_bytes(Index tokens) const {
-    return Base::recorded_bytes(tokens, [this](SegmentPlan plan, Arena& memory) { lay_out(plan, true, memory); });
-  }
+  Parameters make_parameters() const { return {config_, rule(), Base::fingerprint_}; }
 
   void forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, MatrixView<Scalar> y,
                Context& context, Record* record = nullptr) const;
@@ -88,7 +68,8 @@ class TttLayer : public FixedStateLayer<TttLayer<Rule>, typename Rule::Scalar> {
                 Context& context) const;
 
  private:
-  using Base::fingerprint_;
+  friend Base;
+  using Base::config_;
   using Activations = TttActivations<Scalar>;
   using Sequence = rules::TttSequence<Rule>;
   using Records = std::span<typename Sequence::Record>;
@@ -103,22 +84,26 @@ class TttLayer : public FixedStateLayer<TttLayer<Rule>, typename Rule::Scalar> {
   /// What the rule reads of one segment and head.
   typename Sequence::Input input(const Parameters& parameters, const Activations& a, const PlannedSegment& segment,
                                  Index h) const {
-    const Index width = rule().head_width();
-    const kernels::NormRows<Scalar> norm{parameters.norm_weight.data() + h * width,
-                                         parameters.norm_bias.data() + h * width,
+    const Index columns = rule().head_width();
+    const kernels::NormRows<Scalar> norm{parameters.norm_weight.data() + h * columns,
+                                         parameters.norm_bias.data() + h * columns,
                                          static_cast<Scalar>(config_.norm_epsilon)};
-    return {{norm, a.factors, config_.order}, a.rows(segment, h, width)};
+    return {{norm, a.factors, config_.order}, a.rows(segment, h, columns)};
   }
   /// The columns of a head in the rows of a segment.
   MatrixView<Scalar> head(MatrixView<Scalar> all, const PlannedSegment& segment, Index h) const {
-    const Index width = rule().head_width();
-    return all.rows(segment.row, segment.length).columns(h * width, width);
+    const Index columns = rule().head_width();
+    return all.rows(segment.row, segment.length).columns(h * columns, columns);
   }
 
-  void forward_in_pieces(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, Index rows,
-                         MatrixView<Scalar> y, Context& context) const;
   void load_initial(const Parameters& parameters, Index head, Scalar* state) const;
-  TttCall<Scalar> lay_out(SegmentPlan plan, bool recorded, Arena& memory) const;
+  /// The learned W₀ in every head, nothing read.
+  void load_initial(const Parameters& parameters, State& state) const {
+    for (Index head = 0; head < config_.heads; ++head)
+      load_initial(parameters, head, state.values.data() + head * rule_.state_size());
+  }
+  Values lay_out(SegmentPlan plan, bool recorded, Arena& memory) const;
+  void run(const Parameters& parameters, const LayerCall<Scalar>& call, Values& values, Context& context) const;
   void project(const Parameters& parameters, Segments segments, MatrixView<Scalar> initial_tails, const Activations& a,
                Context& context) const;
   void rotate(const Activations& a, kernels::RotaryTurn turn, Context& context) const {
@@ -146,7 +131,6 @@ class TttLayer : public FixedStateLayer<TttLayer<Rule>, typename Rule::Scalar> {
                              MatrixView<Scalar> d_shared, Parameters& gradients, std::span<State* const> d_states,
                              Context& context) const;
 
-  Config config_;
   Sequence rule_;
   kernels::RotaryTable<Scalar> rotary_;
 };
