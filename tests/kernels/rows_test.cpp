@@ -39,6 +39,11 @@ TEMPLATE_TEST_CASE("rows are added, multiplied and copied element by element, on
         for (Index r = 0; r < a.rows(); ++r) kernels::add_scaled<Arch>(S(3), a.row(r), a.columns(), y.row(r));
       },
       [](S a, S, S before) { return std::fma(S(3), a, before); });
+  check<S>(
+      []<class Arch>(auto a, auto, auto y) {
+        for (Index r = 0; r < a.rows(); ++r) kernels::scale<Arch>(S(3), a.row(r), a.columns(), y.row(r));
+      },
+      [](S a, S, S) { return S(3) * a; });
 }
 
 TEMPLATE_TEST_CASE("sums over rows and over products", "", float, double) {

@@ -27,7 +27,7 @@ detail::Accumulator<Scalar> cross_entropy_row(const Scalar* logits, Index target
         if (d_logits != nullptr) value.store(d_logits + i);
       });
   if (d_logits != nullptr) {
-    detail::scale_row<Arch>(d_logits, vocabulary, static_cast<Scalar>(scale / sum));
+    kernels::scale<Arch>(static_cast<Scalar>(scale / sum), d_logits, vocabulary, d_logits);
     d_logits[target] -= scale;
   }
   return log(sum) + (detail::Accumulator<Scalar>(largest) - detail::Accumulator<Scalar>(logit));

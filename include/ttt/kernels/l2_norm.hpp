@@ -8,7 +8,7 @@
 #include <type_traits>
 
 #include "ttt/core/view.hpp"
-#include "ttt/kernels/simd.hpp"
+#include "ttt/kernels/rows.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -37,10 +37,7 @@ void l2_norm(MatrixView<const std::type_identity_t<Scalar>> x, Index width, std:
   for (Index r = 0; r < x.rows(); ++r)
     for (Index first = 0; first < x.columns(); first += width) {
       const Scalar* const from = x.row(r) + first;
-      Scalar* const to = y.row(r) + first;
-      const Scalar factor = scale * detail::inverse_length<Arch>(from, width, epsilon);
-      simd::for_each_pack<Scalar, Arch>(
-          width, [&]<class P>(P, Index i) TTT_INLINE_LAMBDA { (P::load(from + i) * P(factor)).store(to + i); });
+      kernels::scale<Arch>(scale * detail::inverse_length<Arch>(from, width, epsilon), from, width, y.row(r) + first);
     }
 }
 

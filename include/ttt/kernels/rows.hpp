@@ -13,6 +13,14 @@ TTT_NAMESPACE_BEGIN
 
 namespace kernels {
 
+/// y = factor · x, of `count` numbers.
+template <class Arch = simd::Native, class Scalar>
+TTT_INLINE void scale(std::type_identity_t<Scalar> factor, const std::type_identity_t<Scalar>* x, Index count,
+                      Scalar* y) {
+  simd::for_each_pack<Scalar, Arch>(
+      count, [&]<class P>(P, Index c) TTT_INLINE_LAMBDA { (P(factor) * P::load(x + c)).store(y + c); });
+}
+
 /// y += factor · x, of `count` numbers.
 template <class Arch = simd::Native, class Scalar>
 void add_scaled(Scalar factor, const std::type_identity_t<Scalar>* x, Index count, Scalar* y) {

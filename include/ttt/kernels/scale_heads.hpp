@@ -49,11 +49,8 @@ void scale_heads(MatrixView<const std::type_identity_t<Scalar>> rates, MatrixVie
       });
     });
   detail::over_heads<Scalar>(rates, x.columns(), y,
-                             [&](Index r, Index, Scalar rate, Index from, Index to, Index width) TTT_INLINE_LAMBDA {
-                               simd::for_each_pack<Scalar, Arch>(width, [&]<class P>(P, Index c) TTT_INLINE_LAMBDA {
-                                 (P(rate) * P::load(x.row(r) + from + c)).store(y.row(r) + to + c);
-                               });
-                             });
+                             [&](Index r, Index, Scalar rate, Index from, Index to, Index width)
+                                 TTT_INLINE_LAMBDA { scale<Arch>(rate, x.row(r) + from, width, y.row(r) + to); });
 }
 
 /// y_h += r_h x_{h / G}.

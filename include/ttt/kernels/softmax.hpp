@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "ttt/kernels/elementary.hpp"
+#include "ttt/kernels/rows.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -52,13 +53,6 @@ TTT_INLINE Accumulator<Scalar> sum_exponentials(const Scalar* x, Index size, Sca
   return sum;
 }
 
-/// x[i] *= factor.
-template <class Arch, class Scalar>
-TTT_INLINE void scale_row(Scalar* x, Index size, Scalar factor) {
-  simd::for_each_pack<Scalar, Arch>(
-      size, [&]<class P>(P, Index i) TTT_INLINE_LAMBDA { (P::load(x + i) * P(factor)).store(x + i); });
-}
-
 }  // namespace detail
 
 /// Replaces a row [size] by its softmax and returns log Σ eˣ. The maximum is subtracted first, so no finite row
@@ -70,7 +64,7 @@ Scalar softmax_row(Scalar* x, Index size) {
   const Scalar largest = detail::row_maximum<Arch>(x, size);
   const auto sum = detail::sum_exponentials<Arch>(x, size, largest,
                                                   [&](auto value, Index i) TTT_INLINE_LAMBDA { value.store(x + i); });
-  detail::scale_row<Arch>(x, size, static_cast<Scalar>(1 / sum));
+  scale<Arch>(static_cast<Scalar>(1 / sum), x, size, x);
   return largest + static_cast<Scalar>(log(sum));
 }
 

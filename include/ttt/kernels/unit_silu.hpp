@@ -32,8 +32,7 @@ void unit_silu(MatrixView<const std::type_identity_t<Scalar>> x, VectorView<cons
         return u * u;
       });
       const Scalar factor = Scalar(1) / (std::sqrt(squares) + epsilon);
-      simd::for_each_pack<Scalar, Arch>(
-          width, [&]<class P>(P, Index i) TTT_INLINE_LAMBDA { (P(factor) * P::load(to + i)).store(to + i); });
+      kernels::scale<Arch>(factor, to, width, to);
     }
 }
 

@@ -15,6 +15,7 @@
 #include <span>
 
 #include "ttt/kernels/elementary.hpp"
+#include "ttt/kernels/rows.hpp"
 #include "ttt/rules/attention/product.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -148,12 +149,7 @@ bool all_finite(MatrixView<const Scalar> x) {
 template <class Arch, class Scalar>
 MatrixView<Scalar> packed_rows(const QueryTile& tile, MatrixView<const Scalar> x, Scalar factor, Arena& scratch) {
   const auto to = scratch.matrix<Scalar>(tile.rows(), tile.shape.head_width);
-  for (Index r = 0; r < to.rows(); ++r) {
-    const Scalar* const from = tile.row(x, r);
-    simd::for_each_pack<Scalar, Arch>(to.columns(), [&]<class P>(P, Index d) TTT_INLINE_LAMBDA {
-      (P(factor) * P::load(from + d)).store(to.row(r) + d);
-    });
-  }
+  for (Index r = 0; r < to.rows(); ++r) kernels::scale<Arch>(factor, tile.row(x, r), to.columns(), to.row(r));
   return to;
 }
 

@@ -67,22 +67,17 @@ class InnerLinear {
     detail::packed_product<Arch, Scalar>(rows.keys, d[0].sum, d_rows.values, Output::assign, scratch);
     for (Index t = 0; t < rows.tokens(); ++t) {
       d_rows.rates(t, 0) = kernels::dot<Arch>(rows.values.row(t), d_rows.values.row(t), head_width_);
-      scale<Arch>(rows.rates(t, 0), d_rows.values.row(t));
+      kernels::scale<Arch>(rows.rates(t, 0), d_rows.values.row(t), head_width_, d_rows.values.row(t));
     }
   }
 
  private:
-  template <class Arch>
-  void scale(Scalar factor, Scalar* x) const {
-    simd::for_each_pack<Scalar, Arch>(
-        head_width_, [&]<class P>(P, Index i) TTT_INLINE_LAMBDA { (P(factor) * P::load(x + i)).store(x + i); });
-  }
   /// η v, of all rows.
   template <class Arch>
   MatrixView<Scalar> steps(const ConstRows& rows, Arena& scratch) const {
     const auto all = scratch.matrix<Scalar>(rows.tokens(), head_width_);
-    kernels::copy_rows<Arch, Scalar>(rows.values, all);
-    for (Index t = 0; t < rows.tokens(); ++t) scale<Arch>(rows.rates(t, 0), all.row(t));
+    for (Index t = 0; t < rows.tokens(); ++t)
+      kernels::scale<Arch>(rows.rates(t, 0), rows.values.row(t), head_width_, all.row(t));
     return all;
   }
 

@@ -75,10 +75,7 @@ class NewtonSchulz {
   using Matrix = MatrixView<Scalar>;
   static constexpr Scalar epsilon = static_cast<Scalar>(newton_schulz_epsilon);
 
-  static void scale(Scalar factor, Scalar* x, Index count) {
-    simd::for_each_pack<Scalar, Arch>(
-        count, [&]<class P>(P, Index i) TTT_INLINE_LAMBDA { (P(factor) * P::load(x + i)).store(x + i); });
-  }
+  static void scale(Scalar factor, Scalar* x, Index count) { kernels::scale<Arch>(factor, x, count, x); }
   void take(MatrixView<const Scalar> from, Matrix to) const {
     if (turned_)
       kernels::transpose<Scalar>(from, to);
@@ -96,8 +93,7 @@ class NewtonSchulz {
   }
   /// y = a x + B x.
   void multiply(Scalar a, Matrix x, Matrix y) {
-    kernels::copy_rows<Arch, Scalar>(x, y);
-    scale(a, y.data(), rows_ * columns_);
+    kernels::scale<Arch>(a, x.data(), rows_ * columns_, y.data());
     detail::packed_product<Arch, Scalar>(polynomial_, x, y, kernels::Output::accumulate, scratch_);
   }
   void advance(std::size_t i) {
