@@ -158,7 +158,8 @@ struct LargeChunkModel {
       all.push_back(of);
     };
     later("k", width(), unit, 0), later("v", width(), 1, 0),
-        later("rate", Inner::matrix_count, step == rules::ChunkStep::muon ? 2 : 0.2, 1);
+        later("rate", static_cast<Index>(std::tuple_size_v<typename Inner::Matrices>),
+              step == rules::ChunkStep::muon ? 2 : 0.2, 1);
     if (rule.has_momentum()) later("momentum", 1, 0.5, 1);
     return all;
   }
@@ -223,7 +224,7 @@ struct LargeChunkModel {
   /// The matrices of a state as published, or zeros.
   std::vector<Dense> matrices(const double* values) const {
     std::vector<Dense> all;
-    for (std::size_t i = 0; i < static_cast<std::size_t>(Inner::matrix_count); ++i) {
+    for (std::size_t i = 0; i < std::tuple_size_v<typename Inner::Matrices>; ++i) {
       const auto [inputs, outputs] = rule.model().shape(i);
       Dense lying(static_cast<std::size_t>(inputs), static_cast<std::size_t>(outputs));
       if (values) std::copy_n(values, inputs * outputs, lying.values.data()), values += inputs * outputs;

@@ -18,10 +18,8 @@ template <class Element>
 class InnerLinear {
  public:
   using Scalar = Element;
-  using Rows = LargeChunkRows<Scalar>;
   using ConstRows = LargeChunkRows<const Scalar>;
-  static constexpr Index matrix_count = 1;
-  using Matrices = LearnedMatrices<Scalar, matrix_count>;
+  using Matrices = LearnedMatrices<Scalar, 1>;
   static constexpr KernelId forward_kernel = KernelId::large_chunk_linear_forward;
   static constexpr KernelId backward_kernel = KernelId::large_chunk_linear_backward;
 
@@ -55,7 +53,7 @@ class InnerLinear {
   /// but the momentum.
   template <class Arch>
   void backward(const Matrices& matrices, const ConstRows& rows, MatrixView<const Scalar> d_out, const Matrices& d,
-                const Rows& d_rows, Arena& scratch) const {
+                const LargeChunkRows<Scalar>& d_rows, Arena& scratch) const {
     using kernels::Output;
     const Arena::Frame frame(scratch);
     detail::packed_product_transposed<Arch, Scalar>(d_out, matrices[0].weight, d_rows.queries, Output::assign, scratch);

@@ -18,10 +18,8 @@ template <class Element>
 class InnerSwiglu {
  public:
   using Scalar = Element;
-  using Rows = LargeChunkRows<Scalar>;
   using ConstRows = LargeChunkRows<const Scalar>;
-  static constexpr Index matrix_count = 3;
-  using Matrices = LearnedMatrices<Scalar, matrix_count>;
+  using Matrices = LearnedMatrices<Scalar, 3>;
   static constexpr KernelId forward_kernel = KernelId::large_chunk_swiglu_forward;
   static constexpr KernelId backward_kernel = KernelId::large_chunk_swiglu_backward;
 
@@ -49,7 +47,7 @@ class InnerSwiglu {
   /// but the momentum.
   template <class Arch>
   void backward(const Matrices& matrices, const ConstRows& rows, MatrixView<const Scalar> d_out, const Matrices& d,
-                const Rows& d_rows, Arena& scratch) const {
+                const LargeChunkRows<Scalar>& d_rows, Arena& scratch) const {
     const Arena::Frame frame(scratch);
     SwigluChunkBackward<Arch, Scalar>(matrices, d, scratch).run(rows, d_out, d_rows);
   }

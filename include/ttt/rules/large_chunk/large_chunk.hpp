@@ -10,7 +10,7 @@
 /// An open chunk needs no key and no value: its steps are summed as they come. A chunk is ended by the token behind it,
 /// so that the last one of a sequence costs no step, and up to K tokens leave W as it is.
 ///
-/// An **InnerModel** f knows its `matrix_count` matrices, the `shape` of each, `token` and `chunk`, which answer and
+/// An **InnerModel** f knows its `Matrices`, the `shape` of each, `token` and `chunk`, which answer and
 /// add the steps up, and `backward`. Its models: InnerSwiglu, InnerLinear.
 #pragma once
 
@@ -22,7 +22,7 @@
 #include "ttt/rules/large_chunk/inner_linear.hpp"
 #include "ttt/rules/large_chunk/inner_swiglu.hpp"
 #include "ttt/rules/sequence_rule.hpp"
-#include "ttt/rules/ttt/mini_batch.hpp"
+#include "ttt/rules/sequence_rule/part_list.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -71,7 +71,7 @@ class LargeChunk {
   /// Scalars of all matrices.
   Index initial_size() const {
     Index size = 0;
-    for (std::size_t i = 0; i < InnerModel::matrix_count; ++i) size += model_.shape(i)[0] * model_.shape(i)[1];
+    for (std::size_t i = 0; i < std::tuple_size_v<Matrices>; ++i) size += model_.shape(i)[0] * model_.shape(i)[1];
     return size;
   }
   Index shared_size() const { return 0; }
@@ -111,9 +111,7 @@ class LargeChunk {
     Index end = 0;                ///< Scalars
   };
   State state(Scalar* data) const;
-  PartList parts(std::int64_t position, Index tokens) const {
-    return {static_cast<Index>(position % chunk_), tokens, chunk_};
-  }
+  PartList parts(std::int64_t position, Index tokens) const { return {position, tokens, chunk_}; }
   static auto chunk_mean(const State& state, Index chunk) {
     return state.momentum.empty() ? Scalar(0) : state.momentum(0, 0) / static_cast<Scalar>(chunk);
   }

@@ -10,17 +10,11 @@
 
 #include "ttt/kernels/block_product.hpp"
 #include "ttt/kernels/rows.hpp"
+#include "ttt/rules/sequence_rule/part_list.hpp"
 
 TTT_NAMESPACE_BEGIN
 
 namespace rules {
-
-/// Rows [first, first + count) of the mini-batch that is open: what one call contributes to it.
-struct MiniBatchPart {
-  Index first = 0;
-  Index count = 0;
-  Index end() const { return first + count; }
-};
 
 /// Learning rates of a mini-batch: η_s of each token read so far (kept in the state) and τ_r of each position.
 template <class Scalar>

@@ -33,24 +33,6 @@ struct PartLoss {
   double at_initial = 0, before_update = 0, after_update = 0;
 };
 
-/// The parts of mini-batches into which a piece of `length` tokens falls when `phase` tokens of one are read already.
-class PartList {
- public:
-  PartList(Index phase, Index length, Index mini_batch) : phase_(phase), length_(length), mini_batch_(mini_batch) {}
-
-  Index rows() const { return length_; }
-  Index size() const { return length_ == 0 ? 0 : (phase_ + length_ + mini_batch_ - 1) / mini_batch_; }
-  MiniBatchPart operator[](Index i) const {
-    const Index begin = i == 0 ? phase_ : 0, end = std::min(mini_batch_, phase_ + length_ - i * mini_batch_);
-    return {begin, end - begin};
-  }
-  /// Row of the piece where part i starts.
-  Index row(Index i) const { return i == 0 ? 0 : i * mini_batch_ - phase_; }
-
- private:
-  Index phase_, length_, mini_batch_;
-};
-
 /// Mean over the rows of ½‖LN(z) − (v − k)‖².
 template <class Arch, class Scalar>
 double inner_loss(const kernels::NormRows<Scalar>& norm, MatrixView<const Scalar> z, const TttRows<const Scalar>& rows,

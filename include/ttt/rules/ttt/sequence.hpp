@@ -108,9 +108,7 @@ class TttSequence {
   }
 
   const Rule& rule() const { return rule_; }
-  PartList parts(std::int64_t position, Index tokens) const {
-    return {static_cast<Index>(position % rule_.mini_batch()), tokens, rule_.mini_batch()};
-  }
+  PartList parts(std::int64_t position, Index tokens) const { return {position, tokens, rule_.mini_batch()}; }
 
   Index state_size() const { return rule_.state_size(); }
   Index initial_size() const { return rule_.weight_size(); }
