@@ -58,6 +58,7 @@
 #include "ttt/nn/decay.hpp"
 #include "ttt/nn/embedding.hpp"
 #include "ttt/nn/gated_output.hpp"
+#include "ttt/nn/initial_matrix.hpp"
 #include "ttt/nn/l2_norm.hpp"
 #include "ttt/nn/layer_norm.hpp"
 #include "ttt/nn/linear.hpp"

@@ -129,9 +129,8 @@ void Lact<Element>::backward(const Parameters& parameters, const Record& record,
       },
       [&](Index head, const Scalar* sums) {
         for (std::size_t i = 0; i < parameters.fast.size(); ++i) {
-          const auto [inputs, outputs] = rule_.model().shape(i);
-          parameters.fast[i].add_gradient(head, {sums, inputs, outputs}, gradients.fast[i]);
-          sums += inputs * outputs;
+          parameters.fast[i].add_gradient(head, sums, gradients.fast[i]);
+          sums += parameters.fast[i].size();
         }
       },
       context);

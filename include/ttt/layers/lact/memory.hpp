@@ -35,10 +35,9 @@ Lact<Element>::Lact(const Config& options)
 
 template <class Element>
 void Lact<Element>::load_initial(const Parameters& parameters, Index head, Scalar* state) const {
-  for (std::size_t i = 0; i < parameters.fast.size(); ++i) {
-    const auto [rows, columns] = rule_.model().shape(i);
-    parameters.fast[i].write(head, {state, rows, columns});
-    state += rows * columns;
+  for (const auto& matrix : parameters.fast) {
+    matrix.load(head, state);
+    state += matrix.size();
   }
   std::fill_n(state, rule_.state_size() - rule_.initial_size(), Scalar(0));
 }

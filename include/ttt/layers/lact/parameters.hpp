@@ -2,12 +2,13 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <string>
 
 #include "ttt/core/domain.hpp"
 #include "ttt/core/fingerprint.hpp"
-#include "ttt/layers/lact/initial_matrix.hpp"
 #include "ttt/nn/gated_output.hpp"
+#include "ttt/nn/initial_matrix.hpp"
 #include "ttt/nn/linear.hpp"
 #include "ttt/rules/large_chunk/large_chunk.hpp"
 
@@ -86,15 +87,15 @@ template <class Element>
 struct LactParameters {
   using Scalar = Element;
 
-  Tensor<Scalar> projection;                  ///< of q | k | v [3C × C]
-  Tensor<Scalar> scale, offset;               ///< of fast queries and of fast keys, channel by channel [C × 2]
-  Tensor<Scalar> rate, rate_bias;             ///< of W0, W1 and W2 of each head [3H × C], [3H]
-  Tensor<Scalar> momentum, momentum_bias;     ///< [H × C], [H]
-  Tensor<Scalar> strength, strength_bias;     ///< what the answers of each head are times [H × C], [H]
-  std::array<InitialMatrix<Scalar>, 3> fast;  ///< W0, W1, W2
-  nn::GatedOutputParameters<Scalar> norm;     ///< [D]
-  Tensor<Scalar> output;                      ///< [C × C]
-  Fingerprint layer{};                        ///< that they are of
+  Tensor<Scalar> projection;                      ///< of q | k | v [3C × C]
+  Tensor<Scalar> scale, offset;                   ///< of fast queries and of fast keys, channel by channel [C × 2]
+  Tensor<Scalar> rate, rate_bias;                 ///< of W0, W1 and W2 of each head [3H × C], [3H]
+  Tensor<Scalar> momentum, momentum_bias;         ///< [H × C], [H]
+  Tensor<Scalar> strength, strength_bias;         ///< what the answers of each head are times [H × C], [H]
+  std::array<nn::InitialMatrix<Scalar>, 3> fast;  ///< W0, W1, W2
+  nn::GatedOutputParameters<Scalar> norm;         ///< [D]
+  Tensor<Scalar> output;                          ///< [C × C]
+  Fingerprint layer{};                            ///< that they are of
 
   LactParameters() = default;
   LactParameters(const LactConfig& config, Fingerprint of)
@@ -105,9 +106,9 @@ struct LactParameters {
         rate_bias(Shape{3 * config.fast_heads}),
         strength(nn::make_weight<Scalar>(config.fast_heads, config.width)),
         strength_bias(Shape{config.fast_heads}),
-        fast{InitialMatrix<Scalar>(config.fast_heads, config.hidden, config.fast_width(), config.rank),
-             InitialMatrix<Scalar>(config.fast_heads, config.fast_width(), config.hidden, 0),
-             InitialMatrix<Scalar>(config.fast_heads, config.hidden, config.fast_width(), config.rank)},
+        fast{initial("w0", config, config.hidden, config.fast_width(), config.rank),
+             initial("w1", config, config.fast_width(), config.hidden, 0),
+             initial("w2", config, config.hidden, config.fast_width(), config.rank)},
         norm(config.output(), config.width),
         output(nn::make_weight<Scalar>(config.width, config.width)),
         layer(of) {
@@ -128,11 +129,17 @@ struct LactParameters {
     }
     visitor("ttt_scale_proj.weight", strength, parameter::fast_weight);
     visitor("ttt_scale_proj.bias", strength_bias, parameter::zero);
-    fast[0].visit("w0", visitor);
-    fast[1].visit("w1", visitor);
-    fast[2].visit("w2", visitor);
+    for (auto& matrix : fast) matrix.visit(visitor);
     visit_nested(visitor, "ttt_norm.", norm);
     visitor("o_proj.weight", output, parameter::projection);
+  }
+
+ private:
+  static nn::InitialMatrix<Scalar> initial(const char* name, const LactConfig& config, Index outputs, Index inputs,
+                                           Index rank) {
+    const double spread = 1 / std::sqrt(static_cast<double>(inputs));
+    return {name, {config.fast_heads, outputs, inputs}, {parameter::draw::normal, spread, false}, rank,
+            0.5,  nn::InitialPlace::transposed};
   }
 };
 

@@ -9,8 +9,8 @@
 #include "ttt/core/domain.hpp"
 #include "ttt/core/fingerprint.hpp"
 #include "ttt/core/parameters.hpp"
-#include "ttt/layers/ttt/initial_weight.hpp"
 #include "ttt/nn/gated_output.hpp"
+#include "ttt/nn/initial_matrix.hpp"
 #include "ttt/nn/linear.hpp"
 #include "ttt/nn/short_convolution.hpp"
 #include "ttt/rules/ttt/sequence.hpp"
@@ -109,7 +109,7 @@ struct TttParameters {
   Tensor<Scalar> position;                ///< learned addition to the position factors 1/r, [K]
   Tensor<Scalar> norm_weight, norm_bias;  ///< inner layer norm per head, [H × D]
   nn::GatedOutputParameters<Scalar> post_norm;
-  std::vector<TttInitialWeight<Scalar>> fast;  ///< W₀ and b₀ of the rule
+  std::vector<nn::InitialMatrix<Scalar>> fast;  ///< W₀ and b₀ of the rule
   bool share_query_key = false;
   Fingerprint layer;  ///< that they are of
 
@@ -157,8 +157,9 @@ TttParameters<Element>::TttParameters(const TttConfig& config, const Rule& rule,
   if (config.has_queries()) query = value;
   if (!share_query_key) key = value;
   if (config.gate) gate = value;
-  for (const auto& weight : rule.fast_weights(config.heads))
-    fast.emplace_back(weight, config.initial_rank, config.initial_identity);
+  for (const auto& [name, shape, info] : rule.fast_weights(config.heads))  // biases are as published
+    fast.emplace_back(name, shape, info, shape[1] > 1 ? config.initial_rank : 0, config.initial_identity,
+                      nn::InitialPlace::as_it_is);
 }
 
 TTT_NAMESPACE_END
