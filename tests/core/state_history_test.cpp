@@ -41,11 +41,18 @@ LayoutPointer mini_batch_layout() {
   layout.add(1, {{"cache", StateKind::cache, 16, {.period = 0, .slots = 16, .widths = {1}}}});
   return std::make_shared<const StateLayout>(std::move(layout));
 }
+/// What the first token of a chunk changes.
+LayoutPointer chunk_layout() {
+  StateLayout layout(Fingerprint("chunk", {}));
+  layout.add(1, {{"chunk_weights", StateKind::fast_weights, 5, {.period = mini_batch, .by_first = true}}});
+  return std::make_shared<const StateLayout>(std::move(layout));
+}
 LayoutPointer model_layout() {
   StateLayout layout(Fingerprint("model", {}));
   layout.add("0.", layer_layout());
   layout.add("1.", mini_batch_layout());
   layout.add("2.", layer_layout());
+  layout.add("3.", chunk_layout());
   return std::make_shared<const StateLayout>(std::move(layout));
 }
 
@@ -72,6 +79,8 @@ class Writer {
     const auto is = [&](const char* name) { return part.name.ends_with(name); };
     if (is("fast_weights")) {
       if (ends) fill(row, 6);
+    } else if (is("chunk_weights")) {
+      if (phase == 0) fill(row, 5);
     } else if (is("open")) {
       fill(row + phase * 3, 3);
       row[mini_batch * 3 + phase] = next();

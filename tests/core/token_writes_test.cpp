@@ -37,6 +37,13 @@ TEST_CASE("The last token of a mini-batch changes everything, the others a row o
   CHECK(stretches(writes, 2) == Stretches{{6, 3}, {14, 1}});
 }
 
+TEST_CASE("The first token of a mini-batch may change everything instead") {
+  const TokenWrites writes{.period = 4, .by_first = true};
+  CHECK(writes.next_whole(0) == 0);
+  CHECK(writes.next_whole(1) == 4);
+  CHECK(writes.next_whole(4) == 4);
+}
+
 TEST_CASE("A cache of panels changes one slot of a panel, behind the sinks in turn") {
   const TokenWrites writes{.period = 0, .slots = 8, .widths = {5}, .panel = 4, .sinks = 2, .ring = 4};
   CHECK(writes.next_whole(0) == TokenWrites::never);

@@ -19,6 +19,7 @@ struct TokenWrites {
   static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 
   Index period = 1;             ///< the last of every so many tokens changes everything; 0: none does
+  bool by_first = false;        ///< the first of them does instead
   Index slots = 0;              ///< of each table; a position takes one, in turn
   std::vector<Index> widths{};  ///< scalars of a slot, of each table
   Index panel = 1;              ///< slots of a panel, a divisor of `slots`
@@ -27,7 +28,8 @@ struct TokenWrites {
 
   /// The first position from `position` on whose token changes everything.
   std::int64_t next_whole(std::int64_t position) const {
-    return period == 0 ? never : (position / period + 1) * period - 1;
+    const Index place = by_first ? 0 : period - 1;  // among so many
+    return period == 0 ? never : position + (period + place - position % period) % period;
   }
   /// Slots that come round again; so many positions that follow one another have slots of their own.
   Index wrapping() const { return slots - ring; }

@@ -41,6 +41,18 @@ struct AttentionHeads {
     const Index rows = Cache::rows_of(state.values.size(), key_value_heads, shape.head_width);
     return Cache(state.values.data(), rows, key_value_heads, shape.head_width, 0, kept_sinks);
   }
+  /// Rows of a ring, those of the sinks in front, both in whole panels.
+  Index ring_rows() const { return rules::panel_end(kept_sinks) + rules::panel_end(shape.window); }
+  /// Appends "keys" and "values" of so many rows, for each head.
+  void lay_out_cache(StateLayout& layout, Index rows) const {
+    const Index width = shape.head_width, panels = rules::panel_end(rows), ring = rules::panel_end(kept_sinks);
+    TokenWrites keys{.period = 0, .slots = panels, .widths = {width}};
+    keys.panel = rules::key_panel, keys.sinks = kept_sinks, keys.ring = ring;
+    TokenWrites values = keys;
+    values.slots = rows, values.panel = 1;
+    layout.add(key_value_heads, {{"keys", StateKind::cache, panels * width, keys}});
+    layout.add(key_value_heads, {{"values", StateKind::cache, rows * width, values}});
+  }
   /// Columns of a key/value head.
   template <class Scalar>
   MatrixView<Scalar> narrow(MatrixView<Scalar> rows, Index head) const {

@@ -69,20 +69,8 @@ template <class Element>
 std::shared_ptr<const StateLayout> Attention<Element>::state_layout(Index capacity) const {
   const bool ring = config_.memory == AttentionMemory::ring;
   if (!ring && capacity != 0) domain::size("attention: capacity of a State", capacity);
-  const Index rows = ring ? rules::panel_end(config_.sinks) + rules::panel_end(config_.window) : capacity;
-  const Index heads = config_.key_value_count(), width = config_.head_width(), panels = rules::panel_end(rows);
-  const Index sinks = layout_.kept_sinks;
-  TokenWrites keys{.period = 0,
-                   .slots = panels,
-                   .widths = {width},
-                   .panel = rules::key_panel,
-                   .sinks = sinks,
-                   .ring = rules::panel_end(sinks)};
-  TokenWrites values = keys;
-  values.slots = rows, values.panel = 1;
   StateLayout layout(fingerprint_, ring ? StateLayout::unlimited : capacity);
-  layout.add(heads, {{"keys", StateKind::cache, panels * width, std::move(keys)}});
-  layout.add(heads, {{"values", StateKind::cache, rows * width, std::move(values)}});
+  layout_.lay_out_cache(layout, ring ? layout_.ring_rows() : capacity);
   return std::make_shared<const StateLayout>(std::move(layout));
 }
 

@@ -19,16 +19,15 @@ Lact<Element>::Lact(const Config& options)
   Base::lay_out_state([&](StateLayout& layout) {
     const Index weights = rule_.initial_size(), past = rule_.has_momentum();
     const Index lengths = rule_.state_size() - (2 + past) * weights - past;
-    layout.add(config_.fast_heads, {{"fast_weights", StateKind::fast_weights, weights},
-                                    {"momentum", StateKind::fast_weights, past * weights},
+    const TokenWrites first{.period = config_.chunk, .by_first = true};  // which ends the chunk before
+    layout.add(config_.fast_heads, {{"fast_weights", StateKind::fast_weights, weights, first},
+                                    {"momentum", StateKind::fast_weights, past * weights, first},
                                     {"sums", StateKind::open_mini_batch, weights},
-                                    {"lengths", StateKind::fast_weights, lengths},
+                                    {"lengths", StateKind::fast_weights, lengths, first},
                                     {"momentum_sum", StateKind::open_mini_batch, past}});
     if (!attends()) return;
     StateLayout ring(Base::fingerprint_);
-    const Index cached = rules::panel_end(config_.window) * config_.head_width();
-    ring.add(config_.heads, {{"keys", StateKind::cache, cached}});
-    ring.add(config_.heads, {{"values", StateKind::cache, cached}});
+    heads_.lay_out_cache(ring, heads_.ring_rows());
     layout.add("attention.", std::make_shared<const StateLayout>(std::move(ring)));
   });
 }
