@@ -23,15 +23,9 @@ struct GatedDeltaNetConfig {
   /// All but the width, for those who list options.
   template <class Visitor>
   void visit(Visitor&& option) {
-    option("heads", heads, "heads of queries and keys");
-    option("value_heads", value_heads, "heads of values, which share those; 0: as many");
-    option("key_width", key_width, "width of a key; 0: the width over the heads");
-    option("value_width", value_width, "width of a value; 0: that of a key");
-    option("conv_taps", conv_taps, "taps of the short convolution");
+    detail::visit_delta_rule(*this, option);
     option("decay", decay, "whether the memory fades (without: DeltaNet)");
     option("gate", gate, "whether there is an output gate");
-    option("negative_eigenvalues", negative_eigenvalues, "rates up to 2 instead of 1");
-    option("norm_epsilon", norm_epsilon, "of the output norm");
   }
   friend bool operator==(const GatedDeltaNetConfig&, const GatedDeltaNetConfig&) = default;
 
@@ -42,17 +36,11 @@ struct GatedDeltaNetConfig {
   }
   /// Names as in the folders of qwen3_5.
   DeltaDesign design() const {
-    return {.names = {{"in_proj_qkv."}, {"conv1d."}, "in_proj_b.", "in_proj_a.", "in_proj_z.", "norm.", "out_proj."},
-            .width = width,
-            .heads = heads,
-            .value_heads = value_heads,
-            .key_width = key_width,
-            .value_width = value_width,
-            .conv_taps = conv_taps,
-            .largest_rate = negative_eigenvalues ? 2.0 : 1.0,
-            .decay = decay ? DeltaGate::step_width : DeltaGate::none,
-            .has_gate = gate,
-            .norm_epsilon = norm_epsilon};
+    DeltaDesign design = detail::delta_rule_design(*this);
+    design.names = {{"in_proj_qkv."}, {"conv1d."}, "in_proj_b.", "in_proj_a.", "in_proj_z.", "norm.", "out_proj."};
+    design.decay = decay ? DeltaGate::step_width : DeltaGate::none;
+    design.has_gate = gate;
+    return design;
   }
 };
 

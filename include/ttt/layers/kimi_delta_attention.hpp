@@ -22,14 +22,8 @@ struct KimiDeltaAttentionConfig {
   /// All but the width, for those who list options.
   template <class Visitor>
   void visit(Visitor&& option) {
-    option("heads", heads, "heads of queries and keys");
-    option("value_heads", value_heads, "heads of values, which share those; 0: as many");
-    option("key_width", key_width, "width of a key; 0: the width over the heads");
-    option("value_width", value_width, "width of a value; 0: that of a key");
-    option("conv_taps", conv_taps, "taps of the short convolutions");
+    detail::visit_delta_rule(*this, option);
     option("rank", rank, "of the maps to the decays and the gate; 0: the width of a value");
-    option("negative_eigenvalues", negative_eigenvalues, "rates up to 2 instead of 1");
-    option("norm_epsilon", norm_epsilon, "of the output norm");
   }
   friend bool operator==(const KimiDeltaAttentionConfig&, const KimiDeltaAttentionConfig&) = default;
 
@@ -45,27 +39,20 @@ struct KimiDeltaAttentionConfig {
   }
   /// Names as in the models of flash-linear-attention.
   DeltaDesign design() const {
-    return {.names = {{"q_proj.", "k_proj.", "v_proj."},
-                      {"q_conv1d.", "k_conv1d.", "v_conv1d."},
-                      "b_proj.",
-                      "f_proj.",
-                      "g_proj.",
-                      "o_norm.",
-                      "o_proj."},
-            .width = width,
-            .heads = heads,
-            .value_heads = value_heads,
-            .key_width = key_width,
-            .value_width = value_width,
-            .conv_taps = conv_taps,
-            .largest_rate = negative_eigenvalues ? 2.0 : 1.0,
-            .decay = DeltaGate::step_width,
-            .decay_width = key_width,
-            .decay_rank = rank,
-            .has_gate = true,
-            .gate_rank = rank,
-            .gate = kernels::Activation::sigmoid,
-            .norm_epsilon = norm_epsilon};
+    DeltaDesign design = detail::delta_rule_design(*this);
+    design.names = {{"q_proj.", "k_proj.", "v_proj."},
+                    {"q_conv1d.", "k_conv1d.", "v_conv1d."},
+                    "b_proj.",
+                    "f_proj.",
+                    "g_proj.",
+                    "o_norm.",
+                    "o_proj."};
+    design.decay = DeltaGate::step_width;
+    design.decay_width = key_width;
+    design.has_gate = true;
+    design.decay_rank = design.gate_rank = rank;
+    design.gate = kernels::Activation::sigmoid;
+    return design;
   }
 };
 

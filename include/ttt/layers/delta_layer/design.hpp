@@ -49,6 +49,31 @@ struct DeltaDesign {
 
 namespace detail {
 
+/// Lists the options that all delta rules with grouped value heads have.
+template <class Config, class Visitor>
+void visit_delta_rule(Config& config, Visitor& option) {
+  option("heads", config.heads, "heads of queries and keys");
+  option("value_heads", config.value_heads, "heads of values, which share those; 0: as many");
+  option("key_width", config.key_width, "width of a key; 0: the width over the heads");
+  option("value_width", config.value_width, "width of a value; 0: that of a key");
+  option("conv_taps", config.conv_taps, "taps of the short convolutions");
+  option("negative_eigenvalues", config.negative_eigenvalues, "rates up to 2 instead of 1");
+  option("norm_epsilon", config.norm_epsilon, "of the output norm");
+}
+
+/// What stands around the rule by these options.
+template <class Config>
+DeltaDesign delta_rule_design(const Config& config) {
+  return {.width = config.width,
+          .heads = config.heads,
+          .value_heads = config.value_heads,
+          .key_width = config.key_width,
+          .value_width = config.value_width,
+          .conv_taps = config.conv_taps,
+          .largest_rate = config.negative_eigenvalues ? 2.0 : 1.0,
+          .norm_epsilon = config.norm_epsilon};
+}
+
 /// Puts in what zeros stand for in the options of delta rules with grouped value heads. Throws Error, naming one as
 /// `option` and its name, for those that make no layer.
 template <class Config>
