@@ -4,6 +4,7 @@
 #include "layer_options.hpp"
 #include "option_kinds.hpp"
 #include "ttt/core/executor.hpp"
+#include "ttt/models/loaders/families.hpp"
 #include "version.hpp"
 
 namespace ttt_lm {
@@ -259,12 +260,8 @@ void add_convert(CLI::App& app, Invocation& call) {
   ttt-lm convert models/llama --shard-size 5GB --out models/llama-parts
 )");
   add_model_folder(command, options.model);
-  add(command, "--to", options.family,
-      one_of({"ttt", "llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "gemma3_text", "mamba", "mamba2",
-              "qwen3_5_text", "ttt-cpp"},
-             "KIND"),
-      "ttt, llama, mistral, qwen2, qwen3, smollm3, olmo2, gemma3_text, mamba, mamba2, qwen3_5_text or ttt-cpp",
-      "as it is");
+  const std::vector<std::string> kinds = ttt::loaders::written_families();
+  add(command, "--to", options.family, one_of(kinds, "KIND"), CLI::detail::join(kinds, ", ").c_str(), "as it is");
   add(command, "--dtype", options.dtype, one_of({"f32", "bf16", "f16", "f64"}, "TYPE"),
       "Type of the stored numbers: f32, bf16, f16 or f64", "as they are");
   add(command, "--shard-size", options.shard_size, whole_number(1, largest_count, "SIZE"),

@@ -31,13 +31,11 @@ std::string kinds_with(const std::string& option) {
 }  // namespace
 
 ttt::LayerDescription layer_of(const TrainingOptions& options, const std::string& text) {
-  const std::size_t end = std::min(text.size(), text.find(':'));
-  ttt::LayerDescription layer(std::string_view(text).substr(0, end));
-  visit(options, [&](const char*, const char* option, const auto& value) {
-    if (value != 0 && layer.has(option)) layer.set(option, ttt::option_text::text(value));
+  return ttt::LayerDescription::parse(text, [&](ttt::LayerDescription& layer) {
+    visit(options, [&](const char*, const char* option, const auto& value) {
+      if (value != 0 && layer.has(option)) layer.set(option, ttt::option_text::text(value));
+    });
   });
-  layer.set_all(std::string_view(text).substr(std::min(text.size(), end + 1)));
-  return layer;
 }
 
 std::vector<std::string> side_by_side(const std::string& text) {

@@ -210,6 +210,8 @@ TEST_CASE("convert writes other numbers and other kinds of folders") {
   check_refused(folder, {"convert", folder / "wide", "--out", folder / "wide", "--force"}, 1, {"the same"});
   check_refused(folder, {"convert", source, "--to", "gguf", "--out", folder / "other"}, 2,
                 {"--to", "'gguf'", "ttt-cpp"});
+  // It is read, and has the numbers of another kind.
+  check_refused(folder, {"convert", source, "--to", "phi3", "--out", folder / "other"}, 2, {"--to", "'phi3'"});
   check_refused(folder, {"convert", source, "--dtype", "int8", "--out", folder / "other"}, 2,
                 {"--dtype", "'int8'", "bf16"});
   check_refused(folder, {"convert", source}, 2, {"--out"});

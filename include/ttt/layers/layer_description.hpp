@@ -27,7 +27,18 @@ class LayerDescription {
   }
   /// Reads what text() writes: a name, then options that differ from the usual ones. Throws Error, naming layer and
   /// option.
-  static LayerDescription parse(std::string_view text);
+  static LayerDescription parse(std::string_view text) {
+    return parse(text, [](LayerDescription&) {});
+  }
+  /// The same, `prepare(layer)` setting options that the text goes over.
+  template <class Prepare>
+  static LayerDescription parse(std::string_view text, Prepare&& prepare) {
+    const std::size_t end = std::min(text.size(), text.find(':'));
+    LayerDescription layer(text.substr(0, end));
+    prepare(layer);
+    layer.set_all(text.substr(std::min(text.size(), end + 1)));
+    return layer;
+  }
 
   const std::string& name() const { return name_; }
   /// The options, if they are of that type; else null.
@@ -49,8 +60,6 @@ class LayerDescription {
   bool has(std::string_view option) const;
   /// Sets an option to what the words say. Throws Error when there is no such option, or it cannot be that.
   void set(std::string_view option, std::string_view words);
-  /// Sets several, "heads=8:key_value_heads=2".
-  void set_all(std::string_view options);
   std::string text() const;
 
   /// The layer. Throws Error for options that make none.
@@ -71,6 +80,9 @@ class LayerDescription {
   friend bool operator==(const LayerDescription&, const LayerDescription&) = default;
 
  private:
+  /// Sets several, "heads=8:key_value_heads=2".
+  void set_all(std::string_view options);
+
   std::string name_;
   LayerOptions options_;
 };
@@ -120,13 +132,6 @@ inline void LayerDescription::set_all(std::string_view options) {
     if (sign == part.npos) throw_unexpected("layer " + name_, "OPTION=VALUE", "'" + std::string(part) + "'");
     set(part.substr(0, sign), part.substr(sign + 1));
   }
-}
-
-inline LayerDescription LayerDescription::parse(std::string_view text) {
-  const std::size_t end = std::min(text.size(), text.find(':'));
-  LayerDescription layer(text.substr(0, end));
-  layer.set_all(text.substr(std::min(text.size(), end + 1)));
-  return layer;
 }
 
 inline std::string LayerDescription::text() const {

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
 #include "ttt/models/loaders/families/gemma3.hpp"
 #include "ttt/models/loaders/families/llama.hpp"
@@ -41,6 +43,14 @@ inline std::string known_families() {
   std::string known;
   for (const Family* family : families) known += (known.empty() ? "" : ", ") + std::string(family->model_type);
   return known;
+}
+
+/// The kinds that can be written.
+inline std::vector<std::string> written_families() {
+  std::vector<std::string> written;
+  for (const Family* family : families)
+    if (family->can_hold) written.emplace_back(family->model_type);
+  return written;
 }
 
 /// The family called `model_type`, or null.

@@ -26,8 +26,9 @@ struct FusedTensor {
 /// with one of these and its place in families.hpp.
 struct Family {
   std::string_view model_type;
-  /// Whether folders of this kind can hold the model; the first family that can is the one written.
-  bool (*holds)(const ModelConfig& config);
+  /// Whether folders of this kind can hold the model; the first family that can is the one written. Null: the kind is
+  /// read and not written.
+  bool (*can_hold)(const ModelConfig& config);
   /// Throws Error naming file and key for what the kind allows and this library does not have.
   ModelConfig (*read)(const ConfigJson& json);
   /// Sets every key that follows from the model.
@@ -38,8 +39,10 @@ struct Family {
   std::string (*tensor_name)(std::string_view name);
   /// Whether files of the kind may hold a tensor of that name that says nothing new.
   bool (*is_derived)(std::string_view name);
-  /// What files of the kind keep in one; null: nothing. Such a kind is read and not written, it `holds` no model.
+  /// What files of the kind keep in one; null: nothing. Such a kind is not written.
   std::vector<FusedTensor> (*fused)(const ModelConfig& config) = nullptr;
+
+  bool holds(const ModelConfig& config) const { return can_hold && can_hold(config); }
 };
 
 namespace detail {

@@ -34,7 +34,7 @@ inline std::vector<FusedTensor> phi3_tensors(const ModelConfig& config) {
 /// Attention, sliding-window or not, with the transformer backbone and fused projections, as `Phi3ForCausalLM` of
 /// Hugging Face transformers has it. Written it is a mistral or a llama, which has the same numbers.
 inline constexpr Family phi3_family{"phi3",
-                                    [](const ModelConfig&) { return false; },
+                                    nullptr,
                                     [](const ConfigJson& json) {
                                       ModelConfig config = detail::read_attention(json, {.norm_epsilon = 1e-5});
                                       detail::refuse_biases(json);

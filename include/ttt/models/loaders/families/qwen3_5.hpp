@@ -152,7 +152,7 @@ inline constexpr Family qwen3_5_text_family{"qwen3_5_text",
 /// The same beside a model of pictures, as the hub has it: what text needs is read, and written as the text model.
 inline constexpr Family qwen3_5_family{
     "qwen3_5",
-    [](const ModelConfig&) { return false; },
+    nullptr,
     [](const ConfigJson& json) { return detail::read_qwen3_5_text(json.object("text_config")); },
     detail::write_qwen3_5_text,
     [](nlohmann::json&) {},

@@ -62,7 +62,7 @@ inline std::vector<FusedTensor> qwen3_next_tensors(const ModelConfig& config) {
 /// Qwen3-Next without experts, as `Qwen3NextForCausalLM` of Hugging Face transformers has it. Written it is a
 /// qwen3_5_text, which has the same numbers.
 inline constexpr Family qwen3_next_family{"qwen3_next",
-                                          [](const ModelConfig&) { return false; },
+                                          nullptr,
                                           detail::read_qwen3_next,
                                           detail::write_qwen3_5_text,
                                           [](nlohmann::json&) {},
