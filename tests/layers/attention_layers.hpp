@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "layers/formula_parts.hpp"
+#include "suites/sequence_layer.hpp"
 #include "support/compare.hpp"
 #include "support/compiled_layers.hpp"
 #include "support/random_matrix.hpp"
@@ -78,93 +80,95 @@ bool same_bits(const Matrix<Scalar>& a, const Matrix<Scalar>& b) {
       .empty();
 }
 
-/// y[t][o] = Σ_i x[t][i] W[o][i], from the published layout.
-template <class Scalar>
-Matrix<Scalar> times_weight(const Matrix<Scalar>& x, const Tensor<Scalar>& weight) {
-  const Index out = weight.shape()[0], in = weight.shape()[1];
-  Matrix<Scalar> y(x.rows(), out);
-  for (Index t = 0; t < x.rows(); ++t)
-    for (Index o = 0; o < out; ++o)
-      for (Index i = 0; i < in; ++i) y(t, o) += x(t, i) * weight[o * in + i];
-  return y;
-}
+/// The formula of attention in plain loops, for the suite of layers.
+class AttentionFormula {
+ public:
+  explicit AttentionFormula(const AttentionConfig& config) : config_(config) {}
 
-/// Adds a bias to every row.
-template <class Scalar>
-void add_bias(Matrix<Scalar>& x, const Tensor<Scalar>& bias) {
-  for (Index t = 0; t < x.rows(); ++t)
-    for (Index c = 0; c < bias.size(); ++c) x(t, c) += bias[c];
-}
-
-/// RMS norm of every head, or of all at once where the weight has them all, written as the formula.
-template <class Scalar>
-void norm(Matrix<Scalar>& x, const Tensor<Scalar>& weight, double epsilon, double plus) {
-  const Index width = weight.size();
-  for (Index t = 0; t < x.rows(); ++t)
-    for (Index head = 0; head < x.columns(); head += width) {
-      double sum = 0;
-      for (Index d = 0; d < width; ++d) sum += x(t, head + d) * x(t, head + d);
-      for (Index d = 0; d < width; ++d)
-        x(t, head + d) *= (weight[d] + plus) / std::sqrt(sum / static_cast<double>(width) + epsilon);
+  Matrix<double> operator()(const suites::NamedWeights& p, const Matrix<double>& x) const {
+    const Index width = config_.head_width(), group = config_.heads / config_.key_value_count();
+    auto queries = projected(p, "q_proj", x), keys = projected(p, "k_proj", x);
+    const auto values = projected(p, "v_proj", x);
+    const Matrix<double> gates = config_.output_gate ? every_second_head(queries, width) : Matrix<double>(0, 0);
+    if (config_.output_gate) queries = every_second_head(queries, 0);
+    if (config_.query_key_norm) norm(p["q_norm.weight"], queries), norm(p["k_norm.weight"], keys);
+    if (config_.rotary) rotate(queries), rotate(keys);
+    if (config_.score_scale != 0)  // the reference has its own
+      for (Index t = 0; t < x.rows(); ++t)
+        for (Index c = 0; c < config_.query_width(); ++c)
+          queries(t, c) *= config_.score_scale * std::sqrt(static_cast<double>(width));
+    Matrix<double> heads(x.rows(), config_.query_width());
+    const auto columns = [&](const Matrix<double>& m, Index head) { return m.view().columns(head * width, width); };
+    for (Index head = 0; head < config_.heads; ++head)
+      reference::attention<double>(columns(queries, head), columns(keys, head / group), columns(values, head / group),
+                                   config_.window == 0 ? x.rows() : config_.window, config_.sinks,
+                                   heads.view().columns(head * width, width));
+    for (Index t = 0; config_.output_gate && t < x.rows(); ++t)
+      for (Index c = 0; c < config_.query_width(); ++c) heads(t, c) /= 1 + std::exp(-gates(t, c));
+    return projected(p, "o_proj", heads);
+  }
+  /// x Wᵀ + b of every row.
+  static Matrix<double> projected(const suites::NamedWeights& p, const std::string& name, const Matrix<double>& x) {
+    const auto& weight = p[name + ".weight"];
+    Matrix<double> y(x.rows(), weight.rows());
+    for (Index t = 0; t < x.rows(); ++t) {
+      auto row = formula_parts::map(weight, formula_parts::row_of(x, t));
+      for (std::size_t c = 0; p.has(name + ".bias") && c < row.size(); ++c)
+        row[c] += p[name + ".bias"](0, static_cast<Index>(c));
+      formula_parts::assign(row, y, t);
     }
-}
+    return y;
+  }
 
-/// Rotary embedding of halves, written as the formula.
-template <class Scalar>
-void rotate(Matrix<Scalar>& x, const AttentionConfig& config) {
-  const Index head_width = config.head_width(), turned = config.rotary_width();
-  const auto frequencies = kernels::rotary_frequencies(turned, config.rope_theta, config.rotary_scaling);
-  for (Index t = 0; t < x.rows(); ++t)
-    for (Index head = 0; head < x.columns(); head += head_width)
-      for (Index j = 0; j < turned / 2; ++j) {
-        const double angle = static_cast<double>(t) * frequencies.values[j];
-        const double cosine = frequencies.magnitude * std::cos(angle), sine = frequencies.magnitude * std::sin(angle);
-        Scalar &a = x(t, head + j), &b = x(t, head + j + turned / 2);
-        const double first = a * cosine - b * sine, second = b * cosine + a * sine;
-        a = static_cast<Scalar>(first);
-        b = static_cast<Scalar>(second);
-      }
-}
-
-/// The whole layer from its formula.
-template <class Scalar>
-Matrix<Scalar> expected(const Layer<Attention<Scalar>>& layer, const Matrix<Scalar>& x) {
-  const AttentionConfig& config = layer.definition().config();
-  const Index width = config.head_width(), group = config.heads / config.key_value_count();
-  const auto& weights = layer.parameters();
-  auto queries = times_weight(x, weights.query), keys = times_weight(x, weights.key),
-       values = times_weight(x, weights.value);
-  if (config.bias) add_bias(queries, weights.query_bias);
-  if (config.bias) add_bias(keys, weights.key_bias);
-  if (config.bias) add_bias(values, weights.value_bias);
-  Matrix<Scalar> gates(x.rows(), config.query_width());
-  if (config.output_gate) {
-    const auto projected = queries;
-    queries = gates;
+ private:
+  /// Of what has queries and gates in turn, those that begin at this column.
+  Matrix<double> every_second_head(const Matrix<double>& both, Index first) const {
+    const Index width = config_.head_width();
+    Matrix<double> heads(both.rows(), config_.query_width());
+    for (Index t = 0; t < both.rows(); ++t)
+      for (Index c = 0; c < heads.columns(); ++c) heads(t, c) = both(t, c / width * 2 * width + first + c % width);
+    return heads;
+  }
+  /// RMS norm of every head, or of all at once where the weight has them all.
+  void norm(const suites::NamedWeight& weight, Matrix<double>& x) const {
+    const Index width = weight.columns();
     for (Index t = 0; t < x.rows(); ++t)
-      for (Index c = 0; c < config.query_width(); ++c) {
-        queries(t, c) = projected(t, c / width * 2 * width + c % width);
-        gates(t, c) = projected(t, c / width * 2 * width + width + c % width);
+      for (Index head = 0; head < x.columns(); head += width) {
+        double sum = 0;
+        for (Index d = 0; d < width; ++d) sum += x(t, head + d) * x(t, head + d);
+        const double root = std::sqrt(sum / static_cast<double>(width) + config_.norm_epsilon);
+        for (Index d = 0; d < width; ++d) x(t, head + d) *= (weight(0, d) + (config_.one_plus_norm ? 1 : 0)) / root;
       }
   }
-  const double plus = config.one_plus_norm ? 1 : 0;
-  if (config.query_key_norm) norm(queries, weights.query_norm, config.norm_epsilon, plus);
-  if (config.query_key_norm) norm(keys, weights.key_norm, config.norm_epsilon, plus);
-  if (config.rotary) rotate(queries, config);
-  if (config.rotary) rotate(keys, config);
-  if (config.score_scale != 0)  // the reference has its own
+  /// Rotary embedding of halves.
+  void rotate(Matrix<double>& x) const {
+    const Index turned = config_.rotary_width();
+    const auto frequencies = kernels::rotary_frequencies(turned, config_.rope_theta, config_.rotary_scaling);
     for (Index t = 0; t < x.rows(); ++t)
-      for (Index c = 0; c < config.query_width(); ++c)
-        queries(t, c) *= config.score_scale * std::sqrt(static_cast<double>(width));
-  Matrix<Scalar> heads(x.rows(), config.query_width());
-  const auto columns = [&](const Matrix<Scalar>& m, Index head) { return m.view().columns(head * width, width); };
-  for (Index head = 0; head < config.heads; ++head)
-    reference::attention<Scalar>(columns(queries, head), columns(keys, head / group), columns(values, head / group),
-                                 config.window == 0 ? x.rows() : config.window, config.sinks,
-                                 heads.view().columns(head * width, width));
-  for (Index t = 0; config.output_gate && t < x.rows(); ++t)
-    for (Index c = 0; c < config.query_width(); ++c) heads(t, c) /= 1 + std::exp(-gates(t, c));
-  return times_weight(heads, weights.output);
+      for (Index head = 0; head < x.columns(); head += config_.head_width())
+        for (Index j = 0; j < turned / 2; ++j) {
+          const double angle = static_cast<double>(t) * frequencies.values[j];
+          const double cosine = frequencies.magnitude * std::cos(angle), sine = frequencies.magnitude * std::sin(angle);
+          double &a = x(t, head + j), &b = x(t, head + j + turned / 2);
+          const double first = a * cosine - b * sine, second = b * cosine + a * sine;
+          a = first, b = second;
+        }
+  }
+
+  AttentionConfig config_;
+};
+
+/// What the formula makes of a layer's weights.
+inline Matrix<double> expected(const Layer<Attention<double>>& layer, const Matrix<double>& x) {
+  return AttentionFormula(layer.definition().config())(suites::NamedWeights(layer.parameters()), x);
+}
+
+/// The suite of layers, with the formula.
+template <class Scalar>
+void check_attention(const AttentionConfig& config) {
+  suites::check_sequence_layer(
+      Attention<Scalar>(config),
+      {.mini_batch = 5, .state_grows = config.memory == AttentionMemory::growing, .formula = AttentionFormula(config)});
 }
 
 }  // namespace ttt::testing

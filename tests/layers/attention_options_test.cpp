@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include "layers/attention_layers.hpp"
-#include "suites/sequence_layer.hpp"
 #include "support/catch.hpp"
 #include "support/error_message.hpp"
 
@@ -55,10 +54,8 @@ void refused(const auto& action, std::initializer_list<std::string_view> words) 
 TEMPLATE_TEST_CASE("attention with any of its options is a sequence layer", "[layers][attention]", float, double) {
   for (const auto& [name, config] : options(2)) {
     INFO(name);
-    suites::check_sequence_layer(Attention<TestType>(config),
-                                 {.mini_batch = 5, .state_grows = true, .seed = 1, .spread = 0.2, .prepare = {}});
-    suites::check_sequence_layer(Attention<TestType>(with_window(config, 5)),
-                                 {.mini_batch = 5, .state_grows = false, .seed = 1, .spread = 0.2, .prepare = {}});
+    check_attention<TestType>(config);
+    check_attention<TestType>(with_window(config, 5));
   }
 }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include "layers/attention_layers.hpp"
-#include "suites/sequence_layer.hpp"
 #include "support/catch.hpp"
 #include "support/error_message.hpp"
 
@@ -16,8 +15,7 @@ static_assert(TrainableSequenceLayer<Attention<float>> && TrainableSequenceLayer
 TEMPLATE_TEST_CASE("Attention is a sequence layer", "[layers][attention]", float, double) {
   for (const Index key_value_heads : {0, 2, 1}) {
     INFO("key/value heads " << key_value_heads);
-    suites::check_sequence_layer(Attention<TestType>(small_attention(key_value_heads)),
-                                 {.mini_batch = 5, .state_grows = true, .seed = 1, .spread = 0.2, .prepare = {}});
+    check_attention<TestType>(small_attention(key_value_heads));
   }
 }
 

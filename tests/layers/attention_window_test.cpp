@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "layers/attention_layers.hpp"
-#include "suites/sequence_layer.hpp"
 #include "support/catch.hpp"
 
 namespace {
@@ -25,9 +24,7 @@ TEMPLATE_TEST_CASE("attention with a window is a sequence layer", "[layers][atte
         for (const Index key_value_heads : {0, 2}) {
           const bool grows = memory == AttentionMemory::growing;
           INFO("window " << window << ", sinks " << sinks << ", grows " << grows << ", heads " << key_value_heads);
-          suites::check_sequence_layer(
-              Attention<TestType>(with_window(small_attention(key_value_heads), window, sinks, memory)),
-              {.mini_batch = 5, .state_grows = grows, .seed = 1, .spread = 0.2, .prepare = {}});
+          check_attention<TestType>(with_window(small_attention(key_value_heads), window, sinks, memory));
         }
 }
 
@@ -126,7 +123,8 @@ TEST_CASE("a window as long as the sequence is no window", "[layers][attention]"
 TEST_CASE("a window of one token returns its value", "[layers][attention]") {
   const auto layer = sharp_layer<double>(with_window(small_attention(0), 1));
   const auto x = random_matrix<double>(30, 24, 8);
-  const auto wanted = times_weight(times_weight(x, layer.parameters().value), layer.parameters().output);
+  const suites::NamedWeights weights(layer.parameters());
+  const auto wanted = AttentionFormula::projected(weights, "o_proj", AttentionFormula::projected(weights, "v_proj", x));
   CHECK(far_apart(read(layer, x, {30}), wanted, 1e-14) == "");
 }
 
