@@ -1,139 +1,16 @@
 // SPDX-License-Identifier: MIT
-// Runs that are stopped and go on: with every option that `train` has, after every kind of stop, alone in their folder.
-#include <poll.h>
-
+// Runs that are stopped and go on: with every option that `train` has, and after every kind of end.
 #include <algorithm>
-#include <atomic>
-#include <map>
-#include <nlohmann/json.hpp>
-#include <optional>
 #include <regex>
 #include <set>
-#include <thread>
 
+#include "examples/runs.hpp"
 #include "examples/ttt_lm.hpp"
-#include "examples/workplace.hpp"
-#include "support/catch.hpp"
-#include "support/stored_tensors.hpp"
 
 using namespace ttt::testing;
 using ttt::testing::operator+;
-using nlohmann::json;
 
 namespace {
-
-using Options = std::map<std::string, Arguments>;
-
-Arguments words(const Options& options) {
-  Arguments result{"train"};
-  for (const auto& [name, values] : options) {
-    result.push_back(name);
-    result.insert(result.end(), values.begin(), values.end());
-  }
-  return result;
-}
-
-/// Arguments of a shell that does something and then becomes the program.
-Arguments in_shell(const std::string& shell, const Arguments& arguments) {
-  return Arguments{"-c", shell + "; exec " + emulator + " \"$@\"", "sh", program} + arguments;
-}
-
-/// A program whose output is a pipe with room for a few lines: it cannot run far ahead of who reads them.
-class Watched {
- public:
-  /// `shell` is what a shell does before it becomes the program.
-  explicit Watched(const Arguments& arguments, const std::string& shell = ":") {
-    const fs::path path = folder_ / "pipe";
-    REQUIRE(mkfifo(path.c_str(), 0600) == 0);
-    pipe_ = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK);  // open for writing too, so that it has no end
-    REQUIRE(fcntl(pipe_, F_SETPIPE_SZ, 4096) > 0);
-    process_.emplace("", "/bin/sh", in_shell(shell, arguments + Arguments{"--json"}), path);
-    reader_ = std::thread([this] { read(); });
-  }
-  Watched(const Watched&) = delete;
-  Watched& operator=(const Watched&) = delete;
-  ~Watched() {
-    ends_ = true;
-    reader_.join();
-    close(pipe_);
-  }
-
-  /// Waits until the program says that its fifth update is done, and reads no further.
-  const Program& after_fifth_step() {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(5);
-    while (!stands_ && std::chrono::steady_clock::now() < deadline)
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    return *process_;
-  }
-  /// Reads what remains and waits for the end.
-  Outcome wait() {
-    goes_on_ = true;
-    return process_->wait();
-  }
-
- private:
-  void read() {
-    std::string seen;
-    std::array<char, 512> part;
-    while (!ends_) {
-      stands_ = stands_ || seen.find("\"step\":5,") != std::string::npos;
-      pollfd waiting{pipe_, POLLIN, 0};
-      if ((stands_ && !goes_on_) || poll(&waiting, 1, 20) < 1) {
-        std::this_thread::sleep_for(std::chrono::microseconds(100));
-        continue;
-      }
-      const ssize_t count = ::read(pipe_, part.data(), part.size());
-      if (count > 0) seen.append(part.data(), static_cast<std::size_t>(count));
-    }
-  }
-
-  TemporaryFolder folder_;
-  int pipe_ = -1;
-  std::optional<Program> process_;
-  std::thread reader_;
-  std::atomic<bool> stands_{false}, goes_on_{false}, ends_{false};
-};
-
-/// Ends the training with a signal soon after its fifth update.
-Outcome stop(const Arguments& arguments, int signal = SIGINT) {
-  Watched watched(arguments);
-  watched.after_fifth_step().send(signal);
-  return watched.wait();
-}
-
-/// What a run logged, but for times and the checkpoints, of which a stop makes one more.
-std::vector<json> events(const fs::path& folder) {
-  std::vector<json> list;
-  std::istringstream lines(read_bytes(folder / "train.jsonl"));
-  for (std::string line; std::getline(lines, line);) {
-    json event = json::parse(line);
-    event.erase("seconds");
-    event.erase("model");
-    if (event["event"] != "checkpoint") list.push_back(event);
-  }
-  return list;
-}
-
-constexpr int steps = 60;
-
-struct Place : Workplace {
-  std::string other_text = folder.write("other.txt", sample_text(3000));
-
-  /// A training that takes no time and validates, with `changed` options in place of its own.
-  Options tiny(const std::string& out, const Options& changed = {}) const {
-    Options all{{"--data", {text}},       {"--width", {"16"}},
-                {"--depth", {"1"}},       {"--heads", {"2"}},
-                {"--context", {"24"}},    {"--batch", {"2"}},
-                {"--mini-batch", {"4"}},  {"--eval-windows", {"2"}},
-                {"--threads", {"1"}},     {"--steps", {std::to_string(steps)}},
-                {"--out", {folder / out}}};
-    for (const auto& [name, values] : changed) all[name] = values;
-    if (all.at("--steps").empty()) all.erase("--steps");
-    const bool is_ttt = !all.contains("--layer") || all.at("--layer").front().starts_with("ttt-");
-    if (!is_ttt) all.erase("--mini-batch");
-    return all;
-  }
-};
 
 /// The options of a help text.
 std::set<std::string> options_of(const std::string& help) {
@@ -194,11 +71,6 @@ const std::vector<Case> free_options{{"--threads", {"2"}, {"1"}}, {"--save-every
 /// takes long, stands for four others, and how many updates fit into some minutes is different each time.
 const std::set<std::string> call_options{"--out", "--force", "--resume", "--quiet", "--json", "--version", "--help"},
     own_tests{"--minutes", "--size"};
-
-void check_same(const Place& place, const std::string& found, const std::string& expected) {
-  CHECK(events(place.folder / found) == events(place.folder / expected));
-  CHECK(Tensors(place.folder / found).all == Tensors(place.folder / expected).all);
-}
 
 }  // namespace
 
@@ -346,94 +218,5 @@ TEST_CASE("data and tokenizer that moved are the same; others are refused") {
   check_refused(place.folder, resume + Arguments{"--data", text, "--tokenizer", place.folder / "else.json"}, 1,
                 {"--tokenizer", "another, or none, in", "else.json"});
   REQUIRE(run(resume + Arguments{"--data", text, "--tokenizer", moved}).exit_code == 0);
-  check_same(place, "run", "whole");
-}
-
-TEST_CASE("names that are no UTF-8 train, stop, go on, and stand in the log so that they can be told") {
-  const Place place;
-  const std::string name = "b\xff \\x41.txt", out = "run\xfe";
-  place.folder.write(name, sample_text(4000));
-  const Options options{{"--data", {place.folder / name}}};
-  REQUIRE(run(words(place.tiny("whole"))).exit_code == 0);
-  REQUIRE(stop(words(place.tiny(out, options))).exit_code == 130);
-  const Arguments resume{"train", "--resume", "--quiet", "--out", place.folder / out};
-  check_refused(place.folder, resume + Arguments{"--freeze", "\xff*"}, 1, {"--freeze", "found [\"\\\\xff*\"]"});
-  REQUIRE(run(resume).exit_code == 0);
-  check_same(place, out, "whole");
-  const std::string log = read_bytes(place.folder / out / "train.jsonl");
-  CHECK(json::parse(log.substr(log.rfind("{\"event\":\"end\"")))["model"] == (place.folder / "run").string() + "\\xfe");
-  for (const Arguments& command :
-       {Arguments{"info", place.folder / out}, Arguments{"verify", place.folder / out},
-        Arguments{"evaluate", place.folder / out, "--data", place.folder / name, "--context", "24"},
-        Arguments{"convert", place.folder / out, "--out", place.folder / "copy\xfd"}}) {
-    const Outcome outcome = run(command + Arguments{"--json"});
-    CAPTURE(command.front(), outcome.errors);
-    CHECK(outcome.exit_code == 0);
-    CHECK(json::accept(outcome.output));
-  }
-}
-
-TEST_CASE("one run at a time works in a folder, and a killed one is in nobody's way") {
-  const Place place;
-  const std::string out = place.folder / "run";
-  {
-    Watched watched(words(place.tiny("run", {{"--save-every", {"1"}}})));
-    const Program& first = watched.after_fifth_step();
-    const Arguments parts{"train.lock", "held by process " + std::to_string(first.process()), "since 20"};
-    for (const Arguments& second : {Arguments{"train", "--resume", "--out", out}, words(place.tiny("run")),
-                                    words(place.tiny("run", {{"--force", {}}})),
-                                    Arguments{"compare", "--data", place.text, "--out", out, "--steps", "1"}}) {
-      const Outcome outcome = run(second);
-      CAPTURE(outcome.errors);
-      CHECK(outcome.exit_code == 1);
-      for (const auto& part : parts) CHECK(contains(outcome.errors, part));
-    }
-    first.send(SIGKILL);
-    watched.wait();
-  }
-  place.folder.write("run/model.safetensors.tmp-1-0", "what a killed run left");
-  REQUIRE(run(words(place.tiny("whole"))).exit_code == 0);
-  REQUIRE(run({"train", "--resume", "--out", out}).exit_code == 0);
-  check_same(place, "run", "whole");
-  std::set<std::string> names;
-  for (const auto& entry : fs::directory_iterator(out)) names.insert(entry.path().filename());
-  CHECK(names == std::set<std::string>{"config.json", "model.safetensors", "train.checkpoint", "train.jsonl"});
-}
-
-TEST_CASE("a hang-up saves as an interrupt does, however often it comes; nohup keeps it away") {
-  const Place place;
-  const std::string out = place.folder / "run";
-  REQUIRE(run(words(place.tiny("whole"))).exit_code == 0);
-  {
-    Watched watched(words(place.tiny("run")));
-    const Program& program = watched.after_fifth_step();
-    program.send(SIGHUP);
-    program.send(SIGHUP);
-    const Outcome outcome = watched.wait();
-    CHECK(outcome.exit_code == 130);
-    CHECK(contains(outcome.errors, "and saved"));
-  }
-  REQUIRE(run({"train", "--resume", "--out", out}).exit_code == 0);
-  check_same(place, "run", "whole");
-  {
-    Watched watched(words(place.tiny("nohup")), "trap '' HUP");
-    watched.after_fifth_step().send(SIGHUP);
-    CHECK(watched.wait().exit_code == 0);
-  }
-  check_same(place, "nohup", "whole");
-}
-
-TEST_CASE("a disk or an output that takes no more says why, and what was done before is there") {
-  const Place place;
-  const std::string out = place.folder / "run";
-  const Outcome full = Program("", "/bin/sh", in_shell("trap '' XFSZ; ulimit -f 4", words(place.tiny("small")))).wait();
-  CHECK(full.exit_code == 1);
-  CHECK(contains(full.errors, (place.folder / "small").string(), "cannot write: File too large"));
-
-  REQUIRE(run(words(place.tiny("whole"))).exit_code == 0);
-  const Outcome deaf = Program(emulator, program, words(place.tiny("run")) + Arguments{"--json"}, "/dev/full").wait();
-  CHECK(deaf.exit_code == 1);
-  CHECK(contains(deaf.errors, "standard output: cannot write: No space left on device", "saved"));
-  REQUIRE(run({"train", "--resume", "--out", out}).exit_code == 0);
   check_same(place, "run", "whole");
 }
