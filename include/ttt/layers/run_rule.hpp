@@ -45,6 +45,12 @@ struct RuleBackwardViews {
   typename Rule::InputGradient d_input;
 };
 
+/// The columns of a group, each of so many, in the rows of a segment; nothing of what there is not.
+template <class Scalar>
+MatrixView<Scalar> of_group(MatrixView<Scalar> all, const PlannedSegment& segment, Index group, Index columns) {
+  return all.empty() ? all : all.rows(segment.row, segment.length).columns(group * columns, columns);
+}
+
 /// Of each segment where the states of its groups lie, one after another; null, or none at all, for gradients of states
 /// that are zero and not wanted.
 template <class Scalar>

@@ -89,21 +89,17 @@ class DeltaLayer : public FixedStateLayer<DeltaLayer<Element, Options>, Element,
   MatrixView<Scalar> written(const Values& values) const {
     return erases ? values.written : values.mixed.columns(2 * design_.keys(), design_.values());
   }
-  /// The columns of a head, of a segment; nothing of what there is not.
-  static MatrixView<Scalar> of_head(MatrixView<Scalar> all, const PlannedSegment& segment, Index head, Index columns) {
-    return all.empty() ? all : all.rows(segment.row, segment.length).columns(head * columns, columns);
-  }
   /// The rows that the rule reads of a segment and head, whose queries and keys may be those of several; or their
   /// gradients, where each has its own.
   rules::DeltaRows<Scalar> rows(const Values& values, const PlannedSegment& segment, Index head,
                                 Index heads_of_key) const {
     const Index key = head / heads_of_key, keys = design_.key_width;
-    return {of_head(values.queries, segment, key, keys), of_head(values.erase, segment, head, keys),
-            of_head(values.keys, segment, key, keys), of_head(written(values), segment, head, design_.value_width),
-            of_head(values.decay, segment, head, design_.decay_width)};
+    return {of_group(values.queries, segment, key, keys), of_group(values.erase, segment, head, keys),
+            of_group(values.keys, segment, key, keys), of_group(written(values), segment, head, design_.value_width),
+            of_group(values.decay, segment, head, design_.decay_width)};
   }
   MatrixView<Scalar> answers(const Values& values, const PlannedSegment& segment, Index head) const {
-    return of_head(values.inner, segment, head, design_.value_width);
+    return of_group(values.inner, segment, head, design_.value_width);
   }
 
   DeltaDesign design_;

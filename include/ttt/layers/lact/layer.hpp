@@ -95,15 +95,13 @@ class Lact : public FixedStateLayer<Lact<Element>, Element, LactConfig> {
   }
   /// The rows that the rule reads of a segment and head, or their gradients.
   rules::LargeChunkRows<Scalar> rows(const Values& values, const PlannedSegment& segment, Index head) const {
-    const auto part = [&](MatrixView<Scalar> all, Index columns) {
-      return all.empty() ? all : all.rows(segment.row, segment.length).columns(head * columns, columns);
-    };
+    const auto part = [&](MatrixView<Scalar> all, Index columns) { return of_group(all, segment, head, columns); };
     const Index fast = config_.fast_width();
     return {part(values.queries, fast), part(values.keys, fast), part(values.values, fast), part(values.rates, 3),
             part(values.momentum, 1)};
   }
   MatrixView<Scalar> answers(const Values& values, const PlannedSegment& segment, Index head) const {
-    return values.inner.rows(segment.row, segment.length).columns(head * config_.fast_width(), config_.fast_width());
+    return of_group(values.inner, segment, head, config_.fast_width());
   }
 
   Rule rule_;

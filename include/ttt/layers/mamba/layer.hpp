@@ -78,9 +78,6 @@ class Mamba : public FixedStateLayer<Mamba<Element>, Element, MambaConfig> {
   Values lay_out(SegmentPlan plan, bool recorded, Arena& memory) const;
   void run(const Parameters& parameters, const LayerCall<Scalar>& call, Values& values, Context& context) const;
   void select(const Parameters& parameters, const Values& values, Context& context) const;
-  MatrixView<Scalar> of_group(MatrixView<Scalar> all, const PlannedSegment& segment, Index group, Index columns) const {
-    return all.rows(segment.row, segment.length).columns(group * columns, columns);
-  }
   typename Rule::Input input(const Values& values, const PlannedSegment& segment, Index group) const;
   void backward_rule(const Parameters& parameters, const Record& record, MatrixView<Scalar> d_inner,
                      MatrixView<Scalar> d_mixed, MatrixView<Scalar> d_selected, Parameters& gradients,

@@ -49,13 +49,13 @@ void Mamba2<Element>::backward_rule(const Parameters& parameters, const Record& 
       {rule_, record.call.plan(), config_.heads, values.records}, d_places,
       [&](const PlannedSegment& segment, Index head) -> RuleBackwardViews<Rule> {
         return {{{}, rows(values, segment, head)},
-                of_head(d_inner, segment, head, config_.head_width),
+                of_group(d_inner, segment, head, config_.head_width),
                 {{},
-                 {of_head(d_queries, segment, head, config_.state_width),
+                 {of_group(d_queries, segment, head, config_.state_width),
                   {},
-                  of_head(d_write, segment, head, config_.state_width),
-                  of_head(d_written, segment, head, config_.head_width),
-                  of_head(d_decay, segment, head, 1)}}};
+                  of_group(d_write, segment, head, config_.state_width),
+                  of_group(d_written, segment, head, config_.head_width),
+                  of_group(d_decay, segment, head, 1)}}};
       },
       context);
   nn::in_pieces(count, context, [&](Index first, Index size, Context& own) {

@@ -26,11 +26,11 @@ rules::DeltaRows<Element> Mamba2<Element>::rows(const Values& values, const Plan
   const Index group = head / (config_.heads / config_.groups);
   const auto keys = values.mixed.columns(config_.inner_width(), config_.key_width());
   const auto queries = values.mixed.columns(config_.inner_width() + config_.key_width(), config_.key_width());
-  return {of_head(queries, segment, group, config_.state_width),
+  return {of_group(queries, segment, group, config_.state_width),
           {},
-          of_head(keys, segment, group, config_.state_width),
-          of_head(values.written, segment, head, config_.head_width),
-          of_head(values.decay, segment, head, 1)};
+          of_group(keys, segment, group, config_.state_width),
+          of_group(values.written, segment, head, config_.head_width),
+          of_group(values.decay, segment, head, 1)};
 }
 
 template <class Element>
@@ -53,7 +53,7 @@ void Mamba2<Element>::run(const Parameters& parameters, const LayerCall<Scalar>&
   run_rule<Rule>(
       {rule_, call.plan, config_.heads, values.records}, states,
       [&](const PlannedSegment& segment, Index head) -> RuleViews<Rule> {
-        return {{{}, rows(values, segment, head)}, of_head(values.inner, segment, head, config_.head_width)};
+        return {{{}, rows(values, segment, head)}, of_group(values.inner, segment, head, config_.head_width)};
       },
       context);
   nn::in_pieces(call.x.rows(), context, [&](Index first, Index count, Context& own) {

@@ -77,9 +77,6 @@ class Mamba2 : public FixedStateLayer<Mamba2<Element>, Element, Mamba2Config> {
   void run(const Parameters& parameters, const LayerCall<Scalar>& call, Values& values, Context& context) const;
   /// The rows that the rule reads of a segment and head.
   rules::DeltaRows<Scalar> rows(const Values& values, const PlannedSegment& segment, Index head) const;
-  MatrixView<Scalar> of_head(MatrixView<Scalar> all, const PlannedSegment& segment, Index head, Index columns) const {
-    return all.rows(segment.row, segment.length).columns(head * columns, columns);
-  }
   void backward_rule(const Parameters& parameters, const Record& record, MatrixView<Scalar> d_inner,
                      MatrixView<Scalar> d_mixed, MatrixView<Scalar> d_logits, Parameters& gradients,
                      std::span<State* const> d_states, Context& context) const;

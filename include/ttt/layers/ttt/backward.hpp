@@ -69,7 +69,7 @@ void TttLayer<Rule>::backward_inner_loop(const Parameters& parameters, const Rec
       {rule_, a.plan, config_.heads, record.values.records}, places,
       [&](const PlannedSegment& segment, Index h) -> RuleBackwardViews<Sequence> {
         return {input(parameters, a, segment, h),
-                head(d.inner, segment, h),
+                of_group(d.inner, segment, h, rule().head_width()),
                 {{}, d.gradient_rows(segment, h, rule().head_width())}};
       },
       [&](Index h, const Scalar* of_head) { add_head_sums(parameters, h, of_head, gradients); }, context);

@@ -120,7 +120,7 @@ void TttLayer<Rule>::inner_loop(const Parameters& parameters, Segments segments,
       {rule_, a.plan, config_.heads, records}, states,
       [&](Index h, Scalar* state) { load_initial(parameters, h, state); },
       [&](const PlannedSegment& segment, Index h) -> RuleViews<Sequence> {
-        return {input(parameters, a, segment, h), head(a.inner, segment, h)};
+        return {input(parameters, a, segment, h), of_group(a.inner, segment, h, rule().head_width())};
       },
       context);
   if (context.statistics) report(a.plan, records, context);

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <span>
 
-#include "ttt/core/segment_plan.hpp"
+#include "ttt/layers/run_rule.hpp"
 #include "ttt/rules/ttt/sequence.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -42,9 +42,7 @@ struct TttActivations {
   }
   /// The same rows to write to, of a struct of gradients.
   rules::TttRows<Scalar> gradient_rows(const PlannedSegment& segment, Index head, Index width) const {
-    const auto part = [&](MatrixView<Scalar> all) {
-      return all.empty() ? all : all.rows(segment.row, segment.length).columns(head * width, width);
-    };
+    const auto part = [&](MatrixView<Scalar> all) { return of_group(all, segment, head, width); };
     return {part(queries), part(keys), part(values), {rates.row(head) + segment.row, segment.length}};
   }
 };

@@ -90,11 +90,6 @@ class TttLayer : public FixedStateLayer<TttLayer<Rule>, typename Rule::Scalar, T
                                          static_cast<Scalar>(config_.norm_epsilon)};
     return {{norm, a.factors, config_.order}, a.rows(segment, h, columns)};
   }
-  /// The columns of a head in the rows of a segment.
-  MatrixView<Scalar> head(MatrixView<Scalar> all, const PlannedSegment& segment, Index h) const {
-    const Index columns = rule().head_width();
-    return all.rows(segment.row, segment.length).columns(h * columns, columns);
-  }
 
   void load_initial(const Parameters& parameters, Index head, Scalar* state) const;
   /// The learned W₀ in every head, nothing read.
