@@ -98,17 +98,7 @@ TEST_CASE("Gated DeltaNet names its parameters as qwen3_5 does, and only those i
 }
 
 TEST_CASE("A Gated DeltaNet that cannot be is refused by name") {
-  const auto refusal = [](auto change) { return recurrent_tests::refusal<GatedDeltaNet<float>>(grouped(), change); };
-  CHECK(refusal([](auto&) {}) == "");
+  recurrent_tests::check_delta_refusals<GatedDeltaNet<float>>(grouped());
   const GatedDeltaNetConfig usual{.width = 12, .heads = 3, .value_heads = 3, .key_width = 4, .value_width = 4};
   CHECK(GatedDeltaNet<float>({.width = 12, .heads = 3}).config() == usual);
-  CHECK(refusal([](auto& c) { c.value_heads = 3; }) ==
-        "Gated DeltaNet option value_heads: expected a multiple of the 2 key heads, found 3");
-  CHECK(refusal([](auto& c) { c.width = 0; }) == "Gated DeltaNet option width: expected at least 1, found 0");
-  CHECK(refusal([](auto& c) { c.heads = 0; }) == "Gated DeltaNet option heads: expected at least 1, found 0");
-  CHECK(refusal([](auto& c) { c.key_width = -1; }) == "Gated DeltaNet option key_width: expected at least 1, found -1");
-  CHECK(refusal([](auto& c) { c.value_width = -1; }) ==
-        "Gated DeltaNet option value_width: expected at least 1, found -1");
-  CHECK(refusal([](auto& c) { c.conv_taps = 0; }) == "Gated DeltaNet option conv_taps: expected at least 1, found 0");
-  CHECK(refusal([](auto& c) { c.norm_epsilon = 0; }).starts_with("Gated DeltaNet option norm_epsilon: expected"));
 }

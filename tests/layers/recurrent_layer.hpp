@@ -39,4 +39,20 @@ std::string refusal(typename Layer::Config config, Change&& change) {
   return testing::error_message([&] { Layer{config}; });
 }
 
+/// What all delta rules with grouped value heads refuse, by name; `grouped` has 2 heads.
+template <class Layer>
+void check_delta_refusals(const typename Layer::Config& grouped) {
+  const std::string option = std::string(Layer::name) + " option ", least = ": expected at least 1, found ";
+  const auto said = [&](auto change) { return refusal<Layer>(grouped, change); };
+  CHECK(said([](auto&) {}) == "");
+  CHECK(said([](auto& c) { c.value_heads = 3; }) ==
+        option + "value_heads: expected a multiple of the 2 key heads, found 3");
+  CHECK(said([](auto& c) { c.width = 0; }) == option + "width" + least + "0");
+  CHECK(said([](auto& c) { c.heads = 0; }) == option + "heads" + least + "0");
+  CHECK(said([](auto& c) { c.key_width = -1; }) == option + "key_width" + least + "-1");
+  CHECK(said([](auto& c) { c.value_width = -1; }) == option + "value_width" + least + "-1");
+  CHECK(said([](auto& c) { c.conv_taps = 0; }) == option + "conv_taps" + least + "0");
+  CHECK(said([](auto& c) { c.norm_epsilon = 0; }).starts_with(option + "norm_epsilon: expected"));
+}
+
 }  // namespace ttt::recurrent_tests
