@@ -57,9 +57,7 @@ class DeltaPairs {
     if (width_ == 0) return;
     for (Index d = 0; d < state.rows(); ++d) {
       const Scalar kept = before_(count_ - 1, width_ == 1 ? 0 : d);
-      simd::for_each_pack<Scalar, Arch>(state.columns(), [&]<class P>(P, Index n) TTT_INLINE_LAMBDA {
-        (P(kept) * P::load(state.row(d) + n)).store(state.row(d) + n);
-      });
+      kernels::scale<Arch>(kept, state.row(d), state.columns(), state.row(d));
     }
   }
 
