@@ -117,13 +117,15 @@ def any_size_lines(rows):
 def attention_lines(rows):
     measured = select(rows, program="rules_attention_bench", case="sequence")
     lengths = values_of(measured, "tokens")
-    body = [
-        [f"{f'window {window}' if window else 'all before'}, {direction}"]
-        + [beside(fastest(measured, tokens=length, window=window, backward=backward), None) for length in lengths]
-        for backward, direction in enumerate(DIRECTIONS)
-        for window in values_of(measured, "window")
-        if select(measured, window=window, backward=backward)
-    ]
+    body = []
+    for backward, direction in enumerate(DIRECTIONS):
+        for window, sinks in sorted({(row["window"], row["sinks"]) for row in select(measured, backward=backward)}):
+            seen = {"window": window, "sinks": sinks, "backward": backward}
+            label = (f"window {window}" if window else "all before") + (f" and {sinks} sinks" if sinks else "")
+            body.append(
+                [f"{label}, {direction}"]
+                + [beside(fastest(measured, tokens=length, **seen), None) for length in lengths]
+            )
     decoded = sorted(select(rows, program="rules_attention_bench", case="decode"), key=lambda row: row["before"])
     rates = [["cache of 12 heads: GB/s"] + [number(row["bytes/s"] / 1e9) for row in decoded]] if decoded else []
     return part("attention, one head: us per token", [number(length) + " tokens" for length in lengths], body) + part(

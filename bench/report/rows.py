@@ -44,6 +44,7 @@ COLUMNS = [
     "K",
     "N",
     "window",
+    "sinks",
     "layers",
     "weights",
     "backward",

@@ -40,10 +40,11 @@ void attend(const AttentionHeads& layout, const Segment<State<float>>& segment, 
   if (backward) detail::attend_backward(layout, plan, rows.values, rows.gradients, {}, context);
 }
 
-/// Pairs of query and key that the mask leaves: Σ_i min(i + 1, window) over the queries i < tokens.
-double visible_pairs(Index tokens, Index window) {
-  const Index growing = std::min(tokens, window);  // queries that see everything before them
-  return static_cast<double>(growing * (growing + 1) / 2 + (tokens - growing) * window);
+/// Pairs of query and key that the mask leaves: Σ_i min(i + 1, seen) over the queries i < tokens, of which each sees so
+/// many keys at most, in its window and sinks.
+double visible_pairs(Index tokens, Index seen) {
+  const Index growing = std::min(tokens, seen);  // queries that see everything before them
+  return static_cast<double>(growing * (growing + 1) / 2 + (tokens - growing) * seen);
 }
 
 /// A State with room for `capacity` tokens of so many heads.
@@ -54,22 +55,25 @@ State<float> cached(Index position, Index capacity, Index heads) {
   return state;
 }
 
-/// Arguments: tokens T, window (0 for none), 1 for a backward too. FLOPs count what the mask leaves, the backward
-/// twice.
+/// Arguments: tokens T, window (0 for none), sinks, 1 for a backward too. FLOPs count what the mask leaves, the
+/// backward twice.
 void sequence(benchmark::State& bench) {
   const Index tokens = bench.range(0), window = bench.range(1) == 0 ? rules::unlimited_window : bench.range(1);
-  const AttentionHeads layout{{width, 1, window}, 1};
+  const Index sinks = bench.range(2);
+  const bool backward = bench.range(3) != 0;
+  const AttentionHeads layout{{width, 1, window, sinks}, 1};
   const Rows rows(tokens, 1);
   State<float> state = cached(0, tokens, 1);
   const Segment<State<float>> segment{tokens, &state, true};
   Context context;
-  for (auto _ : bench) attend(layout, segment, rows, bench.range(2) != 0, context);
-  const double flops = 4.0 * width * visible_pairs(tokens, window) * (bench.range(2) != 0 ? 3 : 1);
+  for (auto _ : bench) attend(layout, segment, rows, backward, context);
+  const double flops = 4.0 * width * visible_pairs(tokens, window + sinks) * (backward ? 3 : 1);
   bench.counters["flops"] = benchmark::Counter(flops, benchmark::Counter::kIsIterationInvariantRate);
 }
 BENCHMARK(sequence)
-    ->ArgNames({"T", "window", "backward"})
-    ->ArgsProduct({{512, 2048, 8192}, {0, 256}, {0, 1}})
+    ->ArgNames({"T", "window", "sinks", "backward"})
+    ->ArgsProduct({{512, 2048, 8192}, {0, 256}, {0}, {0, 1}})
+    ->ArgsProduct({{2048}, {256}, {4}, {0, 1}})
     ->Unit(benchmark::kMillisecond);
 
 /// One token of twelve heads behind a cache of so many: bytes are what the cache holds.

@@ -264,13 +264,15 @@ class Kernels(unittest.TestCase):
         program = "rules_attention_bench"
         lines = self.lines(
             [
-                self.of(program, "sequence/T:2000/window:0/backward:0", 10),
-                self.of(program, "sequence/T:2000/window:256/backward:0", 4),
+                self.of(program, "sequence/T:2000/window:0/sinks:0/backward:0", 10),
+                self.of(program, "sequence/T:2000/window:256/sinks:0/backward:0", 4),
+                self.of(program, "sequence/T:2000/window:256/sinks:4/backward:0", 6),
                 self.of(program, "decode/cached:1024", 1, bytes_per_second=3e10),
             ]
         )
         self.assertIn("all before, forward 5", lines)
         self.assertIn("window 256, forward 2", lines)
+        self.assertIn("window 256 and 4 sinks, forward 3", lines)
         self.assertIn("cache of 12 heads: GB/s 30", lines)
 
     def test_nothing_measured_is_no_heading(self):

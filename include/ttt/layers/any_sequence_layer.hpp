@@ -36,7 +36,7 @@ class AnySequenceLayer {
   /// The layer inside, or null when it has another type.
   template <class Layer>
   const Layer* get() const {
-    const auto* model = dynamic_cast<const Model<Layer>*>(layer_.get());
+    const auto* model = detail::exactly<const Model<Layer>>(layer_.get());
     return model ? &model->layer : nullptr;
   }
 

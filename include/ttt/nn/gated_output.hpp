@@ -53,7 +53,8 @@ class GatedOutput {
   using Parameters = GatedOutputParameters<Scalar>;
 
   GatedOutput(const GatedOutputConfig& config, const Parameters& parameters)
-      : config_(config), norm_{config.norm, parameters.weight, parameters.bias, config.group, config.epsilon} {}
+      : config_(config),
+        norm_{config.norm, parameters.weight.vector(), parameters.bias.vector(), config.group, config.epsilon} {}
 
   /// y is assigned and may equal x.
   void forward(MatrixView<const Scalar> x, MatrixView<const Scalar> gate, MatrixView<Scalar> y,

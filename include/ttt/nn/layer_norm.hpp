@@ -12,7 +12,8 @@ template <class Scalar>
 void layer_norm_forward(const Tensor<Scalar>& weight, const Tensor<Scalar>& bias,
                         MatrixView<const std::type_identity_t<Scalar>> x, double epsilon,
                         MatrixView<std::type_identity_t<Scalar>> y, Context& context) {
-  detail::norm_forward<Scalar>({NormKind::layer, weight, bias, weight.size(), epsilon}, x, y, context);
+  detail::norm_forward<Scalar>({NormKind::layer, weight.vector(), bias.vector(), weight.size(), epsilon}, x, y,
+                               context);
 }
 
 /// Backward of `layer_norm_forward`. d_x is assigned or accumulated as `output` says and may equal d_y when assigned;
@@ -22,7 +23,7 @@ void layer_norm_backward(const Tensor<Scalar>& weight, MatrixView<const std::typ
                          MatrixView<const std::type_identity_t<Scalar>> d_y,
                          MatrixView<std::type_identity_t<Scalar>> d_x, Tensor<Scalar>& d_weight, Tensor<Scalar>& d_bias,
                          Context& context, kernels::Output output = kernels::Output::assign) {
-  detail::norm_backward<Scalar>({NormKind::layer, weight, weight, weight.size(), epsilon}, x, d_y, d_x, d_weight,
+  detail::norm_backward<Scalar>({NormKind::layer, weight.vector(), {}, weight.size(), epsilon}, x, d_y, d_x, d_weight,
                                 d_bias, context, output);
 }
 

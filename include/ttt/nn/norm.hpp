@@ -18,8 +18,7 @@ enum class NormKind { none, rms, layer };
 template <class Scalar>
 struct Norm {
   NormKind kind;
-  const Tensor<Scalar>& weight;
-  const Tensor<Scalar>& bias;
+  VectorView<const Scalar> weight, bias;
   Index group;
   double epsilon;
 

@@ -25,11 +25,11 @@ namespace detail {
 
 /// What x / √(⟨x²⟩ + ε) is times: the weight, or 1 + weight in scratch.
 template <class Scalar>
-Tensor<Scalar> scale_of(const Tensor<Scalar>& weight, const RmsNormConfig& config, Arena& scratch) {
-  Tensor<Scalar> scale = weight;
-  if (!config.one_plus) return scale;
-  scale.bind(scratch.vector<Scalar>(weight.size()).data());
-  std::transform(weight.data(), weight.data() + weight.size(), scale.data(), [](Scalar w) { return 1 + w; });
+VectorView<const Scalar> scale_of(const Tensor<Scalar>& weight, const RmsNormConfig& config, Arena& scratch) {
+  const VectorView<const Scalar> given = weight.vector();
+  if (!config.one_plus) return given;
+  const auto scale = scratch.vector<Scalar>(given.size());
+  std::transform(given.begin(), given.end(), scale.begin(), [](Scalar w) { return 1 + w; });
   return scale;
 }
 
@@ -41,8 +41,8 @@ template <class Scalar>
 void rms_norm_forward(const Tensor<Scalar>& weight, MatrixView<const std::type_identity_t<Scalar>> x,
                       const RmsNormConfig& config, MatrixView<std::type_identity_t<Scalar>> y, Context& context) {
   const Arena::Frame frame(context.scratch());
-  const Tensor<Scalar> scale = detail::scale_of(weight, config, context.scratch());
-  detail::norm_forward<Scalar>({NormKind::rms, scale, scale, scale.size(), config.epsilon}, x, y, context);
+  const auto scale = detail::scale_of(weight, config, context.scratch());
+  detail::norm_forward<Scalar>({NormKind::rms, scale, {}, scale.size(), config.epsilon}, x, y, context);
 }
 
 /// Backward of `rms_norm_forward`. d_x is assigned or accumulated as `output` says and may equal d_y when assigned;
@@ -53,9 +53,9 @@ void rms_norm_backward(const Tensor<Scalar>& weight, MatrixView<const std::type_
                        MatrixView<std::type_identity_t<Scalar>> d_x, Tensor<Scalar>& d_weight, Context& context,
                        kernels::Output output = kernels::Output::assign) {
   const Arena::Frame frame(context.scratch());
-  const Tensor<Scalar> scale = detail::scale_of(weight, config, context.scratch());
+  const auto scale = detail::scale_of(weight, config, context.scratch());
   Tensor<Scalar> no_bias;
-  detail::norm_backward<Scalar>({NormKind::rms, scale, scale, scale.size(), config.epsilon}, x, d_y, d_x, d_weight,
+  detail::norm_backward<Scalar>({NormKind::rms, scale, {}, scale.size(), config.epsilon}, x, d_y, d_x, d_weight,
                                 no_bias, context, output);
 }
 

@@ -6,6 +6,7 @@
 #include <concepts>
 #include <memory>
 #include <string>
+#include <typeinfo>
 #include <utility>
 
 #include "ttt/core/error.hpp"
@@ -14,6 +15,13 @@
 TTT_NAMESPACE_BEGIN
 
 namespace detail {
+
+/// The Derived that an object is; null when it is of another type, even one derived from it, or when there is none.
+/// That takes a comparison, where a dynamic_cast looks through the bases.
+template <class Derived, class Base>
+Derived* exactly(Base* object) {
+  return object && typeid(*object) == typeid(Derived) ? static_cast<Derived*>(object) : nullptr;
+}
 
 /// Throws Error unless `value` is there: the cast of something a caller passed to a layer of another type.
 template <class Value>
@@ -48,16 +56,16 @@ class AnyParameters {
   /// The struct inside; throws Error when it has another type.
   template <class Parameters>
   Parameters& get() {
-    return detail::require_kind(dynamic_cast<Model<Parameters>*>(value_.get()), "Parameters").parameters;
+    return detail::require_kind(detail::exactly<Model<Parameters>>(value_.get()), "Parameters").parameters;
   }
   template <class Parameters>
   const Parameters& get() const {
-    return detail::require_kind(dynamic_cast<const Model<Parameters>*>(value_.get()), "Parameters").parameters;
+    return detail::require_kind(detail::exactly<const Model<Parameters>>(value_.get()), "Parameters").parameters;
   }
   /// Null when it has another type.
   template <class Parameters>
   const Parameters* find() const {
-    const auto* model = dynamic_cast<const Model<Parameters>*>(value_.get());
+    const auto* model = detail::exactly<const Model<Parameters>>(value_.get());
     return model ? &model->parameters : nullptr;
   }
 
@@ -86,17 +94,17 @@ class AnyRecord {
   /// The record inside; throws Error when no forward of such a layer has filled it.
   template <class Record>
   Record& get() {
-    return detail::require_kind(dynamic_cast<Model<Record>*>(value_.get()), "Record").record;
+    return detail::require_kind(detail::exactly<Model<Record>>(value_.get()), "Record").record;
   }
   /// Null when it has another type, or none.
   template <class Record>
   const Record* find() const {
-    const auto* model = dynamic_cast<const Model<Record>*>(value_.get());
+    const auto* model = detail::exactly<const Model<Record>>(value_.get());
     return model ? &model->record : nullptr;
   }
   template <class Record>
   Record& get_or_make() {
-    if (!dynamic_cast<Model<Record>*>(value_.get())) value_ = std::make_unique<Model<Record>>();
+    if (!detail::exactly<Model<Record>>(value_.get())) value_ = std::make_unique<Model<Record>>();
     return get<Record>();
   }
 
