@@ -119,6 +119,8 @@ inline constexpr Family ttt_cpp_family{"ttt-cpp",
                                          ModelConfig config = detail::read_common(json);
                                          config.one_plus_norms = json.flag_or("one_plus_norms", false);
                                          config.embedding_scale = json.positive_or("embedding_scale", 1);
+                                         config.residual_scale = json.positive_or("residual_scale", 1);
+                                         config.logit_scale = json.positive_or("logit_scale", 1);
                                          std::vector<BlockDescription> blocks;
                                          for (const ConfigJson& block : json.objects("blocks"))
                                            blocks.push_back(detail::read_block(block, config.width));
@@ -129,6 +131,8 @@ inline constexpr Family ttt_cpp_family{"ttt-cpp",
                                          detail::write_common(config, json);
                                          json["one_plus_norms"] = config.one_plus_norms;
                                          json["embedding_scale"] = config.embedding_scale;
+                                         json["residual_scale"] = config.residual_scale;
+                                         json["logit_scale"] = config.logit_scale;
                                          json["blocks"] = nlohmann::json::array();
                                          for (const BlockDescription& block : config.pattern)
                                            json["blocks"].push_back(detail::block_json(block));
