@@ -294,6 +294,81 @@ TEST_CASE("SmolLM3 leaves the rotary embedding out of every fourth block, or of 
   CHECK(error_message([&] { read(json); }).starts_with(key + "a list, with so many blocks"));
 }
 
+TEST_CASE("Granite scales embeddings, scores, residual branches and logits") {
+  auto json = sizes("granite");
+  CHECK(attention_of(read(json)).score_scale == 1);  // what the class does where nothing is said
+  json.update({{"embedding_multiplier", 12},
+               {"attention_multiplier", 0.25},
+               {"residual_multiplier", 0.5},
+               {"logits_scaling", 8}});
+  const ModelConfig config = read(json);
+  CHECK(config.embedding_scale == 12);
+  CHECK(config.residual_scale == 0.5);
+  CHECK(config.logit_scale == 0.125);
+  CHECK(attention_of(config).score_scale == 0.25);
+  CHECK(&loaders::family_of(config) == &loaders::granite_family);
+  const auto written = nlohmann::json::parse(loaders::config_text(config, loaders::granite_family, "float32"));
+  for (const auto& [key, value] : json.items()) CHECK(written.value(key, nlohmann::json("none")) == value);
+  CHECK(read(written) == config);
+  // What has one of the scales only is no llama, either.
+  ModelConfig scaled = testing::tiny_config("attention");
+  CHECK(&loaders::family_of(scaled) == &loaders::llama_family);
+  for (double ModelConfig::*scale : {&ModelConfig::residual_scale, &ModelConfig::logit_scale}) {
+    scaled.*scale = 2;
+    CHECK(&loaders::family_of(scaled) == &loaders::ttt_cpp_family);
+    scaled.*scale = 1;
+  }
+  for (const char* key : {"embedding_multiplier", "attention_multiplier", "residual_multiplier", "logits_scaling"})
+    CHECK(refusal("granite", key, 0) ==
+          "config.json, key '" + std::string(key) + "': expected a number above 0, found 0");
+  CHECK(refusal("granite", "logits_scaling", 1e-310)
+            .starts_with("config.json, key 'logits_scaling': expected a number that logits can be divided by"));
+}
+
+TEST_CASE("Granite 4 and Bamba have Mamba-2 in the blocks that are not attention") {
+  const nlohmann::json mixer{{"mamba_n_heads", 8}, {"mamba_d_head", 8}, {"mamba_d_state", 16}};
+  auto granite = sizes("granitemoehybrid"), bamba = sizes("bamba");
+  for (auto* json : {&granite, &bamba}) json->update(mixer), (*json)["num_key_value_heads"] = 2;
+  granite.update({{"num_local_experts", 0}, {"shared_intermediate_size", 40}, {"layer_types", {"mamba", "attention"}}});
+  bamba["attn_layer_indices"] = {1};
+  for (auto* json : {&granite, &bamba}) {
+    const ModelConfig config = read(*json);
+    CHECK(config.layers() == "mamba2,attention");
+    const auto& mamba = *config.block(0).layer.find<Mamba2Config>();
+    CHECK(mamba.heads == 8);
+    CHECK(mamba.head_width == 0);  // twice the width over the heads
+    CHECK(mamba.state_width == 16);
+    CHECK(mamba.norm_epsilon == config.norm_epsilon);
+  }
+  CHECK_FALSE(read(granite).block(1).layer.find<AttentionConfig>()->rotary);
+  CHECK(read(granite).block(1).hidden == 40);
+  granite["position_embedding_type"] = "rope";
+  granite["layer_types"] = {"attention", "full_attention"};
+  granite.erase("mamba_d_head");  // is not asked for
+  CHECK(attention_of(read(granite)).rotary);
+  CHECK(read(bamba).block(1).layer.find<AttentionConfig>()->rotary_channels == 4);
+  CHECK(&loaders::family_of(read(bamba)) == &loaders::bamba_family);
+  const auto message = [](nlohmann::json json, const char* key, const nlohmann::json& value) {
+    json[key] = value;
+    const std::string text = error_message([&] { read(json); }),
+                      begin = "config.json, key '" + std::string(key) + "': ";
+    return text.starts_with(begin) ? text.substr(begin.size()) : text;
+  };
+  CHECK(message(granite, "num_local_experts", 32) == "expected 0, as experts are not supported, found 32");
+  CHECK(message(granite, "layer_types", {"attention", "moe"}) ==
+        "expected attention or mamba for every block, found [\"attention\",\"moe\"]");
+  CHECK(message(granite, "position_embedding_type", "alibi") == "expected \"rope\" or \"nope\", found \"alibi\"");
+  CHECK(message(bamba, "attn_layer_indices", {2}) == "expected blocks from 0 to 1, found [2]");
+  CHECK(message(bamba, "attn_rotary_emb", 8) == "expected half the width of a head = 4, found 8");
+  CHECK(message(bamba, "partial_rotary_factor", 0.25) == "expected 0.5, found 0.25");
+  CHECK(message(bamba, "mamba_proj_bias", true) ==
+        "expected false, as biases of projections are not supported, found true");
+  CHECK(message(bamba, "mamba_conv_bias", false) == "expected true, found false");
+  CHECK(message(bamba, "mamba_n_heads", 4) == "expected mamba_expand times hidden_size over mamba_d_head = 8, found 4");
+  CHECK(message(bamba, "attention_bias", true) ==
+        "expected false, as biases of projections are not supported, found true");
+}
+
 TEST_CASE("keys that contradict each other are refused by name") {
   auto json = sizes("llama");
   json["rope_theta"] = 10000.0;

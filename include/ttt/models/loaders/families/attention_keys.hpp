@@ -97,6 +97,20 @@ inline void read_heads(const ConfigJson& json, Index width, AttentionConfig& att
   attention.head_channels = channels * attention.heads == width ? 0 : channels;
 }
 
+/// Turns `part` of the channels of a head.
+inline void turn_part(const ConfigJson& json, const ModelConfig& config, double part, AttentionConfig& attention) {
+  const auto turned = static_cast<Index>(static_cast<double>(head_width(config, attention)) * part);
+  if (turned % 2 != 0)
+    json.fail("partial_rotary_factor", "an even number of channels of a head", std::to_string(turned));
+  attention.rotary_channels = part == 1 ? 0 : turned;
+}
+
+/// partial_rotary_factor.
+inline double rotary_part(const ModelConfig& config, const AttentionConfig& attention) {
+  const auto width = static_cast<double>(head_width(config, attention));
+  return attention.rotary_channels == 0 ? 1 : static_cast<double>(attention.rotary_channels) / width;
+}
+
 /// Biases that no layer here has. Where the key stands for those of queries, keys and values, it does for that of the
 /// output, too.
 inline void refuse_biases(const ConfigJson& json) {
@@ -158,14 +172,18 @@ void change_blocks(ModelConfig& config, Change&& change) {
   config.set_blocks(std::move(blocks));
 }
 
+inline void write_heads(const ModelConfig& config, const AttentionConfig& attention, nlohmann::json& json) {
+  json["num_attention_heads"] = attention.heads;
+  json["num_key_value_heads"] = attention.key_value_count();
+  json["head_dim"] = head_width(config, attention);
+}
+
 inline void write_attention(const ModelConfig& config, nlohmann::json& json) {
   write_common(config, json);
   const BlockDescription& block = config.pattern.front();
   const AttentionConfig& attention = attention_of(block);
   json["intermediate_size"] = block.hidden;
-  json["num_attention_heads"] = attention.heads;
-  json["num_key_value_heads"] = attention.key_value_count();
-  json["head_dim"] = head_width(config, attention);
+  write_heads(config, attention, json);
   json["attention_bias"] = json["mlp_bias"] = false;
   write_rotary(attention.rope_theta, attention.rotary_scaling, json);
   if (!json.contains("layer_types") && has_one_window(config)) return;
@@ -189,6 +207,16 @@ inline std::string attention_tensor_name(std::string_view name) {
   return replaced(std::string(name), {{".seq_modeling_block.", ".self_attn."},
                                       {".seq_norm.", ".input_layernorm."},
                                       {".ffn_norm.", ".post_attention_layernorm."}});
+}
+
+inline constexpr std::string_view layer_part = ".seq_modeling_block.";
+
+/// Whether a tensor is one of attention, in a model that has other layers, too: projections of queries, keys, values
+/// and output, and norms of the first two.
+inline bool is_of_attention(std::string_view name) {
+  const std::size_t place = name.find(layer_part);
+  const std::string_view rest = place == name.npos ? "" : name.substr(place + layer_part.size());
+  return rest.size() > 1 && rest[1] == '_' && std::string_view("qkvo").find(rest[0]) != rest.npos;
 }
 
 /// Older files carry the frequencies of the rotary embedding, which follow from rope_theta.
