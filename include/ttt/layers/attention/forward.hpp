@@ -69,6 +69,7 @@ template <class Element>
 std::shared_ptr<const StateLayout> Attention<Element>::state_layout(Index capacity) const {
   const bool ring = config_.memory == AttentionMemory::ring;
   if (!ring && capacity != 0) domain::size("attention: capacity of a State", capacity);
+  capacity = std::min(capacity, config_.positions());
   const Index rows = ring ? rules::panel_end(config_.sinks) + rules::panel_end(config_.window) : capacity;
   const Index heads = config_.key_value_count(), width = config_.head_width(), panels = rules::panel_end(rows);
   const Index sinks = layout_.kept_sinks;
@@ -80,7 +81,7 @@ std::shared_ptr<const StateLayout> Attention<Element>::state_layout(Index capaci
                    .ring = rules::panel_end(sinks)};
   TokenWrites values = keys;
   values.slots = rows, values.panel = 1;
-  StateLayout layout(fingerprint_, ring ? StateLayout::unlimited : capacity);
+  StateLayout layout(fingerprint_, ring ? config_.positions() : capacity);
   layout.add(heads, {{"keys", StateKind::cache, panels * width, std::move(keys)}});
   layout.add(heads, {{"values", StateKind::cache, rows * width, std::move(values)}});
   return std::make_shared<const StateLayout>(std::move(layout));

@@ -55,6 +55,7 @@ bool is_attention(const ModelConfig& config, Forget&& forget, NormPlacement norm
       front->heads > 0 && front->key_value_heads >= 0 && front->heads % front->key_value_count() == 0;
   if (!has_heads || head_width(config, *front) < 1 || head_width(config, *front) % 2 != 0) return false;
   if (!is_sound([&] { kernels::check(front->rotary_scaling, front->rope_theta, ""); })) return false;
+  if (front->rotary_scaling.kind == Scaling::Kind::longrope) return false;  // files have the list beyond L, too
   AttentionConfig expected;
   expected.heads = front->heads, expected.key_value_heads = front->key_value_heads;
   expected.head_channels = front->head_channels;
@@ -144,8 +145,10 @@ ModelConfig read_attention(const ConfigJson& json, const ClassDefaults& defaults
   ModelConfig config = read_common(json, defaults);
   AttentionConfig attention;
   read_heads(json, config.width, attention, defaults);
-  const Rotary rotary = read_rotary(json, defaults.rope_theta);
+  const Rotary rotary =
+      defaults.partial_rotary ? read_partial_rotary(json, defaults.rope_theta) : read_rotary(json, defaults.rope_theta);
   attention.rope_theta = rotary.theta, attention.rotary_scaling = rotary.scaling;
+  turn_part(json, config, rotary.part, attention);
   extra(attention, config);
   config.pattern.front() = {windowed(attention, 0), Backbone::transformer, json.whole("intermediate_size")};
   return config;
@@ -207,16 +210,6 @@ inline std::string attention_tensor_name(std::string_view name) {
   return replaced(std::string(name), {{".seq_modeling_block.", ".self_attn."},
                                       {".seq_norm.", ".input_layernorm."},
                                       {".ffn_norm.", ".post_attention_layernorm."}});
-}
-
-inline constexpr std::string_view layer_part = ".seq_modeling_block.";
-
-/// Whether a tensor is one of attention, in a model that has other layers, too: projections of queries, keys, values
-/// and output, and norms of the first two.
-inline bool is_of_attention(std::string_view name) {
-  const std::size_t place = name.find(layer_part);
-  const std::string_view rest = place == name.npos ? "" : name.substr(place + layer_part.size());
-  return rest.size() > 1 && rest[1] == '_' && std::string_view("qkvo").find(rest[0]) != rest.npos;
 }
 
 /// Older files carry the frequencies of the rotary embedding, which follow from rope_theta.

@@ -12,21 +12,6 @@ namespace loaders {
 
 namespace detail {
 
-/// For each block whether it is attention: those that attn_layer_indices lists.
-inline std::vector<bool> read_bamba_blocks(const ConfigJson& json, const ModelConfig& config) {
-  const char* const key = "attn_layer_indices";
-  check_block_count(json, config, key);
-  std::vector<bool> attends(static_cast<std::size_t>(config.depth));
-  if (!json.has(key)) return attends;
-  if (!json.json()[key].is_array()) json.fail(key, "a list");
-  for (const auto& each : json.json()[key]) {
-    if (!each.is_number_unsigned() || each.get<std::uint64_t>() >= attends.size())
-      json.fail(key, "blocks from 0 to " + std::to_string(config.depth - 1));
-    attends[each.get<std::size_t>()] = true;
-  }
-  return attends;
-}
-
 /// The class turns one half of each head, whatever it is told; files say so in one way or another.
 inline void read_bamba_rotary(const ConfigJson& json, const ModelConfig& config, AttentionConfig& attention) {
   const Rotary rotary = read_partial_rotary(json, 10000);
@@ -44,7 +29,9 @@ inline ModelConfig read_bamba(const ConfigJson& json) {
   AttentionConfig attention;
   read_heads(json, config.width, attention, defaults);
   read_bamba_rotary(json, config, attention);
-  set_hybrid(json, config, read_bamba_blocks(json, config), attention, json.whole("intermediate_size"));
+  const char* const key = "attn_layer_indices";
+  const auto attends = json.has(key) ? read_block_list(json, config, key) : std::vector<bool>(1, false);
+  set_hybrid(json, config, attends, attention, json.whole("intermediate_size"));
   return config;
 }
 

@@ -66,6 +66,7 @@ struct ClassDefaults {
   double rope_theta = 10000;
   double norm_epsilon = 1e-6;
   bool tied = false;
+  bool partial_rotary = false;  ///< it looks at partial_rotary_factor
 };
 
 /// Whether activation and embedding are what those of the llama family are, and norms, too, or behind the layers.

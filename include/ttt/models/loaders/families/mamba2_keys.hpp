@@ -4,12 +4,13 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "ttt/models/loaders/families/attention_keys.hpp"
+#include "ttt/models/loaders/families/hybrid_keys.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -45,6 +46,7 @@ inline Mamba2Config read_mixer(const ConfigJson& json, const ModelConfig& config
   if (!json.flag_or("mamba_conv_bias", true)) json.fail("mamba_conv_bias", "true");
   Mamba2Config mamba;
   const Index inner = json.whole_or("mamba_expand", 2) * config.width;
+  if (inner > std::numeric_limits<std::int32_t>::max()) json.fail("mamba_expand", "a smaller number");
   mamba.heads = json.whole_or("mamba_n_heads", 128);
   const bool is_auto = !json.has("mamba_d_head") || json.json()["mamba_d_head"] == "auto";
   mamba.head_width = is_auto ? inner / mamba.heads : json.whole("mamba_d_head");
@@ -73,7 +75,7 @@ inline void write_mixer(const ModelConfig& config, const Mamba2Config& layer, nl
   write_step_limits(mamba, json);
 }
 
-/// Blocks of one or the other layer, the MLPs of which are alike.
+/// Blocks of one or the other layer, `attends` over and over, the MLPs of which are alike.
 inline void set_hybrid(const ConfigJson& json, ModelConfig& config, const std::vector<bool>& attends,
                        const AttentionConfig& attention, Index hidden) {
   const bool scans = std::find(attends.begin(), attends.end(), false) != attends.end();
@@ -81,7 +83,7 @@ inline void set_hybrid(const ConfigJson& json, ModelConfig& config, const std::v
   const LayerDescription scan(kinds::Mamba2::name, scans ? read_mixer(json, config) : Mamba2Config{});
   std::vector<BlockDescription> blocks;
   for (const bool each : attends) blocks.push_back({each ? full : scan, Backbone::transformer, hidden});
-  config.set_blocks(std::move(blocks));
+  config.set_pattern(std::move(blocks));
 }
 
 /// The names of the two kinds of layers.

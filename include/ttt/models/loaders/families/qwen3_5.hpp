@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "ttt/models/loaders/families/attention_keys.hpp"
+#include "ttt/models/loaders/families/hybrid_keys.hpp"
 
 TTT_NAMESPACE_BEGIN
 
