@@ -261,10 +261,10 @@ void add_convert(CLI::App& app, Invocation& call) {
   add_model_folder(command, options.model);
   add(command, "--to", options.family,
       one_of({"ttt", "llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "granite", "gemma3_text", "mamba",
-              "mamba2", "qwen3_5_text", "bamba", "ttt-cpp"},
+              "mamba2", "qwen3_5_text", "bamba", "lfm2", "ttt-cpp"},
              "KIND"),
-      "ttt, llama, mistral, qwen2, qwen3, smollm3, olmo2, granite, gemma3_text, mamba, mamba2, qwen3_5_text, bamba or "
-      "ttt-cpp",
+      "ttt, llama, mistral, qwen2, qwen3, smollm3, olmo2, granite, gemma3_text, mamba, mamba2, qwen3_5_text, bamba, "
+      "lfm2 or ttt-cpp",
       "as it is");
   add(command, "--dtype", options.dtype, one_of({"f32", "bf16", "f16", "f64"}, "TYPE"),
       "Type of the stored numbers: f32, bf16, f16 or f64", "as they are");
