@@ -10,6 +10,7 @@
 #include "ttt/layers/attention.hpp"
 #include "ttt/layers/gated_delta_net.hpp"
 #include "ttt/layers/gated_linear_attention.hpp"
+#include "ttt/layers/gated_short_convolution.hpp"
 #include "ttt/layers/kimi_delta_attention.hpp"
 #include "ttt/layers/lact.hpp"
 #include "ttt/layers/layer.hpp"
@@ -42,6 +43,8 @@ template <>
 inline constexpr Kind kind<ttt::Mamba2<float>> = Kind::mamba2;
 template <>
 inline constexpr Kind kind<ttt::Lact<float>> = Kind::lact;
+template <>
+inline constexpr Kind kind<ttt::GatedShortConvolution<float>> = Kind::gated_short_convolution;
 
 /// A layer with heads of 64 columns.
 template <class Definition>
@@ -51,7 +54,7 @@ ttt::Layer<Definition> make_layer(Index width) {
   if constexpr (kind<Definition> == Kind::mamba2) {
     config.heads = width / 32;  // of an inner width that is twice the width
     config.state_width = 128;
-  } else if constexpr (kind<Definition> != Kind::mamba) {
+  } else if constexpr (requires { config.heads; }) {
     config.heads = width / 64;
   }
   if constexpr (kind<Definition> == Kind::lact) config.fast_heads = 4;
@@ -266,6 +269,7 @@ TTT_LAYER_BENCHMARKS("gated-linear-attention", ttt::GatedLinearAttention<float>)
 TTT_LAYER_BENCHMARKS("mamba", ttt::Mamba<float>);
 TTT_LAYER_BENCHMARKS("mamba2", ttt::Mamba2<float>);
 TTT_LAYER_BENCHMARKS("lact", ttt::Lact<float>);
+TTT_LAYER_BENCHMARKS("gated-short-convolution", ttt::GatedShortConvolution<float>);
 // Sizes known at run time only.
 TTT_LAYER_BENCHMARKS("ttt-linear-any-size", ttt::TttLinear<float>);
 TTT_LAYER_BENCHMARKS("ttt-mlp-any-size", ttt::TttMlp<float>);

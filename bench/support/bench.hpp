@@ -23,6 +23,7 @@ enum class Kind {
   mamba,
   mamba2,
   lact,
+  gated_short_convolution,
   attention
 };
 
@@ -37,6 +38,7 @@ enum class Kind {
 ///   Mamba       T (12C² + 4C(2R + 2N)), of inner width 2C, N = 16 and R = C / 16: the scan is no product
 ///   Mamba-2     T (12C² + 2C(2N + H) + 2C(4N + 2K)), of inner width 2C, one group, states of N = 2D
 ///   LaCT        T (8C² + 2C(3 · 4 + 2 · 4) + 18CD + 4CW), of D = C / 4, with as many of the 2048 keys as there are
+///   gated short convolution  8TC²: the convolution is no product
 ///   attention   T (8C² + 2CT), causal, and 4C for each earlier token
 inline double layer_flops(Kind kind, Index width, Index heads, Index tokens, Index before = 0) {
   constexpr double mini_batch = 16;
@@ -59,6 +61,8 @@ inline double layer_flops(Kind kind, Index width, Index heads, Index tokens, Ind
       return t * (12 * c * c + 2 * c * (4 * head_width + 2 * h) + 2 * c * (8 * head_width + 2 * mini_batch));
     case Kind::lact:
       return t * (8 * c * c + 40 * c + 18 * c * c / 4 + 4 * c * std::min(2048.0, static_cast<double>(before) + t / 2));
+    case Kind::gated_short_convolution:
+      return t * 8 * c * c;
     case Kind::attention:
       return t * (8 * c * c + 2 * c * t + 4 * c * static_cast<double>(before));
   }

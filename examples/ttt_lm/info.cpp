@@ -67,22 +67,25 @@ Json description(const InfoOptions& options, const LoadedModel& loaded, ttt::Con
   const std::array<Index, 1> positions{options.context};
   Json json;
   json["model"] = options.model;
-  json.update({{"family", loaded.family},
-               {"layer", config.layers()},
-               {"layers", layer_texts(config)},
-               {"backbone", backbone_of(config)},
-               {"vocabulary", config.vocabulary},
-               {"width", config.width},
-               {"depth", config.depth},
-               {"swiglu_width", config.pattern.front().hidden},
-               {"parameters", parameter_count(loaded.model)},
-               {"parameters_by_part", parameter_counts(loaded.model.make_parameters())},
-               {"parameters_by_block", block_counts(loaded.model.make_parameters())},
-               {"dtype", options.dtype},
-               {"context", options.context},
-               {"state_bytes", ttt::state_bytes(loaded.model, options.context)},
-               {"record_bytes_per_token", record_bytes_per_token(loaded.model)},
-               {"decode_weight_bytes", decode_bytes(loaded.model, loaded.parameters)}});
+  json.update(
+      {{"family", loaded.family},
+       {"layer", config.layers()},
+       {"layers", layer_texts(config)},
+       {"backbone", backbone_of(config)},
+       {"vocabulary", config.vocabulary},
+       {"width", config.width},
+       {"depth", config.depth},
+       {"swiglu_width", config.pattern.front().hidden},
+       {"scales",
+        {{"embedding", config.embedding_scale}, {"residual", config.residual_scale}, {"logit", config.logit_scale}}},
+       {"parameters", parameter_count(loaded.model)},
+       {"parameters_by_part", parameter_counts(loaded.model.make_parameters())},
+       {"parameters_by_block", block_counts(loaded.model.make_parameters())},
+       {"dtype", options.dtype},
+       {"context", options.context},
+       {"state_bytes", ttt::state_bytes(loaded.model, options.context)},
+       {"record_bytes_per_token", record_bytes_per_token(loaded.model)},
+       {"decode_weight_bytes", decode_bytes(loaded.model, loaded.parameters)}});
   json["decode_bytes"] = json["decode_weight_bytes"].get<double>() + json["state_bytes"].get<double>();
   json["decode_microseconds"] = decode_microseconds(loaded.model, loaded.parameters, positions, context).front();
   return json;
@@ -95,6 +98,8 @@ std::string text_of(const Json& json) {
       {"family", json["family"]}, {"backbone", json["backbone"]},       {"blocks", number("depth")},
       {"width", number("width")}, {"vocabulary", number("vocabulary")}, {"parameters", number("parameters")}};
   for (const auto& text : json["layers"]) rows.insert(rows.end() - 5, {"layer", text});
+  for (const auto& [what, scale] : json["scales"].items())
+    if (scale != 1) rows.push_back({what + " scale", decimal(scale, 6)});
   for (const auto& [part, count] : json["parameters_by_part"].items())
     rows.push_back({"  " + part, std::to_string(count.get<std::int64_t>())});
   // The blocks of most models are alike.

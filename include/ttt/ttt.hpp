@@ -77,6 +77,7 @@
 #include "ttt/layers/fixed_state_layer.hpp"
 #include "ttt/layers/gated_delta_net.hpp"
 #include "ttt/layers/gated_linear_attention.hpp"
+#include "ttt/layers/gated_short_convolution.hpp"
 #include "ttt/layers/kimi_delta_attention.hpp"
 #include "ttt/layers/lact.hpp"
 #include "ttt/layers/layer.hpp"

@@ -275,6 +275,10 @@ TEST_CASE("info tells what a model has and what decoding it reads") {
   const Outcome text = run({"info", "--model", model});
   CHECK(contains(text.output, "  blocks 0–1, each"));
   CHECK(contains(text.output, "read for a token"));
+  CHECK_FALSE(contains(text.output, " scale "));
+  const std::string granite = std::string(TTT_GOLDEN_DIR) + "/families/model/granite";
+  CHECK(contains(run({"info", granite}).output, "residual scale  "));
+  CHECK(json::parse(run({"info", granite, "--json"}).output)["scales"]["embedding"] == 12);
 }
 
 TEST_CASE("the sizes of the published models have names") {

@@ -23,6 +23,10 @@ RotaryScaling yarn() {
   return {.kind = Kind::yarn, .factor = 4, .original_positions = 64, .slow_turns = 1, .fast_turns = 32};
 }
 
+RotaryScaling longrope() {
+  return {.kind = Kind::longrope, .original_positions = 64, .magnitude = 1.5, .divisors = {1, 1.25, 2, 8}};
+}
+
 /// Largest relative difference from the wanted frequencies; 1 when there are not as many.
 double error(const kernels::RotaryFrequencies& found, const std::vector<double>& wanted) {
   if (found.values.size() != static_cast<Index>(wanted.size())) return 1;
@@ -50,6 +54,13 @@ TEST_CASE("linear scaling divides every frequency") {
   const auto scaled = kernels::rotary_frequencies(10, 500.0, {.kind = Kind::linear, .factor = 3});
   for (Index j = 0; j < 5; ++j) CHECK(scaled.values[j] == plain.values[j] / 3);
   CHECK(scaled.magnitude == 1);
+}
+
+TEST_CASE("longrope divides every frequency by a number of its own") {
+  const auto plain = kernels::rotary_frequencies(8, 500.0), scaled = kernels::rotary_frequencies(8, 500.0, longrope());
+  for (const auto& [pair, divisor] : {std::pair{0, 1.0}, {1, 1.25}, {2, 2.0}, {3, 8.0}})
+    CHECK(scaled.values[pair] == plain.values[pair] / divisor);
+  CHECK(scaled.magnitude == 1.5);
 }
 
 // Numbers that a transcription of transformers' functions to Python doubles prints.
@@ -106,11 +117,18 @@ TEST_CASE("numbers that make no frequencies are refused by name") {
   CHECK(with(llama3(), &RotaryScaling::factor, 0.0).starts_with(scaling + "factor: expected"));
   CHECK(with({}, &RotaryScaling::magnitude, -1.0).starts_with(scaling + "magnitude: expected"));
   CHECK(with(llama3(), &RotaryScaling::magnitude, 1.5) ==
-        scaling + "magnitude: expected 1 unless the kind is yarn, found 1.5");
+        scaling + "magnitude: expected 1 unless the kind is yarn or longrope, found 1.5");
   CHECK(with(yarn(), &RotaryScaling::original_positions, 0).starts_with(scaling + "original_positions: expected"));
   CHECK(with(yarn(), &RotaryScaling::slow_turns, 0.0).starts_with(scaling + "slow_turns: expected"));
   CHECK(with(llama3(), &RotaryScaling::fast_turns, 1.0) ==
         scaling + "fast_turns: expected a finite number above slow_turns = 1, found 1");
+  CHECK(with(longrope(), &RotaryScaling::original_positions, 0).starts_with(scaling + "original_positions: expected"));
+  CHECK(with(longrope(), &RotaryScaling::divisors, std::vector<double>{1, 0, 2, 8})
+            .starts_with(scaling + "divisors: expected"));
+  CHECK(with(longrope(), &RotaryScaling::divisors, std::vector<double>{1, 2, 8}) ==
+        scaling + "divisors: expected 4, one for each pair, found 3");
+  CHECK(with(yarn(), &RotaryScaling::divisors, std::vector<double>{1}) ==
+        scaling + "divisors: expected none unless the kind is longrope, found 1");
   CHECK(refusal(yarn(), 1) ==
         "rotary embedding: rope_theta: expected a number above 1, as yarn divides by its logarithm, found 1");
   CHECK(refusal(llama3(), 1) == "");

@@ -103,6 +103,22 @@ TEST_CASE("parameters and states of attention with other options are someone els
   }
 }
 
+TEST_CASE("a sequence has no more tokens than the rotary embedding has positions", "[layers][attention]") {
+  AttentionConfig config = small_attention(2);
+  const Index pairs = config.width / config.heads / 2;
+  config.rotary_scaling = {.kind = kernels::RotaryScaling::Kind::longrope,
+                           .original_positions = 5,
+                           .divisors = std::vector<double>(static_cast<std::size_t>(pairs), 2.0)};
+  AttentionConfig window = with_window(config, 3, 0, AttentionMemory::ring), none = config;
+  none.rotary = false;
+  for (const auto& [each, capacity, expected] :
+       {std::tuple{config, 9, 5}, {config, 4, 4}, {window, 9, 5}, {none, 9, 9}}) {
+    const Attention<float> layer(each);
+    const ParameterStore parameters(layer.make_parameters());
+    CHECK(layer.initial_state(parameters.views(), capacity).capacity() == expected);
+  }
+}
+
 TEST_CASE("attention refuses options that make no layer", "[layers][attention]") {
   const auto build = [](Index width, Index heads, Index key_value_heads) {
     AttentionConfig config;

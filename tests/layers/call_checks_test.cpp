@@ -8,6 +8,7 @@
 #include "support/compiled_layers.hpp"
 #include "ttt/layers/gated_delta_net.hpp"
 #include "ttt/layers/gated_linear_attention.hpp"
+#include "ttt/layers/gated_short_convolution.hpp"
 #include "ttt/layers/kimi_delta_attention.hpp"
 #include "ttt/layers/lact.hpp"
 #include "ttt/layers/mamba.hpp"
@@ -140,7 +141,11 @@ Index check_recurrent() {
   const auto chunks = [](Index width, Index window) {
     return Lact<Scalar>({.width = width, .heads = 3, .fast_heads = 2, .chunk = mini_batch, .window = window});
   };
-  return suites::check_wrong_calls(chunks(12, 5), fixed, {chunks(24, 5), chunks(12, 6), chunks(12, 0)}) +
+  const auto taps = [](Index width, Index count) {
+    return GatedShortConvolution<Scalar>({.width = width, .conv_taps = count});
+  };
+  return suites::check_wrong_calls(taps(12, 3), fixed, {taps(24, 3), taps(12, 4)}) +
+         suites::check_wrong_calls(chunks(12, 5), fixed, {chunks(24, 5), chunks(12, 6), chunks(12, 0)}) +
          suites::check_wrong_calls(scan(12, 9), fixed, {scan(24, 9), scan(12, 8)}) +
          suites::check_wrong_calls(delta(12, 2), fixed, {delta(24, 2), delta(12, 3)}) +
          suites::check_wrong_calls(by_row(12, 2), fixed, {by_row(24, 2), by_row(12, 3)}) +

@@ -29,6 +29,8 @@ TEST_CASE("values of options come back from their text") {
   comes_back(colours::Colour::green, "green");
   comes_back(std::optional<double>(), "none");
   comes_back(std::optional<double>(2.5), "2.5");
+  comes_back(std::vector<double>(), "");
+  comes_back(std::vector<double>{1, 2.5, -3}, "1/2.5/-3");
 }
 
 TEST_CASE("what is no value changes nothing") {
@@ -44,4 +46,6 @@ TEST_CASE("what is no value changes nothing") {
   for (const char* text : {"", "1", "True"}) refused(true, text, "true or false");
   refused(colours::Colour::green, "blue", "one of red, green");
   refused(std::optional<double>(2), "no", "a number or none");
+  for (const char* text : {"/", "1/", "/1", "1//2", "1/two", "1,2"})
+    refused(std::vector<double>{7}, text, "numbers with / between them");
 }

@@ -65,17 +65,37 @@ TEST_CASE("blocks with different layers are a language model") {
   suites::check_language_model(CausalLm<double>({vocabulary, width, hidden, true, true}, layers), options);
 }
 
-TEST_CASE("norms on both sides, times 1 + weight, a GeGLU and a scaled embedding are a language model") {
+TEST_CASE("norms on both sides, times 1 + weight, a GeGLU and scales are a language model") {
   ModelConfig config = testing::tiny_config("ttt-linear");
   testing::options_of<TttConfig>(config).mini_batch = mini_batch;
   config.one_plus_norms = true;
-  config.embedding_scale = 1.7;
+  config.embedding_scale = 1.7, config.residual_scale = 0.6, config.logit_scale = 1.3;
   config.pattern.front().activation = kernels::Activation::gelu;
   config.pattern.front().norms = NormPlacement::around;
   config.pattern.push_back(config.pattern.front());
   config.pattern.back().norms = NormPlacement::after;
   suites::check_language_model(make_model<double>(config), options);
   suites::check_language_model(make_model<float>(config), options);
+}
+
+TEST_CASE("logits are times their scale") {
+  ModelConfig config = testing::tiny_config("ttt-linear");
+  const auto logits_of = [&](double scale) {
+    config.logit_scale = scale;
+    const auto lm = make_model<double>(config);
+    ParameterStore store(lm.make_parameters());
+    initialize(store.views(), 1);
+    auto state = lm.initial_state(store.views());
+    const std::vector<std::int64_t> ids{3, 1, 4};
+    const Segment<decltype(state)> segment{3, &state};
+    testing::Matrix<double> logits(3, lm.vocabulary());
+    Context context;
+    lm.forward(store.views(), ids, {&segment, 1}, LogitRows::all, logits.view(), context);
+    return logits;
+  };
+  const auto plain = logits_of(1), twice = logits_of(2);
+  for (Index r = 0; r < 3; ++r)
+    for (Index c = 0; c < config.vocabulary; ++c) CHECK(twice(r, c) == 2 * plain(r, c));
 }
 
 TEST_CASE("parameters have the published names, and a tied head is no parameter") {
@@ -108,6 +128,9 @@ TEST_CASE("a model that cannot be is refused by name") {
   };
   CHECK(message({vocabulary, width, hidden}, 2) == "");
   CHECK(message({0, width, hidden}, 2) == "vocabulary: expected at least 1, found 0");
+  CausalLmConfig unscaled{vocabulary, width, hidden};
+  unscaled.logit_scale = 0;
+  CHECK(message(unscaled, 2).starts_with("logit_scale: expected"));
   CHECK(message({vocabulary, width, hidden}, 0) == "layers of the model: expected at least one, found none");
   CHECK(message({vocabulary, 16, hidden}, 2) == "block 0: width of its layer: expected 16, found 8");
 }

@@ -49,10 +49,17 @@ TEST_CASE("A residual is a sequence layer, with norms in front, behind, on both 
   suites::check_sequence_layer(Residual(bare, testing::DecayLayer<double>(5)));
   suites::check_sequence_layer(Residual(sandwich, Swiglu<double>({6, 7})));
   suites::check_sequence_layer(Residual({"layer", "norm", "post_norm", 1e-6, true}, testing::DecayLayer<double>(5)));
+  for (ResidualConfig config : {plain, sandwich, bare}) {
+    config.scale = 0.3;
+    suites::check_sequence_layer(Residual(config, testing::DecayLayer<double>(5)));
+  }
 }
 
-TEST_CASE("A residual is x + post(layer(pre(x)))") {
-  const Residual layer(sandwich, Swiglu<double>({6, 7}));
+TEST_CASE("A residual is x + scale · post(layer(pre(x)))") {
+  const double scale = GENERATE(1.0, 0.25);
+  ResidualConfig config = sandwich;
+  config.scale = scale;
+  const Residual layer(config, Swiglu<double>({6, 7}));
   ParameterStore<Residual<Swiglu<double>>::Parameters> store(layer.make_parameters());
   auto& weights = store.views();
   suites::draw_weights(weights, options);
@@ -66,7 +73,7 @@ TEST_CASE("A residual is x + post(layer(pre(x)))") {
   nn::swiglu_forward<double>(weights.layer, expected.view(), branch.view(), context);
   nn::rms_norm_forward(weights.post_norm, branch.view(), 1e-6, expected.view(), context);
   for (Index r = 0; r < 5; ++r)
-    for (Index c = 0; c < 6; ++c) CHECK(y(r, c) == expected(r, c) + x(r, c));
+    for (Index c = 0; c < 6; ++c) CHECK(y(r, c) == scale * expected(r, c) + x(r, c));
 }
 
 TEST_CASE("A residual names its parameters as it is told") {
@@ -78,7 +85,8 @@ TEST_CASE("A residual names its parameters as it is told") {
 }
 
 TEST_CASE("The d_x of a residual's backward may be its d_y, and may be left out") {
-  for (const ResidualConfig& config : {plain, sandwich, bare}) {
+  const ResidualConfig scaled{"layer", "norm", "", 1e-6, false, 0.3};
+  for (const ResidualConfig& config : {plain, sandwich, bare, scaled}) {
     const auto model = residual<double>(config);
     using Parameters = Residual<TttLinear<double>>::Parameters;
     ParameterStore<Parameters> store(model.make_parameters()), first(model.make_parameters());
@@ -104,11 +112,12 @@ TEST_CASE("The d_x of a residual's backward may be its d_y, and may be left out"
 }
 
 TEST_CASE("A residual that cannot be is refused by name") {
-  const auto message = [](double epsilon) {
+  const auto message = [](double epsilon, double scale = 1) {
     return testing::error_message([&] {
-      Residual({"layer", "norm", "", epsilon}, testing::DecayLayer<float>(4), "block 7");
+      Residual({"layer", "norm", "", epsilon, false, scale}, testing::DecayLayer<float>(4), "block 7");
     });
   };
   CHECK(message(1e-6) == "");
   CHECK(message(0).starts_with("block 7: norm_epsilon: expected"));
+  CHECK(message(1e-6, 0).starts_with("block 7: scale: expected"));
 }

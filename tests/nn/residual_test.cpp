@@ -6,7 +6,7 @@
 
 using namespace ttt;
 
-TEMPLATE_TEST_CASE("add is y += x, for any width, stride and number of threads", "", float, double) {
+TEMPLATE_TEST_CASE("add is y = x + scale · y, for any width, stride and number of threads", "", float, double) {
   for (const Index width : {1, 3, 8, 21})
     for (Index workers = 1; workers <= 3; ++workers) {
       ThreadPool pool(workers);
@@ -25,5 +25,10 @@ TEMPLATE_TEST_CASE("add is y += x, for any width, stride and number of threads",
       CHECK(wrong == 0);
       nn::add(y.view(), y.view(), context);
       CHECK(y(7, first) == 2 * (start(7, first) + x(7, first)));
+      y = start;
+      nn::add(x.view(), y.view(), context, 0.25);
+      for (Index r = 0; r < rows; ++r)
+        for (Index c = 0; c < width + 5; ++c) wrong += y(r, c) != start(r, c) / 4 + x(r, c);
+      CHECK(wrong == 0);
     }
 }

@@ -21,6 +21,7 @@
   TTT_TEST_LAYER(COMPILED, Scalar, Mamba2<Scalar>);                                       \
   TTT_TEST_LAYER(COMPILED, Scalar, Mamba<Scalar>);                                        \
   TTT_TEST_LAYER(COMPILED, Scalar, Lact<Scalar>);                                         \
+  TTT_TEST_LAYER(COMPILED, Scalar, GatedShortConvolution<Scalar>);                        \
   COMPILED template AnySequenceLayer<Scalar> LayerDescription::make<Scalar>(Index) const; \
   COMPILED template class CausalLm<Scalar>;                                               \
   COMPILED template CausalLm<Scalar> make_model(const ModelConfig&)

@@ -29,7 +29,7 @@ namespace detail {
 [[noreturn, gnu::cold, gnu::noinline]] inline void refuse_tokens(const char* name, std::size_t i, Index room,
                                                                  std::int64_t found) {
   refuse_segment(name, "State", i,
-                 ("at most " + std::to_string(room) + " tokens, the capacity given to initial_state").c_str(),
+                 ("at most " + std::to_string(room) + " tokens, the capacity that initial_state gave it").c_str(),
                  std::to_string(found).c_str());
 }
 [[noreturn, gnu::cold, gnu::noinline]] inline void refuse_twin(const char* name, const char* what, std::size_t i,

@@ -16,6 +16,7 @@
 #include "ttt/layers/attention.hpp"
 #include "ttt/layers/gated_delta_net.hpp"
 #include "ttt/layers/gated_linear_attention.hpp"
+#include "ttt/layers/gated_short_convolution.hpp"
 #include "ttt/layers/kimi_delta_attention.hpp"
 #include "ttt/layers/lact.hpp"
 #include "ttt/layers/mamba.hpp"
@@ -146,6 +147,13 @@ struct Mamba : KindOfLayer<MambaConfig> {
   using Layer = ttt::Mamba<Scalar>;
 };
 
+struct GatedShortConvolution : KindOfLayer<GatedShortConvolutionConfig> {
+  static constexpr std::string_view name = "gated-short-convolution";
+  static constexpr std::string_view summary = "a gated convolution over the last tokens, as beside attention in LFM2";
+  template <class Scalar>
+  using Layer = ttt::GatedShortConvolution<Scalar>;
+};
+
 struct Lact : KindOfLayer<LactConfig> {
   static constexpr std::string_view name = "lact";
   static constexpr std::string_view summary =
@@ -160,8 +168,9 @@ struct Lact : KindOfLayer<LactConfig> {
 }  // namespace kinds
 
 /// The options of some layer.
-using LayerOptions = std::variant<TttConfig, AttentionConfig, GatedDeltaNetConfig, KimiDeltaAttentionConfig,
-                                  GatedLinearAttentionConfig, Mamba2Config, MambaConfig, LactConfig>;
+using LayerOptions =
+    std::variant<TttConfig, AttentionConfig, GatedDeltaNetConfig, KimiDeltaAttentionConfig, GatedLinearAttentionConfig,
+                 Mamba2Config, MambaConfig, LactConfig, GatedShortConvolutionConfig>;
 
 /// A list of kinds.
 template <class... Kinds>
@@ -186,8 +195,9 @@ struct KindList {
   }
 };
 
-using LayerKinds = KindList<kinds::TttLinear, kinds::TttMlp, kinds::Attention, kinds::SlidingWindow,
-                            kinds::GatedDeltaNet, kinds::KimiDeltaAttention, kinds::GatedLinearAttention,
-                            kinds::LinearAttention, kinds::Mamba2, kinds::Mamba, kinds::Lact>;
+using LayerKinds =
+    KindList<kinds::TttLinear, kinds::TttMlp, kinds::Attention, kinds::SlidingWindow, kinds::GatedDeltaNet,
+             kinds::KimiDeltaAttention, kinds::GatedLinearAttention, kinds::LinearAttention, kinds::Mamba2,
+             kinds::Mamba, kinds::Lact, kinds::GatedShortConvolution>;
 
 TTT_NAMESPACE_END

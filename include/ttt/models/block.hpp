@@ -32,6 +32,7 @@ struct BlockConfig {
   NormPlacement norms = NormPlacement::before;
   bool one_plus_norms = false;                                 ///< norms are times 1 + weight
   kernels::Activation activation = kernels::Activation::silu;  ///< of the SwiGLU
+  double residual_scale = 1;                                   ///< what layers say is times
   friend bool operator==(const BlockConfig&, const BlockConfig&) = default;
 };
 
@@ -41,7 +42,7 @@ struct BlockConfig {
 ///     x = x + layer(norm(x))
 ///     x = x + swiglu(norm(x))        (with hidden units)
 ///
-/// or with norms behind the layers, or on both sides.
+/// or with norms behind the layers, or on both sides, and what is added times a scale.
 /// The backbones of Sun et al. 2024, "Learning to (learn at test time)", appendix. Throws Error, naming the block, when
 /// a size is not positive or the layer's width is not the block's.
 template <class Scalar>
@@ -53,9 +54,12 @@ void append_block(std::vector<StackLayer<Scalar>>& stack, const BlockConfig& con
   if (layer.width() != config.width)
     throw_unexpected(name + ": width of its layer", std::to_string(config.width), std::to_string(layer.width()));
   const auto append = [&](const char* layer_name, const char* norm, const char* post_norm, auto inner) {
-    const ResidualConfig residual{layer_name, config.norms == NormPlacement::after ? "" : norm,
-                                  config.norms == NormPlacement::before ? "" : post_norm, config.norm_epsilon,
-                                  config.one_plus_norms};
+    const ResidualConfig residual{layer_name,
+                                  config.norms == NormPlacement::after ? "" : norm,
+                                  config.norms == NormPlacement::before ? "" : post_norm,
+                                  config.norm_epsilon,
+                                  config.one_plus_norms,
+                                  config.residual_scale};
     stack.push_back({block, layer_name, Any(Residual<decltype(inner)>(residual, std::move(inner), name))});
   };
   if (config.temporal_conv)

@@ -12,6 +12,7 @@
 #include "ttt/models/causal_lm/logit_rows.hpp"
 #include "ttt/models/next_token_loss.hpp"
 #include "ttt/nn/embedding.hpp"
+#include "ttt/nn/scale_heads.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -26,6 +27,7 @@ struct CausalLmConfig {
   double norm_epsilon = 1e-6;
   bool one_plus_norm = false;  ///< the last norm is times 1 + weight
   double embedding_scale = 1;  ///< what the rows of the embedding are times
+  double logit_scale = 1;      ///< what the logits are times
   nn::RmsNormConfig norm() const { return {norm_epsilon, one_plus_norm}; }
   friend bool operator==(const CausalLmConfig&, const CausalLmConfig&) = default;
 };
@@ -84,6 +86,7 @@ class CausalLm {
         stack_(std::move(stack)) {
     domain::size("vocabulary", config.vocabulary);
     domain::positive_float("embedding_scale", config.embedding_scale);
+    domain::positive_float("logit_scale", config.logit_scale);
     if (stack_.width() != config.width)
       throw_unexpected("width of the layers", std::to_string(config.width), std::to_string(stack_.width()));
   }
@@ -166,7 +169,7 @@ class CausalLm {
     const auto features = normalize(parameters, output, context);
     const auto d_output = context.scratch().template matrix<Scalar>(output.rows(), width());
     nn::linear_backward(parameters.output(), features, d_logits, d_output, gradients.output(), context);
-    nn::rms_norm_backward(parameters.norm, output, config_.norm(), d_output, d_output, gradients.norm, context);
+    normalize_backward(parameters, output, d_output, gradients, context);
     const auto d_hidden = detail::scatter(d_output, record.rows, record.output.rows(), context.scratch());
     backward_stack(parameters, record, d_hidden, gradients, d_states, context);
   }
@@ -195,7 +198,7 @@ class CausalLm {
     const auto d_output = context.scratch().template matrix<Scalar>(output.rows(), width());
     const Loss loss =
         head_loss<Scalar>(parameters.output(), features, targets, scale, {}, d_output, &gradients.output(), context);
-    nn::rms_norm_backward(parameters.norm, output, config_.norm(), d_output, d_output, gradients.norm, context);
+    normalize_backward(parameters, output, d_output, gradients, context);
     backward_stack(parameters, record, d_output, gradients, d_states, context);
     return loss;
   }
@@ -225,12 +228,19 @@ class CausalLm {
     return output;
   }
 
-  /// The head's input.
+  /// The head's input, times the scale of the logits.
   MatrixView<const Scalar> normalize(const Parameters& parameters, MatrixView<const Scalar> output,
                                      Context& context) const {
     const auto features = context.scratch().template matrix<Scalar>(output.rows(), width());
     nn::rms_norm_forward(parameters.norm, output, config_.norm(), features, context);
+    if (config_.logit_scale != 1) nn::scale<Scalar>(config_.logit_scale, features, features, context);
     return features;
+  }
+  /// Turns `d` [N × C] from the gradient of the head's input into that of the stack's output.
+  void normalize_backward(const Parameters& parameters, MatrixView<const Scalar> output, MatrixView<Scalar> d,
+                          Parameters& gradients, Context& context) const {
+    if (config_.logit_scale != 1) nn::scale<Scalar>(config_.logit_scale, d, d, context);
+    nn::rms_norm_backward(parameters.norm, output, config_.norm(), d, d, gradients.norm, context);
   }
 
   /// From d_hidden, the gradient of the last layer's output, which is overwritten.

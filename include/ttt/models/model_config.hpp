@@ -64,6 +64,8 @@ struct ModelConfig {
   double norm_epsilon = 1e-6;   ///< of the norms between the layers
   bool one_plus_norms = false;  ///< they are times 1 + weight
   double embedding_scale = 1;   ///< what the rows of the embedding are times
+  double residual_scale = 1;    ///< what the layers of a block say is times
+  double logit_scale = 1;       ///< what the logits are times
   /// Block b is entry b modulo their number: one entry for blocks that are alike, several for a hybrid.
   std::vector<BlockDescription> pattern{BlockDescription{}};
 
@@ -145,7 +147,7 @@ CausalLm<Scalar> make_model(const ModelConfig& config) {
     if (block.hidden != 0) domain::size("hidden width of the MLP", block.hidden);
     append_block(stack,
                  {config.width, block.hidden, block.backbone == Backbone::mamba, block.conv_taps, config.norm_epsilon,
-                  block.norms, config.one_plus_norms, block.activation},
+                  block.norms, config.one_plus_norms, block.activation, config.residual_scale},
                  layers[static_cast<std::size_t>(i) % layers.size()]);
   }
   return {{.vocabulary = config.vocabulary,
@@ -153,7 +155,8 @@ CausalLm<Scalar> make_model(const ModelConfig& config) {
            .tied = config.tied,
            .norm_epsilon = config.norm_epsilon,
            .one_plus_norm = config.one_plus_norms,
-           .embedding_scale = config.embedding_scale},
+           .embedding_scale = config.embedding_scale,
+           .logit_scale = config.logit_scale},
           Stack<Scalar>(std::move(stack))};
 }
 

@@ -22,11 +22,12 @@ struct ResidualConfig {
   std::string post_norm = {};   ///< of the norm behind the layer (a *sandwich*, with the one in front); empty: none
   double norm_epsilon = 1e-6;
   bool one_plus = false;  ///< norms are times 1 + weight
+  double scale = 1;       ///< what x is added is times
   nn::RmsNormConfig norms() const { return {norm_epsilon, one_plus}; }
   friend bool operator==(const ResidualConfig&, const ResidualConfig&) = default;
 };
 
-/// y = x + post(layer(pre(x))), pre and post being RMS norms or nothing: what models are stacks of.
+/// y = x + s · post(layer(pre(x))), pre and post being RMS norms or nothing, s a scale: what models are stacks of.
 ///
 /// Models TrainableSequenceLayer, with the State of the layer inside. The d_x of a backward may be its d_y.
 template <TrainableSequenceLayer Layer>
@@ -73,6 +74,7 @@ class Residual {
                          .around(layer.state_layout(0)->maker())),
         layer_(std::move(layer)) {
     domain::positive_float(name + ": norm_epsilon", config.norm_epsilon);
+    domain::positive_float(name + ": scale", config.scale);
   }
 
   const Config& config() const { return config_; }
@@ -122,7 +124,7 @@ class Residual {
     layer_.forward(parameters.layer, config_.norm.empty() ? x : values.normed, segments, branch, context,
                    record ? &record->layer : nullptr);
     if (!config_.post_norm.empty()) nn::rms_norm_forward(parameters.post_norm, branch, config_.norms(), y, context);
-    nn::add(x, y, context);
+    nn::add(x, y, context, config_.scale);
     if (!record) return;
     record->x = x;
     record->values = values;
@@ -136,10 +138,15 @@ class Residual {
     const Arena::Frame frame(scratch);
     const auto d_layer = scratch.matrix<Scalar>(d_y.rows(), width());
     MatrixView<const Scalar> d_branch = d_y;
+    if (config_.scale != 1) {
+      const auto d = scratch.matrix<Scalar>(d_y.rows(), width());
+      nn::scale<Scalar>(config_.scale, d_y, d, context);
+      d_branch = d;
+    }
     if (!config_.post_norm.empty()) {
       const auto d = scratch.matrix<Scalar>(d_y.rows(), width());
-      nn::rms_norm_backward(parameters.post_norm, record.values.branch, config_.norms(), d_y, d, gradients.post_norm,
-                            context);
+      nn::rms_norm_backward(parameters.post_norm, record.values.branch, config_.norms(), d_branch, d,
+                            gradients.post_norm, context);
       d_branch = d;
     }
     layer_.backward(parameters.layer, record.layer, d_branch, d_layer, gradients.layer, d_states, context);

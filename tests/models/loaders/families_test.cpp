@@ -174,6 +174,49 @@ TEST_CASE("both spellings of the rotary embedding say the same") {
   CHECK(both(keys) == yarn);
 }
 
+TEST_CASE("longrope has the list up to the original length, and no window beyond that") {
+  auto json = sizes("phi3");
+  const nlohmann::json lists{{"type", "longrope"}, {"short_factor", {1, 1.5}}, {"long_factor", {2, 4}}};
+  json.update({{"partial_rotary_factor", 0.5},
+               {"max_position_embeddings", 512},
+               {"original_max_position_embeddings", 64},
+               {"sliding_window", 100},
+               {"rope_scaling", lists}});
+  const ModelConfig config = read(json);
+  const AttentionConfig& attention = attention_of(config);
+  CHECK(attention.rotary_scaling == kernels::RotaryScaling{.kind = kernels::RotaryScaling::Kind::longrope,
+                                                           .original_positions = 64,
+                                                           .magnitude = std::sqrt(1 + std::log(8.0) / std::log(64.0)),
+                                                           .divisors = {1, 1.5}});
+  CHECK(attention.rotary_channels == 4);
+  CHECK(config.layers() == "attention");
+  CHECK(&loaders::family_of(config) == &loaders::ttt_cpp_family);
+  CHECK(read(nlohmann::json::parse(loaders::config_text(config, loaders::ttt_cpp_family, "float32"))) == config);
+  json["sliding_window"] = 8;
+  CHECK(attention_of(read(json)).window == 8);
+  const auto message = [&](const char* key, const nlohmann::json& value) {
+    auto changed = json;
+    changed["rope_scaling"][key] = value;
+    return error_message([&] { read(changed); });
+  };
+  const std::string key = "config.json, key 'rope_scaling.";
+  CHECK(message("attention_factor", 1.25) == "");
+  CHECK(message("short_factor", {1, "two"}) == key + "short_factor': expected a list of numbers, found [1,\"two\"]");
+  CHECK(message("short_factor", 2) == key + "short_factor': expected a list of numbers, found 2");
+  CHECK(message("factor", 8) == key + "factor': expected no such key with this rope_type, found 8");
+  json.erase("original_max_position_embeddings");
+  CHECK(
+      error_message([&] { read(json); }).starts_with("config.json, key 'original_max_position_embeddings': expected"));
+  json["partial_rotary_factor"] = 0.6;  // 4.8 channels, which are 4
+  json["original_max_position_embeddings"] = 64;
+  CHECK(attention_of(read(json)).rotary_channels == 4);
+  json["partial_rotary_factor"] = 0.4;
+  CHECK(error_message([&] { read(json); }) ==
+        "config.json, key 'partial_rotary_factor': expected an even number of channels of a head, found 3");
+  json["rope_scaling"] = {{"type", "linear"}, {"factor", 2}};
+  CHECK(error_message([&] { read(json); }).starts_with("config.json, key "));
+}
+
 TEST_CASE("yarn without its original length has that of the model") {
   auto json = sizes("qwen2");
   json["num_key_value_heads"] = 2;
@@ -187,9 +230,9 @@ TEST_CASE("a scaling of the rotary embedding that is not known, or a key of it, 
   const std::string key = "config.json, key 'rope_scaling.";
   const auto scaling = [](const nlohmann::json& value) { return refusal("llama", "rope_scaling", value); };
   CHECK(scaling({{"type", "dynamic"}, {"factor", 2}}) ==
-        key + "type': expected one of default, linear, llama3, yarn, found \"dynamic\"");
-  CHECK(scaling({{"rope_type", "longrope"}}) ==
-        key + "rope_type': expected one of default, linear, llama3, yarn, found \"longrope\"");
+        key + "type': expected one of default, linear, llama3, yarn, longrope, found \"dynamic\"");
+  CHECK(scaling({{"rope_type", "su"}}) ==
+        key + "rope_type': expected one of default, linear, llama3, yarn, longrope, found \"su\"");
   CHECK(scaling({{"rope_type", "linear"}, {"type", "yarn"}, {"factor", 2}}) ==
         key + "type': expected the rope_type beside it, found \"yarn\"");
   CHECK(scaling({{"rope_type", "linear"}}) == key + "factor': expected a number above 0, found none");
@@ -292,6 +335,110 @@ TEST_CASE("SmolLM3 leaves the rotary embedding out of every fourth block, or of 
   json.erase("no_rope_layers");
   json["num_hidden_layers"] = 2'000'000'000;
   CHECK(error_message([&] { read(json); }).starts_with(key + "a list, with so many blocks"));
+}
+
+TEST_CASE("Granite scales embeddings, scores, residual branches and logits") {
+  auto json = sizes("granite");
+  CHECK(attention_of(read(json)).score_scale == 1);  // what the class does where nothing is said
+  json.update({{"embedding_multiplier", 12},
+               {"attention_multiplier", 0.25},
+               {"residual_multiplier", 0.5},
+               {"logits_scaling", 8}});
+  const ModelConfig config = read(json);
+  CHECK(config.embedding_scale == 12);
+  CHECK(config.residual_scale == 0.5);
+  CHECK(config.logit_scale == 0.125);
+  CHECK(attention_of(config).score_scale == 0.25);
+  CHECK(&loaders::family_of(config) == &loaders::granite_family);
+  const auto written = nlohmann::json::parse(loaders::config_text(config, loaders::granite_family, "float32"));
+  for (const auto& [key, value] : json.items()) CHECK(written.value(key, nlohmann::json("none")) == value);
+  CHECK(read(written) == config);
+  // What has one of the scales only is no llama, either.
+  ModelConfig scaled = testing::tiny_config("attention");
+  CHECK(&loaders::family_of(scaled) == &loaders::llama_family);
+  for (double ModelConfig::*scale : {&ModelConfig::residual_scale, &ModelConfig::logit_scale}) {
+    scaled.*scale = 2;
+    CHECK(&loaders::family_of(scaled) == &loaders::ttt_cpp_family);
+    scaled.*scale = 1;
+  }
+  for (const char* key : {"embedding_multiplier", "attention_multiplier", "residual_multiplier", "logits_scaling"})
+    CHECK(refusal("granite", key, 0) ==
+          "config.json, key '" + std::string(key) + "': expected a number above 0, found 0");
+  CHECK(refusal("granite", "logits_scaling", 1e-310)
+            .starts_with("config.json, key 'logits_scaling': expected a number that logits can be divided by"));
+}
+
+TEST_CASE("Granite 4 and Bamba have Mamba-2 in the blocks that are not attention") {
+  const nlohmann::json mixer{{"mamba_n_heads", 8}, {"mamba_d_head", 8}, {"mamba_d_state", 16}};
+  auto granite = sizes("granitemoehybrid"), bamba = sizes("bamba");
+  for (auto* json : {&granite, &bamba}) json->update(mixer), (*json)["num_key_value_heads"] = 2;
+  granite.update({{"num_local_experts", 0}, {"shared_intermediate_size", 40}, {"layer_types", {"mamba", "attention"}}});
+  bamba["attn_layer_indices"] = {1};
+  for (auto* json : {&granite, &bamba}) {
+    const ModelConfig config = read(*json);
+    CHECK(config.layers() == "mamba2,attention");
+    const auto& mamba = *config.block(0).layer.find<Mamba2Config>();
+    CHECK(mamba.heads == 8);
+    CHECK(mamba.head_width == 0);  // twice the width over the heads
+    CHECK(mamba.state_width == 16);
+    CHECK(mamba.norm_epsilon == config.norm_epsilon);
+  }
+  CHECK_FALSE(read(granite).block(1).layer.find<AttentionConfig>()->rotary);
+  CHECK(read(granite).block(1).hidden == 40);
+  granite["position_embedding_type"] = "rope";
+  granite["layer_types"] = {"attention", "full_attention"};
+  granite.erase("mamba_d_head");  // is not asked for
+  CHECK(attention_of(read(granite)).rotary);
+  CHECK(read(bamba).block(1).layer.find<AttentionConfig>()->rotary_channels == 4);
+  CHECK(&loaders::family_of(read(bamba)) == &loaders::bamba_family);
+  const auto message = [](nlohmann::json json, const char* key, const nlohmann::json& value) {
+    json[key] = value;
+    const std::string text = error_message([&] { read(json); }),
+                      begin = "config.json, key '" + std::string(key) + "': ";
+    return text.starts_with(begin) ? text.substr(begin.size()) : text;
+  };
+  CHECK(message(granite, "num_local_experts", 32) == "expected 0, as experts are not supported, found 32");
+  CHECK(message(granite, "layer_types", {"attention", "moe"}) ==
+        "expected attention or mamba for every block, found [\"attention\",\"moe\"]");
+  CHECK(message(granite, "position_embedding_type", "alibi") == "expected \"rope\" or \"nope\", found \"alibi\"");
+  CHECK(message(bamba, "attn_layer_indices", {2}) == "expected blocks from 0 to 1, found [2]");
+  CHECK(message(bamba, "attn_rotary_emb", 8) == "expected half the width of a head = 4, found 8");
+  CHECK(message(bamba, "partial_rotary_factor", 0.25) == "expected 0.5, found 0.25");
+  CHECK(message(bamba, "mamba_proj_bias", true) ==
+        "expected false, as biases of projections are not supported, found true");
+  CHECK(message(bamba, "mamba_conv_bias", false) == "expected true, found false");
+  CHECK(message(bamba, "mamba_n_heads", 4) == "expected mamba_expand times hidden_size over mamba_d_head = 8, found 4");
+  CHECK(message(bamba, "attention_bias", true) ==
+        "expected false, as biases of projections are not supported, found true");
+}
+
+TEST_CASE(
+    "LFM2 has gated short convolutions in the blocks that are not attention, and a width of its MLP to work out") {
+  auto json = sizes("lfm2");
+  json["num_key_value_heads"] = 2;
+  CHECK(read(json).layers() == "attention");
+  CHECK(read(json).pattern.front().hidden == 256);  // 32, in steps of 256
+  CHECK(attention_of(read(json)).query_key_norm);
+  json.update({{"full_attn_idxs", {1}}, {"conv_L_cache", 4}, {"block_multiple_of", 10}, {"block_ff_dim", 70}});
+  const ModelConfig config = read(json);
+  CHECK(config.layers() == "gated-short-convolution,attention");
+  CHECK(config.block(0).layer.find<GatedShortConvolutionConfig>()->conv_taps == 4);
+  CHECK(config.block(0).hidden == 50);  // 46
+  CHECK(&loaders::family_of(config) == &loaders::lfm2_family);
+  json["block_ffn_dim_multiplier"] = 1.5;
+  CHECK(read(json).block(0).hidden == 70);  // 69
+  json["block_auto_adjust_ff_dim"] = false;
+  json["layer_types"] = {"full_attention", "conv"};
+  json["tie_embedding"] = false;
+  CHECK(read(json).layers() == "attention,gated-short-convolution");
+  CHECK(read(json).block(0).hidden == 70);
+  CHECK_FALSE(read(json).tied);
+  const std::string key = "config.json, key '";
+  json["layer_types"] = {"full_attention", "mamba"};
+  CHECK(error_message([&] { read(json); }) ==
+        key + "layer_types': expected full_attention or conv for every block, found [\"full_attention\",\"mamba\"]");
+  CHECK(refusal("lfm2", "conv_bias", true) ==
+        key + "conv_bias': expected false, as biases of projections are not supported, found true");
 }
 
 TEST_CASE("keys that contradict each other are refused by name") {

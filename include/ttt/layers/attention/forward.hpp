@@ -69,7 +69,8 @@ template <class Element>
 std::shared_ptr<const StateLayout> Attention<Element>::state_layout(Index capacity) const {
   const bool ring = config_.memory == AttentionMemory::ring;
   if (!ring && capacity != 0) domain::size("attention: capacity of a State", capacity);
-  StateLayout layout(fingerprint_, ring ? StateLayout::unlimited : capacity);
+  capacity = std::min(capacity, config_.positions());
+  StateLayout layout(fingerprint_, ring ? config_.positions() : capacity);
   layout_.lay_out_cache(layout, ring ? layout_.ring_rows() : capacity);
   return std::make_shared<const StateLayout>(std::move(layout));
 }

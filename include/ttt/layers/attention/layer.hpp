@@ -59,7 +59,8 @@ class Attention {
   bool accepts_gradients(const Parameters& gradients) const { return gradients.layer == fingerprint_; }
 
   /// "keys" and "values" of `capacity` tokens, a row for each head; a ring has those of the sinks, then those of the
-  /// window, both in whole panels, whatever `capacity`, and never fills.
+  /// window, both in whole panels, whatever `capacity`, and never fills. No State has more tokens than the rotary
+  /// embedding has positions.
   std::shared_ptr<const StateLayout> state_layout(Index capacity) const;
   /// An empty cache: for `capacity` tokens, more are refused with an Error.
   State initial_state(const Parameters&, Index capacity) const {

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "ttt/core/parameters.hpp"
+#include "ttt/core/state_layout.hpp"
 #include "ttt/kernels/rotary.hpp"
 #include "ttt/layers/attention/call.hpp"
 #include "ttt/layers/call_checks.hpp"
@@ -75,6 +76,11 @@ struct AttentionConfig {
   Index query_rows() const { return output_gate ? 2 * query_width() : query_width(); }
   Index rotary_width() const { return rotary_channels == 0 ? head_width() : rotary_channels; }
   nn::RmsNormConfig norms() const { return {norm_epsilon, one_plus_norm}; }
+  /// Tokens of a sequence that there are angles for.
+  Index positions() const {
+    const bool bounded = rotary && rotary_scaling.kind == kernels::RotaryScaling::Kind::longrope;
+    return bounded ? rotary_scaling.original_positions : StateLayout::unlimited;
+  }
 };
 
 /// Weights of a layer of attention under their published names; what the configuration leaves out has an empty shape

@@ -141,6 +141,16 @@ class ConfigJson {
       fail(key, "a list of " + std::to_string(count) + " entries");
     return json_[key];
   }
+  /// The finite numbers in the list under `key`.
+  std::vector<double> numbers(const std::string& key) const {
+    std::vector<double> result;
+    if (!has(key) || !json_[key].is_array()) fail(key, "a list of numbers");
+    for (const nlohmann::json& entry : json_[key]) {
+      if (!entry.is_number()) fail(key, "a list of numbers");
+      result.push_back(entry.get<double>());
+    }
+    return result;
+  }
   /// The objects in the list under `key`, their own keys named "key.0.…" in messages.
   std::vector<ConfigJson> objects(const std::string& key) const {
     if (!has(key) || !json_[key].is_array() || json_[key].empty()) fail(key, "a list of objects");

@@ -7,7 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "ttt/models/loaders/families/bamba.hpp"
 #include "ttt/models/loaders/families/gemma3.hpp"
+#include "ttt/models/loaders/families/granite.hpp"
+#include "ttt/models/loaders/families/granite_hybrid.hpp"
+#include "ttt/models/loaders/families/lfm2.hpp"
 #include "ttt/models/loaders/families/llama.hpp"
 #include "ttt/models/loaders/families/mamba.hpp"
 #include "ttt/models/loaders/families/mistral.hpp"
@@ -27,14 +31,14 @@ namespace loaders {
 /// The last one holds everything.
 inline constexpr auto families = std::to_array<const Family*>(
     {&ttt_family, &llama_family, &mistral_family, &qwen2_family, &qwen3_family, &smollm3_family, &phi3_family,
-     &olmo2_family, &gemma3_family, &mamba_family, &mamba2_family, &qwen3_5_text_family, &qwen3_5_family,
-     &qwen3_next_family, &ttt_cpp_family});
+     &olmo2_family, &granite_family, &granite_hybrid_family, &gemma3_family, &mamba_family, &mamba2_family,
+     &qwen3_5_text_family, &qwen3_5_family, &qwen3_next_family, &bamba_family, &lfm2_family, &ttt_cpp_family});
 
 /// Kinds whose name is known and whose layers this version does not have, between spaces.
 inline constexpr std::string_view unsupported_model_types =
-    " bamba bloom cohere cohere2 deepseek_v2 deepseek_v3 falcon falcon_h1 falcon_mamba gemma gemma2 "
-    "gemma3 glm glm4 gpt2 gpt_bigcode gpt_neox gpt_oss gptj granite granitemoe granitemoehybrid "
-    "internlm2 jamba lfm2 llama4 llama4_text minicpm mistral3 mixtral mpt nemotron nemotron_h olmo "
+    " bloom cohere cohere2 deepseek_v2 deepseek_v3 falcon falcon_h1 falcon_mamba gemma gemma2 "
+    "gemma3 glm glm4 gpt2 gpt_bigcode gpt_neox gpt_oss gptj granitemoe "
+    "internlm2 jamba llama4 llama4_text minicpm mistral3 mixtral mpt nemotron nemotron_h olmo "
     "olmo3 olmoe opt phi phimoe qwen2_moe qwen2_vl qwen2_5_vl qwen3_5_moe qwen3_moe "
     "qwen3_vl recurrent_gemma rwkv seed_oss stablelm starcoder2 zamba zamba2 ";
 

@@ -55,6 +55,7 @@ bool is_attention(const ModelConfig& config, Forget&& forget, NormPlacement norm
       front->heads > 0 && front->key_value_heads >= 0 && front->heads % front->key_value_count() == 0;
   if (!has_heads || head_width(config, *front) < 1 || head_width(config, *front) % 2 != 0) return false;
   if (!is_sound([&] { kernels::check(front->rotary_scaling, front->rope_theta, ""); })) return false;
+  if (front->rotary_scaling.kind == Scaling::Kind::longrope) return false;  // files have the list beyond L, too
   AttentionConfig expected;
   expected.heads = front->heads, expected.key_value_heads = front->key_value_heads;
   expected.head_channels = front->head_channels;
@@ -97,6 +98,20 @@ inline void read_heads(const ConfigJson& json, Index width, AttentionConfig& att
   attention.head_channels = channels * attention.heads == width ? 0 : channels;
 }
 
+/// Turns `part` of the channels of a head.
+inline void turn_part(const ConfigJson& json, const ModelConfig& config, double part, AttentionConfig& attention) {
+  const auto turned = static_cast<Index>(static_cast<double>(head_width(config, attention)) * part);
+  if (turned % 2 != 0)
+    json.fail("partial_rotary_factor", "an even number of channels of a head", std::to_string(turned));
+  attention.rotary_channels = part == 1 ? 0 : turned;
+}
+
+/// partial_rotary_factor.
+inline double rotary_part(const ModelConfig& config, const AttentionConfig& attention) {
+  const auto width = static_cast<double>(head_width(config, attention));
+  return attention.rotary_channels == 0 ? 1 : static_cast<double>(attention.rotary_channels) / width;
+}
+
 /// Biases that no layer here has. Where the key stands for those of queries, keys and values, it does for that of the
 /// output, too.
 inline void refuse_biases(const ConfigJson& json) {
@@ -130,8 +145,10 @@ ModelConfig read_attention(const ConfigJson& json, const ClassDefaults& defaults
   ModelConfig config = read_common(json, defaults);
   AttentionConfig attention;
   read_heads(json, config.width, attention, defaults);
-  const Rotary rotary = read_rotary(json, defaults.rope_theta);
+  const Rotary rotary =
+      defaults.partial_rotary ? read_partial_rotary(json, defaults.rope_theta) : read_rotary(json, defaults.rope_theta);
   attention.rope_theta = rotary.theta, attention.rotary_scaling = rotary.scaling;
+  turn_part(json, config, rotary.part, attention);
   extra(attention, config);
   config.pattern.front() = {windowed(attention, 0), Backbone::transformer, json.whole("intermediate_size")};
   return config;
@@ -158,14 +175,18 @@ void change_blocks(ModelConfig& config, Change&& change) {
   config.set_blocks(std::move(blocks));
 }
 
+inline void write_heads(const ModelConfig& config, const AttentionConfig& attention, nlohmann::json& json) {
+  json["num_attention_heads"] = attention.heads;
+  json["num_key_value_heads"] = attention.key_value_count();
+  json["head_dim"] = head_width(config, attention);
+}
+
 inline void write_attention(const ModelConfig& config, nlohmann::json& json) {
   write_common(config, json);
   const BlockDescription& block = config.pattern.front();
   const AttentionConfig& attention = attention_of(block);
   json["intermediate_size"] = block.hidden;
-  json["num_attention_heads"] = attention.heads;
-  json["num_key_value_heads"] = attention.key_value_count();
-  json["head_dim"] = head_width(config, attention);
+  write_heads(config, attention, json);
   json["attention_bias"] = json["mlp_bias"] = false;
   write_rotary(attention.rope_theta, attention.rotary_scaling, json);
   if (!json.contains("layer_types") && has_one_window(config)) return;

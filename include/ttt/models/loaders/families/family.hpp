@@ -69,12 +69,13 @@ struct ClassDefaults {
   double rope_theta = 10000;
   double norm_epsilon = 1e-6;
   bool tied = false;
+  bool partial_rotary = false;  ///< it looks at partial_rotary_factor
 };
 
 /// Whether activation and embedding are what those of the llama family are, and norms, too, or behind the layers.
 inline bool has_plain_frame(const ModelConfig& config, NormPlacement norms = NormPlacement::before) {
-  return !config.one_plus_norms && config.embedding_scale == 1 &&
-         config.every_block([&](const BlockDescription& block) {
+  return !config.one_plus_norms && config.embedding_scale == 1 && config.residual_scale == 1 &&
+         config.logit_scale == 1 && config.every_block([&](const BlockDescription& block) {
            return block.norms == norms && block.activation == kernels::Activation::silu && block.beside.empty();
          });
 }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <limits>
 #include <string>
 #include <string_view>
 
-#include "ttt/models/loaders/families/family.hpp"
+#include "ttt/models/loaders/families/mamba2_keys.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -17,10 +16,7 @@ namespace detail {
 /// none.
 template <class Config>
 Config sized_layer(const ModelConfig& config) {
-  Config layer = *config.pattern.front().layer.find<Config>();
-  layer.width = config.width;
-  layer.resolve();
-  return layer;
+  return sized(*config.pattern.front().layer.find<Config>(), config.width);
 }
 
 /// Whether all blocks are that kind of layer behind a norm and nothing else, and alike.
@@ -81,16 +77,6 @@ inline void write_mamba(const ModelConfig& config, nlohmann::json& json) {
   json["conv_kernel"] = mamba.conv_taps;
 }
 
-/// time_step_limit: two numbers, of which the second may be infinite (null, or what transformers 5 writes for it).
-inline void read_step_limits(const ConfigJson& json, Mamba2Config& mamba) {
-  if (!json.has("time_step_limit")) return;
-  const auto& limits = json.list("time_step_limit", 2);
-  const bool is_infinite = limits[1].is_null() || limits[1] == nlohmann::json{{"__float__", "Infinity"}};
-  if (!limits[0].is_number() || !(is_infinite || limits[1].is_number())) json.fail("time_step_limit", "two numbers");
-  mamba.smallest_step = limits[0].get<double>();
-  mamba.largest_step = is_infinite ? std::numeric_limits<double>::infinity() : limits[1].get<double>();
-}
-
 inline ModelConfig read_mamba2(const ConfigJson& json) {
   ModelConfig config = read_mamba_common(json, false);
   Mamba2Config mamba;
@@ -117,8 +103,7 @@ inline void write_mamba2(const ModelConfig& config, nlohmann::json& json) {
   json["n_groups"] = mamba.groups;
   json["state_size"] = mamba.state_width;
   json["conv_kernel"] = mamba.conv_taps;
-  json["time_step_limit"] = {mamba.smallest_step,
-                             is_finite(mamba.largest_step) ? nlohmann::json(mamba.largest_step) : nlohmann::json()};
+  write_step_limits(mamba, json);
 }
 
 /// With an inner width that is a multiple of the model's, which is `expand`.

@@ -29,24 +29,28 @@ inline std::vector<FusedTensor> phi3_tensors(const ModelConfig& config) {
   return tensors;
 }
 
+inline ModelConfig read_phi3(const ConfigJson& json) {
+  using Kind = Scaling::Kind;
+  ModelConfig config = read_attention(json, {.norm_epsilon = 1e-5, .partial_rotary = true});
+  refuse_biases(json);
+  const AttentionConfig& attention = attention_of(config.pattern.front());
+  const Kind kind = attention.rotary_scaling.kind;
+  if (kind != Kind::none && kind != Kind::longrope)
+    json.fail(json.has("rope_scaling") ? "rope_scaling" : "rope_parameters", "none or longrope");
+  const Index window = json.whole_or("sliding_window", attention.positions());
+  if (window < attention.positions()) set_window(config, window);
+  check_layer_types(json, config);
+  return config;
+}
+
 }  // namespace detail
 
 /// Attention, sliding-window or not, with the transformer backbone and fused projections, as `Phi3ForCausalLM` of
-/// Hugging Face transformers has it. Written it is a mistral or a llama, which has the same numbers.
+/// Hugging Face transformers has it. Written it is a mistral or a llama, or with longrope or part of the channels
+/// turned a ttt-cpp, which has the same numbers.
 inline constexpr Family phi3_family{"phi3",
                                     nullptr,
-                                    [](const ConfigJson& json) {
-                                      ModelConfig config = detail::read_attention(json, {.norm_epsilon = 1e-5});
-                                      detail::refuse_biases(json);
-                                      const auto& scaling = detail::attention_of(config.pattern.front()).rotary_scaling;
-                                      if (scaling.kind != kernels::RotaryScaling::Kind::none)
-                                        json.fail(json.has("rope_scaling") ? "rope_scaling" : "rope_parameters",
-                                                  "none, as longrope is not supported");
-                                      if (json.has("sliding_window"))
-                                        detail::set_window(config, json.whole("sliding_window"));
-                                      detail::check_layer_types(json, config);
-                                      return config;
-                                    },
+                                    detail::read_phi3,
                                     detail::write_attention,
                                     [](nlohmann::json&) {},
                                     detail::attention_tensor_name,

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "ttt/models/loaders/families/attention_keys.hpp"
+#include "ttt/models/loaders/families/hybrid_keys.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -20,11 +20,7 @@ inline AttentionConfig read_gated_attention(const ConfigJson& json, const ModelC
   attention.norm_epsilon = config.norm_epsilon;
   const Rotary rotary = read_partial_rotary(json, 10000);
   attention.rope_theta = rotary.theta, attention.rotary_scaling = rotary.scaling;
-  const double width = static_cast<double>(json.whole_or("head_dim", defaults.head_dim));
-  const auto turned = static_cast<Index>(width * rotary.part);
-  if (turned % 2 != 0)
-    json.fail("partial_rotary_factor", "an even number of channels of a head", std::to_string(turned));
-  attention.rotary_channels = rotary.part == 1 ? 0 : turned;
+  turn_part(json, config, rotary.part, attention);
   return attention;
 }
 
@@ -82,17 +78,14 @@ inline void write_gated_delta_net(const GatedDeltaNetConfig& layer, nlohmann::js
   json["linear_conv_kernel_dim"] = layer.conv_taps;
 }
 
-inline void write_gated_attention(const AttentionConfig& layer, Index head, nlohmann::json& json) {
-  json["num_attention_heads"] = layer.heads;
-  json["num_key_value_heads"] = layer.key_value_count();
-  json["head_dim"] = head;
+inline void write_gated_attention(const ModelConfig& config, const AttentionConfig& layer, nlohmann::json& json) {
+  write_heads(config, layer, json);
   write_rotary(layer.rope_theta, layer.rotary_scaling, json);
   // What these classes read is rope_parameters alone.
   nlohmann::json rotary =
       json["rope_scaling"].is_null() ? nlohmann::json{{"rope_type", "default"}} : json["rope_scaling"];
   rotary["rope_theta"] = layer.rope_theta;
-  rotary["partial_rotary_factor"] =
-      layer.rotary_channels == 0 ? 1.0 : static_cast<double>(layer.rotary_channels) / static_cast<double>(head);
+  rotary["partial_rotary_factor"] = rotary_part(config, layer);
   json["rope_parameters"] = std::move(rotary);
   for (const char* key : {"rope_theta", "rope_scaling"}) json.erase(key);
 }
@@ -105,8 +98,7 @@ inline void write_qwen3_5_text(const ModelConfig& config, nlohmann::json& json) 
   json["intermediate_size"] = config.pattern.front().hidden;
   for (const BlockDescription& block : config.pattern) {
     if (const auto* layer = block.layer.find<GatedDeltaNetConfig>()) write_gated_delta_net(*layer, json);
-    if (const auto* layer = block.layer.find<AttentionConfig>())
-      write_gated_attention(*layer, head_width(config, *layer), json);
+    if (const auto* layer = block.layer.find<AttentionConfig>()) write_gated_attention(config, *layer, json);
   }
   json["layer_types"] = nlohmann::json::array();
   for (Index i = 0; i < config.depth; ++i) {
@@ -115,14 +107,8 @@ inline void write_qwen3_5_text(const ModelConfig& config, nlohmann::json& json) 
   }
 }
 
-/// Attention has projections of queries, keys, values and output, and norms of the first two; all else is the linear
-/// attention's.
 inline std::string qwen3_5_tensor_name(std::string_view name) {
-  constexpr std::string_view layer = ".seq_modeling_block.";
-  const std::size_t place = name.find(layer);
-  const std::string_view rest = place == name.npos ? name : name.substr(place + layer.size());
-  const bool is_attention = rest.size() > 1 && rest[1] == '_' && std::string_view("qkvo").find(rest[0]) != rest.npos;
-  return replaced(std::string(name), {{layer, is_attention ? ".self_attn." : ".linear_attn."},
+  return replaced(std::string(name), {{layer_part, is_of_attention(name) ? ".self_attn." : ".linear_attn."},
                                       {".seq_norm.", ".input_layernorm."},
                                       {".ffn_norm.", ".post_attention_layernorm."}});
 }

@@ -24,9 +24,10 @@ struct RopeType {
   std::string_view name;
   Scaling::Kind kind;
 };
-inline constexpr std::array<RopeType, 4> rope_types{
+inline constexpr std::array<RopeType, 5> rope_types{
     RopeType{"default", Scaling::Kind::none}, RopeType{"linear", Scaling::Kind::linear},
-    RopeType{"llama3", Scaling::Kind::llama3}, RopeType{"yarn", Scaling::Kind::yarn}};
+    RopeType{"llama3", Scaling::Kind::llama3}, RopeType{"yarn", Scaling::Kind::yarn},
+    RopeType{"longrope", Scaling::Kind::longrope}};
 
 inline Scaling::Kind read_rope_type(const ConfigJson& json) {
   const std::string key = json.has("rope_type") || !json.has("type") ? "rope_type" : "type";
@@ -49,6 +50,8 @@ inline void check_rope_keys(const ConfigJson& json, Scaling::Kind kind) {
     };
     if (one_of({"rope_type", "type", "rope_theta", "partial_rotary_factor"})) return true;
     if (one_of({"mrope_section", "mrope_interleaved"})) return true;  // of pictures: in text all sections are alike
+    if (kind == Kind::longrope)
+      return one_of({"short_factor", "long_factor", "original_max_position_embeddings", "attention_factor"});
     if (kind != Kind::none && key == "factor") return true;
     if (kind == Kind::llama3)
       return one_of({"low_freq_factor", "high_freq_factor", "original_max_position_embeddings"});
@@ -86,12 +89,27 @@ inline Scaling read_llama3(const ConfigJson& json) {
   return scaling;
 }
 
+/// The list up to the original length, which stands beside the object or in it.
+inline Scaling read_longrope(const ConfigJson& json, const ConfigJson& whole) {
+  const std::string length = "original_max_position_embeddings";
+  Scaling scaling;
+  scaling.kind = Scaling::Kind::longrope;
+  scaling.original_positions = (json.has(length) ? json : whole).whole(length, 2);
+  scaling.divisors = json.numbers("short_factor");
+  const auto positions = static_cast<double>(scaling.original_positions);
+  const double factor = static_cast<double>(whole.whole("max_position_embeddings")) / positions;
+  const double magnitude = factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(positions));
+  scaling.magnitude = json.positive_or("attention_factor", magnitude);
+  return scaling;
+}
+
 inline Scaling read_scaling(const ConfigJson& json, const ConfigJson& whole) {
   const Scaling::Kind kind = read_rope_type(json);
   check_rope_keys(json, kind);
   Scaling scaling;
   if (kind == Scaling::Kind::llama3) scaling = read_llama3(json);
   if (kind == Scaling::Kind::yarn) scaling = read_yarn(json, whole);
+  if (kind == Scaling::Kind::longrope) return read_longrope(json, whole);
   if (kind != Scaling::Kind::none) scaling.factor = json.positive("factor");
   scaling.kind = kind;
   return scaling;

@@ -23,6 +23,8 @@ void read_option(const ConfigJson& json, const std::string& name, Value& value) 
     typename Value::value_type inner{};
     read_option(json, name, inner);
     value = inner;
+  } else if constexpr (std::is_same_v<Value, option_text::List>) {
+    value = json.numbers(name);
   } else if constexpr (std::is_enum_v<Value>) {
     if (!option_text::parse(json.text(name), value)) json.fail(name, option_text::expected<Value>());
   } else if constexpr (std::is_same_v<Value, bool>) {
@@ -59,12 +61,16 @@ inline void simplify(AttentionConfig& attention, Index width) {
   const Scaling given = attention.rotary_scaling;
   Scaling& scaling = attention.rotary_scaling = {};
   scaling.kind = given.kind;
-  if (given.kind != Scaling::Kind::none) scaling.factor = given.factor;
+  if (given.kind != Scaling::Kind::none && given.kind != Scaling::Kind::longrope) scaling.factor = given.factor;
   if (given.has_turns()) {
     scaling.original_positions = given.original_positions;
     scaling.slow_turns = given.slow_turns, scaling.fast_turns = given.fast_turns;
   }
   if (given.kind == Scaling::Kind::yarn) scaling.magnitude = given.magnitude, scaling.whole_pairs = given.whole_pairs;
+  if (given.kind == Scaling::Kind::longrope) {
+    scaling.original_positions = given.original_positions;
+    scaling.magnitude = given.magnitude, scaling.divisors = given.divisors;
+  }
 }
 
 /// A layer, with `own` keys beside its options, every one of which must mean something.
@@ -119,6 +125,8 @@ inline constexpr Family ttt_cpp_family{"ttt-cpp",
                                          ModelConfig config = detail::read_common(json);
                                          config.one_plus_norms = json.flag_or("one_plus_norms", false);
                                          config.embedding_scale = json.positive_or("embedding_scale", 1);
+                                         config.residual_scale = json.positive_or("residual_scale", 1);
+                                         config.logit_scale = json.positive_or("logit_scale", 1);
                                          std::vector<BlockDescription> blocks;
                                          for (const ConfigJson& block : json.objects("blocks"))
                                            blocks.push_back(detail::read_block(block, config.width));
@@ -129,6 +137,8 @@ inline constexpr Family ttt_cpp_family{"ttt-cpp",
                                          detail::write_common(config, json);
                                          json["one_plus_norms"] = config.one_plus_norms;
                                          json["embedding_scale"] = config.embedding_scale;
+                                         json["residual_scale"] = config.residual_scale;
+                                         json["logit_scale"] = config.logit_scale;
                                          json["blocks"] = nlohmann::json::array();
                                          for (const BlockDescription& block : config.pattern)
                                            json["blocks"].push_back(detail::block_json(block));
