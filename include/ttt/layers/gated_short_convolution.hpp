@@ -16,8 +16,9 @@ TTT_NAMESPACE_BEGIN
 ///
 /// Models TrainableSequenceLayer. State: "conv", what the convolution read before the next token [(taps − 1) × C].
 template <class Element>
-class GatedShortConvolution : public FixedStateLayer<GatedShortConvolution<Element>, Element> {
-  using Base = FixedStateLayer<GatedShortConvolution, Element>;
+class GatedShortConvolution
+    : public FixedStateLayer<GatedShortConvolution<Element>, Element, GatedShortConvolutionConfig> {
+  using Base = FixedStateLayer<GatedShortConvolution, Element, GatedShortConvolutionConfig>;
 
  public:
   static constexpr const char* name = "gated short convolution";
@@ -25,7 +26,6 @@ class GatedShortConvolution : public FixedStateLayer<GatedShortConvolution<Eleme
   using Config = GatedShortConvolutionConfig;
   using Parameters = GatedShortConvolutionParameters<Scalar>;
   using State = ttt::State<Scalar>;
-  using Segments = std::span<const Segment<State>>;
 
   /// What a call holds until its end, and for a backward.
   struct Values {
@@ -33,16 +33,12 @@ class GatedShortConvolution : public FixedStateLayer<GatedShortConvolution<Eleme
     MatrixView<Scalar> gated, mixed;  ///< in front of the convolution and behind it [N × C]
     MatrixView<Scalar> initial_tails;
   };
-  struct Record {
-    RecordedCall call;
-    MatrixView<const Scalar> x;
-    Arena memory;
-    Values values;
-  };
+  using Record = LayerRecord<Scalar, Values>;
+  using Base::width;
 
   /// Throws Error for a configuration that makes no layer.
   explicit GatedShortConvolution(const Config& config)
-      : Base(Fingerprint(name, {config.width, config.conv_taps})), config_(config) {
+      : Base(config, Fingerprint(name, {config.width, config.conv_taps})) {
     domain::size("gated short convolution option width", config.width);
     domain::size("gated short convolution option conv_taps", config.conv_taps);
     Base::lay_out_state([&](StateLayout& layout) {
@@ -50,46 +46,12 @@ class GatedShortConvolution : public FixedStateLayer<GatedShortConvolution<Eleme
     });
   }
 
-  const Config& config() const { return config_; }
-  Index width() const { return config_.width; }
   Parameters make_parameters() const {
     return {nn::make_weight<Scalar>(3 * width(), width()),
             {width(), config_.conv_taps, false},
             nn::make_weight<Scalar>(width(), width()),
             {},
-            fingerprint_};
-  }
-  bool accepts(const Parameters& parameters) const {
-    return parameters.layer == fingerprint_ && !parameters.input.empty();
-  }
-  using Base::accepts;
-  std::size_t record_bytes(Index tokens) const {
-    return Base::recorded_bytes(tokens, [this](SegmentPlan plan, Arena& memory) { lay_out(plan, memory); });
-  }
-
-  void forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, MatrixView<Scalar> y,
-               Context& context, Record* record = nullptr) const {
-    Arena& scratch = context.scratch();
-    detail::check_forward<GatedShortConvolution>(name, *this, parameters, x, segments, y, scratch);
-    const Arena::Frame frame(scratch);
-    const SegmentPlan plan = record ? record->call.begin(segments) : plan_segments(segments, scratch);
-    const auto hold = [&](Arena& memory) { return lay_out(plan, memory); };
-    const Values values = record ? record->memory.lay_out_anew(hold) : hold(scratch);
-    nn::in_pieces(x.rows(), context, [&](Index first, Index count, Context& own) {
-      const auto projected = values.projected.rows(first, count);
-      nn::linear_forward<Scalar>(parameters.input, x.rows(first, count), projected, own);
-      gate(parameters).forward(column(projected, 2), column(projected, 0), values.gated.rows(first, count), own);
-    });
-    nn::convolve_segments<Scalar>(
-        parameters.conv, values.gated, segments, plan, [&](State& state) { return tail(state); }, values.initial_tails,
-        values.mixed, context);
-    nn::gated_projection_forward<Scalar>(gate(parameters), parameters.output, values.mixed, column(values.projected, 1),
-                                         y, context);
-    advance_positions(segments);
-    if (!record) return;
-    record->x = x;
-    record->values = values;
-    record->call.end(fingerprint_);
+            Base::fingerprint_};
   }
 
   void backward(const Parameters& parameters, const Record& record, MatrixView<const Scalar> d_y,
@@ -114,7 +76,8 @@ class GatedShortConvolution : public FixedStateLayer<GatedShortConvolution<Eleme
   }
 
  private:
-  using Base::fingerprint_;
+  friend Base;
+  using Base::config_;
 
   /// A product with what stands for a gate, without a norm.
   static nn::GatedOutput<Scalar> gate(const Parameters& parameters) {
@@ -125,7 +88,7 @@ class GatedShortConvolution : public FixedStateLayer<GatedShortConvolution<Eleme
     return projected.columns(which * width(), width());
   }
   MatrixView<Scalar> tail(State& state) const { return Base::last_rows(state, config_.conv_taps - 1, width()); }
-  Values lay_out(SegmentPlan plan, Arena& memory) const {
+  Values lay_out(SegmentPlan plan, bool, Arena& memory) const {
     const Index rows = total_rows(plan), segments = static_cast<Index>(plan.size());
     Values values;
     values.projected = memory.matrix<Scalar>(rows, 3 * width());
@@ -133,8 +96,18 @@ class GatedShortConvolution : public FixedStateLayer<GatedShortConvolution<Eleme
     values.initial_tails = memory.matrix<Scalar>(segments * (config_.conv_taps - 1), width());
     return values;
   }
-
-  Config config_;
+  void run(const Parameters& parameters, const LayerCall<Scalar>& call, Values& values, Context& context) const {
+    nn::in_pieces(call.x.rows(), context, [&](Index first, Index count, Context& own) {
+      const auto projected = values.projected.rows(first, count);
+      nn::linear_forward<Scalar>(parameters.input, call.x.rows(first, count), projected, own);
+      gate(parameters).forward(column(projected, 2), column(projected, 0), values.gated.rows(first, count), own);
+    });
+    nn::convolve_segments<Scalar>(
+        parameters.conv, values.gated, call.segments, call.plan, [&](State& state) { return tail(state); },
+        values.initial_tails, values.mixed, context);
+    nn::gated_projection_forward<Scalar>(gate(parameters), parameters.output, values.mixed, column(values.projected, 1),
+                                         call.y, context);
+  }
 };
 
 static_assert(TrainableSequenceLayer<GatedShortConvolution<float>>);
