@@ -82,7 +82,7 @@ def run(chosen):
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise build.Failure(f"--output: cannot make folder '{folder}': {error.strerror}") from None
-    programs = build.benchmarks(ROOT, folder)
+    programs = build.benchmarks(ROOT, folder, *(plan.PROGRAMS if commit else ()))
     if commit:
         return compare(programs, commit, chosen.quick, folder)
 

@@ -27,11 +27,11 @@ def _works(command, tree, log):
         return not subprocess.run(command, cwd=tree, env=environment, stdout=out, stderr=subprocess.STDOUT).returncode
 
 
-def benchmarks(root, folder):
-    """The folder of this tree's benchmark programs."""
+def benchmarks(root, folder, *targets):
+    """The folder of this tree's benchmark programs, all of them unless some are named."""
     log = folder / "build.log"
     log.unlink(missing_ok=True)
-    if not (_works(CONFIGURE, root, log) and _works(_compile(), root, log)):
+    if not (_works(CONFIGURE, root, log) and _works(_compile(*targets), root, log)):
         raise Failure(f"the bench preset does not build: see {log}")
     return root / PROGRAMS
 
