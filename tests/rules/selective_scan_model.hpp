@@ -16,10 +16,10 @@ struct ScanModel {
   using Rule = rules::SelectiveScan<Scalar>;
 
   Rule rule;
-  Index chunk = 7;
+  Index chunk = rules::detail::scan_tokens;
   double forms_tolerance = std::is_same_v<Scalar, float> ? 1e-5 : 1e-13;
 
-  ScanModel(Index channels, Index states) : rule(channels, states, 7) {}
+  ScanModel(Index channels, Index states) : rule(channels, states, 2) {}
 
   Index out_width() const { return rule.channels(); }
   Index drawn_state() const { return rule.state_size(); }

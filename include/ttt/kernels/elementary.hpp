@@ -43,17 +43,30 @@ struct ExpConstants<double> {
 }  // namespace detail
 
 namespace detail {
-/// eˣ for arguments within the limits of ExpConstants, or NaN.
-template <class Scalar, class Arch>
-TTT_INLINE simd::Pack<Scalar, Arch> exp_in_range(simd::Pack<Scalar, Arch> x) {
+/// y = eˣ for arguments within the limits of ExpConstants, or NaN. Several packs go step by step together: each hides
+/// the latency of the others.
+template <class Scalar, class Arch, std::size_t count>
+TTT_INLINE void exp_in_range(const simd::Pack<Scalar, Arch> (&x)[count], simd::Pack<Scalar, Arch> (&y)[count]) {
   using Constants = ExpConstants<Scalar>;
   using P = simd::Pack<Scalar, Arch>;
-  const P shifted = simd::fma(x, P(Scalar(1.4426950408889634)), P(Constants::magic));
-  const P n = shifted - P(Constants::magic);
-  const P r = simd::fma(n, P(-Constants::low), simd::fma(n, P(-Constants::high), x));
-  P sum(Constants::powers[0]);
-  for (std::size_t k = 1; k < Constants::powers.size(); ++k) sum = simd::fma(sum, r, P(Constants::powers[k]));
-  return simd::scale_by_power_of_two(sum, shifted);
+  P shifted[count], r[count];
+  TTT_UNROLL for (std::size_t i = 0; i < count; ++i) shifted[i] =
+      simd::fma(x[i], P(Scalar(1.4426950408889634)), P(Constants::magic));
+  TTT_UNROLL for (std::size_t i = 0; i < count; ++i) {
+    const P n = shifted[i] - P(Constants::magic);
+    r[i] = simd::fma(n, P(-Constants::low), simd::fma(n, P(-Constants::high), x[i]));
+    y[i] = P(Constants::powers[0]);
+  }
+  for (std::size_t k = 1; k < Constants::powers.size(); ++k)
+    TTT_UNROLL for (std::size_t i = 0; i < count; ++i) y[i] = simd::fma(y[i], r[i], P(Constants::powers[k]));
+  TTT_UNROLL for (std::size_t i = 0; i < count; ++i) y[i] = simd::scale_by_power_of_two(y[i], shifted[i]);
+}
+template <class Scalar, class Arch>
+TTT_INLINE simd::Pack<Scalar, Arch> exp_in_range(simd::Pack<Scalar, Arch> x) {
+  const simd::Pack<Scalar, Arch> from[] = {x};
+  simd::Pack<Scalar, Arch> to[1];
+  exp_in_range(from, to);
+  return to[0];
 }
 /// x where it is within the limits, else the nearest of them; NaN stays NaN.
 template <class Scalar, class Arch>
@@ -77,6 +90,14 @@ TTT_INLINE simd::Pack<Scalar, Arch> weight_exp(simd::Pack<Scalar, Arch> x) {
   using P = simd::Pack<Scalar, Arch>;
   // What is out of range is not clamped first, as it is thrown away.
   return simd::zero_where(x < P(detail::ExpConstants<Scalar>::negligible), detail::exp_in_range(x));
+}
+/// The same of several packs at once, which takes less time than one after another.
+template <class Scalar, class Arch, std::size_t count>
+TTT_INLINE void weight_exp(const simd::Pack<Scalar, Arch> (&x)[count], simd::Pack<Scalar, Arch> (&y)[count]) {
+  using P = simd::Pack<Scalar, Arch>;
+  detail::exp_in_range(x, y);
+  TTT_UNROLL for (std::size_t i = 0; i < count; ++i) y[i] =
+      simd::zero_where(x[i] < P(detail::ExpConstants<Scalar>::negligible), y[i]);
 }
 
 /// Logistic function 1 / (1 + e⁻ˣ), relative error below 1.5 ε; exactly 0 below −43.5 (−354 in double).

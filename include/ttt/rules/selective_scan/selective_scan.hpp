@@ -18,23 +18,36 @@ TTT_NAMESPACE_BEGIN
 
 namespace rules {
 
+namespace detail {
+
+inline Index scan_walks(Index tokens) { return (tokens + scan_tokens - 1) / scan_tokens; }
+
+/// The rows of walk i.
+template <class Rows>
+Rows of_walk(const Rows& all, Index tokens, Index i) {
+  return all.rows(i * scan_tokens, std::min(scan_tokens, tokens - i * scan_tokens));
+}
+
+}  // namespace detail
+
 /// Reads T tokens: `state` h [N × C] advances, out y [T × C] is assigned and overlaps nothing; rates A ≤ 0 [N × C].
-/// Fills `checkpoints`, a step of which is a token, unless they are empty. The bits of a row do not depend on how the
-/// sequence is cut into calls.
+/// Fills `checkpoints`, a step of which is a walk over tokens, unless they are empty. The bits of a row do not depend
+/// on how the sequence is cut into calls.
 template <class Arch = simd::Native, class Scalar>
 void selective_scan(const ScanRows<const std::type_identity_t<Scalar>>& rows,
                     MatrixView<const std::type_identity_t<Scalar>> rates, MatrixView<Scalar> state,
                     MatrixView<std::type_identity_t<Scalar>> out,
                     const Checkpoints<std::type_identity_t<Scalar>>& checkpoints) {
-  for (Index t = 0; t < rows.tokens(); ++t) {
-    checkpoints.template keep<Arch>(t, state);
-    detail::scan_step<Arch, Scalar>(rows.rows(t, 1), rates, state, state, out.row(t));
+  for (Index i = 0; i < detail::scan_walks(rows.tokens()); ++i) {
+    checkpoints.template keep<Arch>(i, state);
+    detail::scan_walk<Arch, Scalar>(detail::of_walk(rows, rows.tokens(), i), rates, state,
+                                    detail::of_walk(out, rows.tokens(), i));
   }
 }
 
 /// Backward of `selective_scan`, from the checkpoints it left: d_state goes from the gradient of the final state to
 /// that of the initial one, `d_rows` are assigned (`input` and `output` to what these channels say), d_rates [N × C]
-/// accumulates. States between checkpoints are brought back once.
+/// accumulates. States between checkpoints are brought back once more.
 template <class Arch = simd::Native, class Scalar>
 void selective_scan_backward(const ScanRows<const std::type_identity_t<Scalar>>& rows,
                              MatrixView<const std::type_identity_t<Scalar>> rates,
@@ -43,20 +56,20 @@ void selective_scan_backward(const ScanRows<const std::type_identity_t<Scalar>>&
                              const ScanRows<std::type_identity_t<Scalar>>& d_rows,
                              MatrixView<std::type_identity_t<Scalar>> d_rates, Arena& scratch) {
   const Arena::Frame frame(scratch);
-  const Index states = d_state.rows(), channels = d_state.columns(), interval = checkpoints.interval();
-  const auto between = scratch.matrix<Scalar>((interval + 1) * states, channels);
-  Scalar* const unused = scratch.allocate<Scalar>(channels);
+  const Index states = d_state.rows(), interval = checkpoints.interval(), tokens = rows.tokens();
+  const auto between = scratch.matrix<Scalar>(interval * states, d_state.columns());
+  const auto unused = scratch.matrix<Scalar>(detail::scan_tokens, d_state.columns());
   for (Index group = checkpoints.count() - 1; group >= 0; --group) {
-    const Index first = group * interval, end = std::min(first + interval, rows.tokens());
-    const auto state = [&](Index t) { return between.rows((t - first) * states, states); };
-    copy(checkpoints.at(group), state(first));
-    for (Index t = first; t < end; ++t)
-      detail::scan_step<Arch, Scalar>(rows.rows(t, 1), rates, state(t), state(t + 1), unused);
-    for (Index t = end - 1; t >= first; --t) {
-      const ScanRows<Scalar> d = d_rows.rows(t, 1);
-      detail::scan_step_backward<Arch, Scalar>(rows.rows(t, 1), rates, state(t), state(t + 1), d_out.row(t), d_state, d,
-                                               d_rates);
+    const Index first = group * interval, end = std::min(first + interval, detail::scan_walks(tokens));
+    const auto state = [&](Index i) { return between.rows((i - first) * states, states); };
+    kernels::copy_rows<Arch>(checkpoints.at(group), state(first));
+    for (Index i = first; i + 1 < end; ++i) {
+      kernels::copy_rows<Arch>(state(i), state(i + 1));
+      detail::scan_walk<Arch, Scalar>(detail::of_walk(rows, tokens, i), rates, state(i + 1), unused);
     }
+    for (Index i = end - 1; i >= first; --i)
+      detail::ScanWalkBackward<Arch, Scalar>(detail::of_walk(rows, tokens, i), rates, scratch)
+          .run(state(i), detail::of_walk(d_out, tokens, i), d_state, detail::of_walk(d_rows, tokens, i), d_rates);
   }
 }
 
@@ -74,8 +87,8 @@ class SelectiveScan {
   static constexpr KernelId forward_kernel = KernelId::selective_scan_forward;
   static constexpr KernelId backward_kernel = KernelId::selective_scan_backward;
 
-  /// C channels of N numbers; tokens from one state that is kept for a backward to the next.
-  SelectiveScan(Index channels, Index states, Index checkpoint_interval = 16)
+  /// C channels of N numbers; walks from one state that is kept for a backward to the next.
+  SelectiveScan(Index channels, Index states, Index checkpoint_interval = 1)
       : channels_(channels), states_(states), checkpoint_interval_(checkpoint_interval) {}
 
   Index channels() const { return channels_; }
@@ -88,7 +101,7 @@ class SelectiveScan {
   Index token_work() const { return 16 * state_size(); }
   MatrixView<Scalar> shared_gradient(Scalar* data) const { return view(data); }
   Record record(std::int64_t, Index tokens, Arena& memory) const {
-    return {states_, channels_, tokens, checkpoint_interval_, memory};
+    return {states_, channels_, detail::scan_walks(tokens), checkpoint_interval_, memory};
   }
 
   template <class Arch>
