@@ -19,7 +19,7 @@ TEST_CASE("every kind of layer is described, made and described again by its tex
     CHECK(LayerDescription::parse(layer.text()) == layer);
     CHECK(layer.make<float>(12).width() == 12);
     CHECK(layer.make<double>(24).width() == 24);
-    CHECK(layer.option_names().size() > 3);
+    CHECK_FALSE(layer.option_names().empty());
     // A change of any option is in the text, and comes back.
     for (const std::string& option : layer.option_names()) {
       CAPTURE(option);
