@@ -24,7 +24,7 @@ namespace kernels {
 ///     f'_j = κ_j f_j + (1 − κ_j) f_j / s
 ///     linear:  κ_j = 0                                               (Chen et al. 2023, "Position interpolation")
 ///     llama3:  κ_j = clamp((L f_j / 2π − slow) / (fast − slow), 0, 1)        (Llama 3.1, `apply_scaling`)
-///     longrope:  κ_j = 0, each pair with an s_j of its own                                 (Ding et al. 2024, "LongRoPE")
+///     longrope: κ_j = 0, and an s_j for each pair                                (Ding et al. 2024, "LongRoPE")
 ///     yarn:    κ_j = 1 − clamp((j − a) / (b − a), 0, 1),  a = ⌊d(fast)⌋, b = ⌈d(slow)⌉ within [0, D − 1],
 ///              d(n) = D ln(L / 2πn) / (2 ln θ)                       (Peng et al. 2023, "YaRN", equations 17 to 21)
 ///
