@@ -12,6 +12,7 @@ import argparse
 import ctypes
 import os
 import pathlib
+import subprocess
 import sys
 import time
 
@@ -134,9 +135,11 @@ def module(folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.replace("MODELS", ", ".join(gguf_models.HYBRIDS)))
-    parser.add_argument("library", type=pathlib.Path)
-    parser.add_argument("model")
+    parser = argparse.ArgumentParser(
+        description=__doc__.partition("\n\n")[2].replace("MODELS", ", ".join(gguf_models.HYBRIDS))
+    )
+    parser.add_argument("library", type=pathlib.Path, metavar="LIBRARY")
+    parser.add_argument("model", metavar="MODEL")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tokens", type=int, nargs="+", default=[512, 2048])
     options = parser.parse_args()
@@ -157,5 +160,5 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except build.Failure as failure:
+    except (build.Failure, OSError, subprocess.CalledProcessError) as failure:
         sys.exit(f"bench/beside_llama_cpp.py: {failure}")

@@ -149,6 +149,9 @@ TEST_CASE("a reserved arena needs no more memory") {
   CHECK(testing::allocations() == before);
   Arena moved = std::move(arena);
   CHECK(moved.bytes() >= 100000);
+  CHECK(arena.bytes() == 0);
+  arena.allocate<float>(1);
+  CHECK(arena.bytes() > 0);  // memory of its own, not what moved has
 }
 
 TEST_CASE("an arena tells what a layout takes without taking it, and then takes no more") {

@@ -106,6 +106,13 @@ class Buffer {
 /// A stack of memory for temporaries: `Frame` remembers the top and gives everything above it back. It grows by whole
 /// blocks and keeps them, so that the same work done twice allocates only once.
 class Arena {
+  /// How far a block is in use; where there is no memory yet, block 0 is the next.
+  struct Top {
+    std::byte* data = nullptr;
+    Index room = 0, used = 0;
+    std::size_t block = 0;
+  };
+
  public:
   Arena() = default;
   explicit Arena(Index bytes) { reserve(bytes); }
@@ -115,10 +122,15 @@ class Arena {
     Arena counting;
     counting.counts_ = true;
     lay_out(counting);
-    return counting.used_;
+    return counting.top_.used;
   }
-  Arena(Arena&&) = default;
-  Arena& operator=(Arena&&) = default;
+  Arena(Arena&& other) noexcept { *this = std::move(other); }
+  Arena& operator=(Arena&& other) noexcept {
+    blocks_ = std::move(other.blocks_);
+    top_ = std::exchange(other.top_, {});
+    counts_ = other.counts_;
+    return *this;
+  }
 
   /// Uninitialised memory for `count` scalars, aligned; valid until the enclosing Frame ends or `reset`.
   template <class Scalar>
@@ -148,7 +160,7 @@ class Arena {
   }
 
   /// Gives everything back at once; the memory stays for the next use.
-  void reset() { block_ = used_ = 0; }
+  void reset() { top_ = {}; }
   void reserve(Index bytes) {
     if (blocks_.empty() || blocks_.back().size() < bytes) blocks_.emplace_back(aligned_size<std::byte>(bytes));
   }
@@ -171,38 +183,32 @@ class Arena {
   /// Scope of temporaries.
   class Frame {
    public:
-    explicit Frame(Arena& arena) : arena_(arena), block_(arena.block_), used_(arena.used_) {}
+    explicit Frame(Arena& arena) : arena_(arena), top_(arena.top_) {}
     Frame(const Frame&) = delete;
     Frame& operator=(const Frame&) = delete;
-    ~Frame() {
-      arena_.block_ = block_;
-      arena_.used_ = used_;
-    }
+    ~Frame() { arena_.top_ = top_; }
 
    private:
     Arena& arena_;
-    std::size_t block_;
-    Index used_;
+    Top top_;
   };
 
  private:
   void* allocate_bytes(Index bytes) {
-    while (block_ < blocks_.size() && used_ + bytes > blocks_[block_].size()) {
-      ++block_;
-      used_ = 0;
-    }
-    if (block_ == blocks_.size()) {
-      if (counts_) return used_ += bytes, nullptr;
-      const Index last = blocks_.empty() ? 0 : blocks_.back().size();
-      blocks_.emplace_back(std::max(bytes, 2 * last));
-      used_ = 0;
-    }
-    return blocks_[block_].data() + std::exchange(used_, used_ + bytes);
+    if (top_.used + bytes > top_.room) return allocate_further_on(bytes);
+    return top_.data + std::exchange(top_.used, top_.used + bytes);
+  }
+  [[gnu::noinline]] void* allocate_further_on(Index bytes) {
+    if (counts_) return top_.used += bytes, nullptr;
+    std::size_t block = top_.block + (top_.data ? 1 : 0);
+    while (block < blocks_.size() && blocks_[block].size() < bytes) ++block;
+    if (block == blocks_.size()) blocks_.emplace_back(std::max(bytes, block == 0 ? 0 : 2 * blocks_.back().size()));
+    top_ = {blocks_[block].data(), blocks_[block].size(), bytes, block};
+    return top_.data;
   }
 
   std::vector<Buffer<std::byte>> blocks_;
-  std::size_t block_ = 0;
-  Index used_ = 0;
+  Top top_;
   bool counts_ = false;
 };
 
