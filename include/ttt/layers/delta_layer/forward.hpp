@@ -119,14 +119,45 @@ void DeltaLayer<Element, Options>::make_rows(const Values& values, Index first, 
 }
 
 template <class Element, class Options>
-void DeltaLayer<Element, Options>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
-                                           MatrixView<Scalar> y, Context& context, Record* record) const {
+auto DeltaLayer<Element, Options>::Values::rows(Index first, Index count) const -> Values {
+  const auto part = [&](MatrixView<Scalar> all) { return all.empty() ? all : all.rows(first, count); };
+  return {part(projected),
+          part(mixed),
+          part(queries),
+          part(keys),
+          part(logits),
+          part(rates),
+          part(erase),
+          part(written),
+          part(decay),
+          part(inner),
+          gate.rows(first, count),
+          steps.rows(first, count),
+          {},
+          {}};
+}
+
+/// The part of a record that a round fills.
+template <class Element, class Options>
+auto DeltaLayer<Element, Options>::part_of(const Values& all, const SegmentRound<State>& round, Arena& scratch) const
+    -> Values {
+  const auto heads = static_cast<std::size_t>(design_.value_heads), segments = round.segments.size();
+  Values part = all.rows(round.row, round.count);
+  part.records = {scratch.allocate<typename Rule::Record>(static_cast<Index>(segments * heads)), segments * heads};
+  for (std::size_t i = 0; i < part.records.size(); ++i)
+    part.records[i] = all.records[round.first * heads + i].from(round.before(i / heads) / rules::delta_chunk);
+  part.initial_tails =
+      scratch.matrix<Scalar>(static_cast<Index>(segments) * design_.tail_rows(), design_.mixed_width());
+  return part;
+}
+
+/// All of some rows, but what is checked of a call.
+template <class Element, class Options>
+void DeltaLayer<Element, Options>::forward_round(const Parameters& parameters, MatrixView<const Scalar> x,
+                                                 Segments segments, const Values& values, MatrixView<Scalar> y,
+                                                 Context& context) const {
   Arena& scratch = context.scratch();
-  detail::check_forward<DeltaLayer>(name, *this, parameters, x, segments, y, scratch);
-  const Arena::Frame frame(scratch);
-  const SegmentPlan plan = record ? record->call.begin(segments) : plan_segments(segments, scratch);
-  const auto hold = [&](Arena& memory) { return lay_out(plan, record != nullptr, memory); };
-  const Values values = record ? record->memory.lay_out_anew(hold) : hold(scratch);
+  const SegmentPlan plan = plan_segments(segments, scratch);
   project(parameters, x, values, context);
   convolve(parameters, segments, plan, values, context);
   nn::in_pieces(x.rows(), context,
@@ -141,9 +172,35 @@ void DeltaLayer<Element, Options>::forward(const Parameters& parameters, MatrixV
   nn::gated_projection_forward<Scalar>({design_.output(), parameters.norm}, parameters.output, values.inner,
                                        values.gate.out, y, context);
   advance_positions(segments);
+}
+
+template <class Element, class Options>
+void DeltaLayer<Element, Options>::forward(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments,
+                                           MatrixView<Scalar> y, Context& context, Record* record) const {
+  Arena& scratch = context.scratch();
+  detail::check_forward<DeltaLayer>(name, *this, parameters, x, segments, y, scratch);
+  const Arena::Frame frame(scratch);
+  Values all;
+  if (record) {
+    const SegmentPlan plan = record->call.begin(segments);
+    all = record->memory.lay_out_anew([&](Arena& memory) { return lay_out(plan, true, memory); });
+  }
+  const Index tail_rows = design_.tail_rows();
+  in_segment_rounds<State>(
+      segments, nn::rows_of_round(context), rule_.checkpoint_tokens(), scratch, [&](const SegmentRound<State>& round) {
+        const Arena::Frame of_round(scratch);
+        const Values values =
+            record ? part_of(all, round, scratch) : lay_out(plan_segments(round.segments, scratch), false, scratch);
+        forward_round(parameters, x.rows(round.row, round.count), round.segments, values,
+                      y.rows(round.row, round.count), context);
+        for (std::size_t i = 0; i < round.segments.size() && record; ++i)
+          if (round.before(i) == 0)
+            copy(nn::detail::tail_rows(values.initial_tails, i, tail_rows),
+                 nn::detail::tail_rows(all.initial_tails, round.first + i, tail_rows));
+      });
   if (!record) return;
   record->x = x;
-  record->values = values;
+  record->values = all;
   record->call.end(fingerprint_);
 }
 

@@ -6,6 +6,7 @@
 #include "ttt/layers/delta_layer/parameters.hpp"
 #include "ttt/layers/fixed_state_layer.hpp"
 #include "ttt/layers/run_rule.hpp"
+#include "ttt/layers/segment_rounds.hpp"
 #include "ttt/rules/delta/delta.hpp"
 
 TTT_NAMESPACE_BEGIN
@@ -43,8 +44,11 @@ class DeltaLayer : public FixedStateLayer<DeltaLayer<Element, Options>, Element>
     MatrixView<Scalar> projected, mixed;  ///< q | k | v in front of the convolution and behind it
     MatrixView<Scalar> queries, keys, logits, rates, erase, written, decay, inner;
     nn::LowRankRows<Scalar> gate, steps;
-    MatrixView<Scalar> initial_tails;
-    std::span<typename Rule::Record> records;
+    MatrixView<Scalar> initial_tails;          ///< of each segment
+    std::span<typename Rule::Record> records;  ///< of each segment and head
+
+    /// Of some rows; of no segment.
+    Values rows(Index first, Index count) const;
   };
   struct Record {
     RecordedCall call;
@@ -86,6 +90,9 @@ class DeltaLayer : public FixedStateLayer<DeltaLayer<Element, Options>, Element>
   using Base::fingerprint_;
 
   Values lay_out(SegmentPlan plan, bool recorded, Arena& memory) const;
+  Values part_of(const Values& all, const SegmentRound<State>& round, Arena& scratch) const;
+  void forward_round(const Parameters& parameters, MatrixView<const Scalar> x, Segments segments, const Values& values,
+                     MatrixView<Scalar> y, Context& context) const;
   Values lay_out_gradients(Index rows, Arena& memory) const;
   void project(const Parameters& parameters, MatrixView<const Scalar> x, const Values& values, Context& context) const;
   void convolve(const Parameters& parameters, Segments segments, SegmentPlan plan, const Values& values,
