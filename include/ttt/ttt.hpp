@@ -87,6 +87,7 @@
 #include "ttt/layers/mamba.hpp"
 #include "ttt/layers/mamba2.hpp"
 #include "ttt/layers/run_rule.hpp"
+#include "ttt/layers/segment_rounds.hpp"
 #include "ttt/layers/sequence_layer.hpp"
 #include "ttt/layers/short_convolution.hpp"
 #include "ttt/layers/swiglu.hpp"

@@ -8,6 +8,7 @@
 
 #include "kernels/numbers.hpp"
 #include "layers/recurrent_layer.hpp"
+#include "ttt/core/executor/thread_pool.hpp"
 #include "ttt/layers/gated_delta_net.hpp"
 #include "ttt/layers/gated_linear_attention.hpp"
 #include "ttt/layers/kimi_delta_attention.hpp"
@@ -94,6 +95,37 @@ TEST_CASE("Kimi Delta Attention whose rows fade alike is Gated DeltaNet") {
   CHECK_FALSE(agree(read(rows), read(one)));
   set(rows, "o_norm.weight", [&, all = values(one, "norm.weight")](Index i) { return 2 * at(all, i); });
   CHECK(agree(read(rows), read(one)));
+}
+
+TEST_CASE("rounds of a recorded call have the bits of the call at once, and its gradients") {
+  using Layer = KimiDeltaAttention<double>;
+  const Layer layer({.width = width, .heads = 2, .conv_taps = 3});
+  ParameterStore<Layer::Parameters> store(layer.make_parameters());
+  initialize(store.views(), 7);
+  const std::vector<Index> lengths{250, 70, 130};  // cut within the first and the last
+  constexpr Index rows = 450;
+  const Matrix<double> x(rows, width, "x"), d_y(rows, width, "d_y");
+  const auto run = [&](Index workers) {
+    ThreadPool pool(workers);
+    Context context(pool);
+    auto first = layer.initial_state(store.views()), second = first;
+    const std::vector<Segment<State<double>>> segments{
+        {lengths[0], &first, true}, {lengths[1], &first, false}, {lengths[2], &second, true}};
+    ParameterStore<Layer::Parameters> gradients(layer.make_parameters());
+    Layer::Record record;
+    Matrix<double> y(rows, width, 0), d_x(rows, width, 0);
+    layer.forward(store.views(), x.view(), segments, y.view(), context, &record);
+    layer.backward(store.views(), record, d_y.view(), d_x.view(), gradients.views(), {}, context);
+    std::vector<double> all;
+    for (const auto& part : {y.view(), d_x.view()}) all.insert(all.end(), part.data(), part.data() + rows * width);
+    for (const auto* state : {&first, &second})
+      all.insert(all.end(), state->values.data(), state->values.data() + state->values.size());
+    gradients.views().visit([&](std::string_view, Tensor<double>& tensor, const ParameterInfo&) {
+      all.insert(all.end(), tensor.data(), tensor.data() + tensor.size());
+    });
+    return all;
+  };
+  CHECK(run(1) == run(4));  // in rounds of 192 rows and in one
 }
 
 TEST_CASE("gated linear attention that does not fade is linear attention") {

@@ -110,16 +110,19 @@ double difference(Run a, Run b) {
   return largest;
 }
 
-enum class Strength { usual, strong, mixed };
+enum class Strength { usual, fading, strong, mixed };
 
-/// Decays of 0.3 or so, of −80 at every step, or of −80 here and there.
+/// Decays of 0.3 or so, of −7 at every step, of −80 at every step, or of −80 here and there.
 template <DeltaDecay decay, bool erases>
 Sequence<double> drawn(Index tokens, Strength strength) {
   const Index width = decay == DeltaDecay::none ? 0 : decay == DeltaDecay::one ? 1 : keys;
   auto s = random_sequence<double>(tokens, keys, values, width, erases);
   for (Index t = 0; t < tokens; ++t)
     for (Index d = 0; d < width; ++d)
-      if (strength == Strength::strong || (strength == Strength::mixed && (t + d) % 3 == 1)) s.decay(t, d) = -80;
+      if (strength == Strength::fading)
+        s.decay(t, d) = -7;
+      else if (strength == Strength::strong || (strength == Strength::mixed && (t + d) % 3 == 1))
+        s.decay(t, d) = -80;
   return s;
 }
 
@@ -141,7 +144,7 @@ Matrix<double> identity(Index size) {
 
 TEST_CASE("chunks of any size are the recurrence, with its gradients, under any decay", "[rules][delta]") {
   rule_tests::for_each_delta([]<DeltaDecay decay, bool erases>() {
-    for (const auto strength : {Strength::usual, Strength::strong, Strength::mixed})
+    for (const auto strength : {Strength::usual, Strength::fading, Strength::strong, Strength::mixed})
       for (const Index size : {1, 2, 3, 5, 8, 16})
         for (Index tokens = 1; tokens <= 3 * size + 2; ++tokens) {
           INFO("decay of kind " << static_cast<int>(decay) << ", strength " << static_cast<int>(strength) << ", erases "
@@ -155,7 +158,7 @@ TEST_CASE("chunks of any size are the recurrence, with its gradients, under any 
 
 TEST_CASE("the rule is the recurrence, with its gradients, at any length up to 3 chunks and 2", "[rules][delta]") {
   rule_tests::for_each_delta([]<DeltaDecay decay, bool erases>() {
-    for (const auto strength : {Strength::usual, Strength::strong, Strength::mixed})
+    for (const auto strength : {Strength::usual, Strength::fading, Strength::strong, Strength::mixed})
       for (Index tokens = 1; tokens <= 3 * rules::delta_chunk + 2; ++tokens) {
         INFO("decay of kind " << static_cast<int>(decay) << ", strength " << static_cast<int>(strength) << ", erases "
                               << erases << ", " << tokens << " tokens");

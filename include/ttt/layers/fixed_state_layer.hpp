@@ -7,7 +7,10 @@
 
 #include "ttt/core/lent_states.hpp"
 #include "ttt/layers/call_checks.hpp"
+#include "ttt/layers/segment_rounds.hpp"
 #include "ttt/layers/sequence_layer.hpp"
+#include "ttt/nn/row_pieces.hpp"
+#include "ttt/nn/short_convolution.hpp"
 
 TTT_NAMESPACE_BEGIN
 
@@ -36,6 +39,8 @@ struct LayerCall {
 /// - a `name` for messages, a `backward`, and a LayerRecord with its `Values` as `Record`;
 /// - `lay_out(plan, recorded, memory)`, the Values of a call, and `run(parameters, call, values, context)`, which reads
 ///   its rows: all of a forward but checks, the Record and positions;
+/// - if its Values have rows(first, count), the views of some rows, a `rule_`, whose Record is Checkpoints, and
+///   `records` and `initial_tails` among them: it goes forward in rounds of rows that stay in the caches;
 /// - `load_initial(parameters, state)` where a State does not begin with zeros;
 /// - Parameters with the fingerprint of their `layer`, and with an `output` unless it `accepts` them itself; made of
 ///   the configuration and the fingerprint unless it has a `make_parameters`.
@@ -95,9 +100,17 @@ class FixedStateLayer {
     const Arena::Frame frame(scratch);
     const SegmentPlan plan = record ? record->call.begin(segments) : plan_segments(segments, scratch);
     const auto hold = [&](Arena& memory) { return layer().lay_out(plan, record != nullptr, memory); };
-    auto values = record ? record->memory.lay_out_anew(hold) : hold(scratch);
-    layer().run(parameters, {x, segments, plan, y, record ? &record->memory : nullptr}, values, context);
-    advance_positions(segments);
+    const bool at_once = !goes_in_rounds<Definition> || x.rows() <= nn::rows_of_round(context);
+    typename Definition::Values values;
+    if (record)
+      values = record->memory.lay_out_anew(hold);
+    else if (at_once)
+      values = hold(scratch);
+    const LayerCall<Element> call{x, segments, plan, y, record ? &record->memory : nullptr};
+    if (at_once)
+      run(parameters, call, values, context);
+    else if constexpr (goes_in_rounds<Definition>)
+      run_in_rounds(parameters, call, values, context);
     if (!record) return;
     record->x = x;
     record->values = values;
@@ -128,7 +141,58 @@ class FixedStateLayer {
   Fingerprint fingerprint_;
 
  private:
+  template <class Definition>
+  static constexpr bool goes_in_rounds = requires(const typename Definition::Values& values) {
+    values.rows(Index{}, Index{});
+  };
+
   const Layer& layer() const { return static_cast<const Layer&>(*this); }
+
+  template <class Parameters, class Values>
+  void run(const Parameters& parameters, const LayerCall<Element>& call, Values& values, Context& context) const {
+    layer().run(parameters, call, values, context);
+    advance_positions(call.segments);
+  }
+  /// `all` are the Values of the call if it is recorded.
+  template <class Parameters, class Values>
+  void run_in_rounds(const Parameters& parameters, const LayerCall<Element>& call, const Values& all,
+                     Context& context) const {
+    Arena& scratch = context.scratch();
+    const auto read = [&](const SegmentRound<State>& round) {
+      const Arena::Frame of_round(scratch);
+      const SegmentPlan plan = plan_segments(round.segments, scratch);
+      const auto part = [&](auto rows) { return rows.rows(round.row, round.count); };
+      Values values =
+          call.memory ? part_of(all, call.segments.size(), round, scratch) : layer().lay_out(plan, false, scratch);
+      run(parameters, {part(call.x), round.segments, plan, part(call.y), call.memory}, values, context);
+      if (call.memory) keep_tails(values, round, all);
+    };
+    in_segment_rounds<State>(call.segments, nn::rows_of_round(context), grain(), scratch, read);
+  }
+  Index grain() const { return layer().rule_.checkpoint_tokens(); }
+  /// What a round fills of `all`; the tails are its own, for it may begin within a segment.
+  template <class Values>
+  Values part_of(const Values& all, std::size_t segments, const SegmentRound<State>& round, Arena& scratch) const {
+    Values part = all.rows(round.row, round.count);
+    const std::size_t heads = all.records.size() / segments, count = round.segments.size() * heads;
+    part.records = {scratch.allocate<typename Layer::Rule::Record>(static_cast<Index>(count)), count};
+    for (std::size_t i = 0; i < count; ++i)
+      part.records[i] = all.records[round.first * heads + i].from(round.before(i / heads) / grain());
+    const Index tails = all.initial_tails.rows() / static_cast<Index>(segments);
+    part.initial_tails =
+        scratch.matrix<Element>(static_cast<Index>(round.segments.size()) * tails, all.initial_tails.columns());
+    return part;
+  }
+  /// Of the segments that begin in a round.
+  template <class Values>
+  static void keep_tails(const Values& part, const SegmentRound<State>& round, const Values& all) {
+    const std::size_t segments = round.segments.size();
+    const Index tails = part.initial_tails.rows() / static_cast<Index>(segments);
+    for (std::size_t i = 0; i < segments; ++i)
+      if (round.before(i) == 0)
+        copy(nn::detail::tail_rows(part.initial_tails, i, tails),
+             nn::detail::tail_rows(all.initial_tails, round.first + i, tails));
+  }
 
   std::shared_ptr<const StateLayout> state_layout_;
 };

@@ -118,6 +118,25 @@ void DeltaLayer<Element, Options>::make_rows(const Values& values, Index first, 
 }
 
 template <class Element, class Options>
+auto DeltaLayer<Element, Options>::Values::rows(Index first, Index count) const -> Values {
+  const auto part = [&](MatrixView<Scalar> all) { return all.empty() ? all : all.rows(first, count); };
+  return {part(projected),
+          part(mixed),
+          part(queries),
+          part(keys),
+          part(logits),
+          part(rates),
+          part(erase),
+          part(written),
+          part(decay),
+          part(inner),
+          gate.rows(first, count),
+          steps.rows(first, count),
+          {},
+          {}};
+}
+
+template <class Element, class Options>
 void DeltaLayer<Element, Options>::run(const Parameters& parameters, const LayerCall<Scalar>& call, Values& values,
                                        Context& context) const {
   project(parameters, call.x, values, context);

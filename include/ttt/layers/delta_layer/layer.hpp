@@ -42,8 +42,11 @@ class DeltaLayer : public FixedStateLayer<DeltaLayer<Element, Options>, Element,
     MatrixView<Scalar> projected, mixed;  ///< q | k | v in front of the convolution and behind it
     MatrixView<Scalar> queries, keys, logits, rates, erase, written, decay, inner;
     nn::LowRankRows<Scalar> gate, steps;
-    MatrixView<Scalar> initial_tails;
-    std::span<typename Rule::Record> records;
+    MatrixView<Scalar> initial_tails;          ///< of each segment
+    std::span<typename Rule::Record> records;  ///< of each segment and head
+
+    /// Of some rows; of no segment.
+    Values rows(Index first, Index count) const;
   };
   using Record = LayerRecord<Scalar, Values>;
 

@@ -41,6 +41,12 @@ class Mamba : public FixedStateLayer<Mamba<Element>, Element, MambaConfig> {
     MatrixView<Scalar> rates;             ///< A of each group, transposed [groups · K × c]
     MatrixView<Scalar> initial_tails;
     std::span<typename Rule::Record> records;
+
+    /// Of some rows; of no segment.
+    Values rows(Index first, Index count) const {
+      const auto part = [&](MatrixView<Scalar> all) { return all.rows(first, count); };
+      return {part(projected), part(mixed), part(selected), part(logits), part(steps), part(inner), rates, {}, {}};
+    }
   };
   using Record = LayerRecord<Scalar, Values>;
 

@@ -38,6 +38,12 @@ class Mamba2 : public FixedStateLayer<Mamba2<Element>, Element, Mamba2Config> {
     MatrixView<Scalar> written, inner;    ///< Δ x and o
     MatrixView<Scalar> initial_tails;
     std::span<typename Rule::Record> records;
+
+    /// Of some rows; of no segment.
+    Values rows(Index first, Index count) const {
+      const auto part = [&](MatrixView<Scalar> all) { return all.rows(first, count); };
+      return {part(projected), part(mixed), part(steps), part(decay), part(written), part(inner), {}, {}};
+    }
   };
   using Record = LayerRecord<Scalar, Values>;
 

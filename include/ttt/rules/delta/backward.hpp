@@ -49,8 +49,8 @@ class DeltaChunkBackward {
     if (!rows_.erase.empty()) erase(d_learned, d_state);
     const auto d_pairs = scratch_.matrix<Scalar>(count, count);
     kernels::block_product_transposed<Arch, Scalar>(d_out, chunk_.learned, d_pairs, scratch_);
-    chunk_.pairs().template multiply_backward<Arch>(rows_.queries, rows_.write, chunk_.query_pairs, d_pairs, d_.queries,
-                                                    d_.write, d_sums_);
+    chunk_.pairs().template multiply_backward<Arch>({rows_.queries, chunk_.queries}, chunk_.query_pairs, d_pairs,
+                                                    d_.queries, d_.write, d_sums_, scratch_);
     // Every G_i is a sum over the tokens up to i.
     for (Index i = count - 1; i >= 0; --i)
       for (Index d = 0; d < d_sums_.columns(); ++d)
@@ -107,8 +107,8 @@ class DeltaChunkBackward {
     const auto d_pairs = scratch_.matrix<Scalar>(d_values.rows(), d_values.rows());
     kernels::block_product_transposed<Arch, Scalar>(d_values, chunk_.learned, d_pairs, scratch_);
     for (Index i = 0; i < d_pairs.rows(); ++i) d_pairs(i, i) = Scalar(0);
-    chunk_.pairs().template multiply_backward<Arch>(rows_.erase, rows_.write, chunk_.erase_pairs, d_pairs, d_.erase,
-                                                    d_.write, d_sums_);
+    chunk_.pairs().template multiply_backward<Arch>({rows_.erase, chunk_.erase}, chunk_.erase_pairs, d_pairs, d_.erase,
+                                                    d_.write, d_sums_, scratch_);
   }
 
   const DeltaChunk<Arch, Scalar>& chunk_;

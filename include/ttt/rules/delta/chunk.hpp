@@ -8,7 +8,8 @@
 ///     O = (e^G ∘ q) S + B U                  what it answers
 ///     S ← Diag(e^(G_C)) S + (e^(G_C − G) ∘ c)ᵀ U
 ///
-/// All exponents are sums of g over later tokens, so none is positive: nothing overflows, however strong the decay.
+/// Exponents are sums of g over later tokens, so none is positive, but those of a factor that is made so that none is
+/// large (delta_factored_decay): nothing overflows, however strong the decay.
 #pragma once
 
 #include "ttt/kernels/block_product.hpp"
@@ -42,17 +43,17 @@ class DeltaChunk {
   void read(const Rows& rows, MatrixView<const Scalar> state) {
     rows_ = rows;
     const Index count = rows.tokens();
-    pairs_.template read<Arch>(rows.decay);
+    pairs_.template read<Arch>(rows.decay, rows.write);
     erase = decayed(pairs_.before(), rows.erase, erase_memory_);
     queries = decayed(pairs_.before(), rows.queries, query_memory_);
     write = decayed(pairs_.after(), rows.write, write_memory_);
     query_pairs = query_pairs_.rows(0, count).columns(0, count);
-    pairs_.template multiply<Arch>(rows.queries, rows.write, query_pairs, scratch_);
+    pairs_.template multiply<Arch>({rows.queries, queries}, query_pairs, scratch_);
     learned = learned_.rows(0, count);
     kernels::copy_rows<Arch>(rows.values, learned);
     if (rows.erase.empty()) return;
     erase_pairs = erase_pairs_.rows(0, count).columns(0, count);
-    pairs_.template multiply<Arch>(rows.erase, rows.write, erase_pairs, scratch_);
+    pairs_.template multiply<Arch>({rows.erase, erase}, erase_pairs, scratch_);
     subtract(erase, state, learned);
     for (Index i = 1; i < count; ++i)
       for (Index j = 0; j < i; ++j)

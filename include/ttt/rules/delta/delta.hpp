@@ -50,6 +50,7 @@ void delta_forward(const DeltaRows<const std::type_identity_t<Scalar>>& rows, Ma
   for (Index i = 0; i < detail::delta_chunks(rows.tokens()); ++i) {
     const Index first = i * delta_chunk, count = std::min(delta_chunk, rows.tokens() - first);
     checkpoints.template keep<Arch>(i, state);
+    detail::prefetch_rows(rows.rows(first + count, std::min(delta_chunk, rows.tokens() - first - count)));
     chunk.read(rows.rows(first, count), state);
     chunk.answer(state, out.rows(first, count));
     chunk.advance(state);
@@ -118,6 +119,9 @@ class Delta {
   /// Columns of e and of g; those of rows that there are not are 0.
   Index erase_width() const { return erases ? key_width_ : 0; }
   Index decay_width() const { return decay == DeltaDecay::none ? 0 : decay == DeltaDecay::one ? 1 : key_width_; }
+
+  /// From one state that is kept for a backward to the next.
+  Index checkpoint_tokens() const { return checkpoint_interval_ * delta_chunk; }
 
   Index state_size() const { return key_width_ * value_width_; }
   Index initial_size() const { return 0; }

@@ -35,6 +35,15 @@ struct DeltaRows {
 
 namespace detail {
 
+/// Fetches rows that will be read soon. Those of a head lie far apart, in as many pages, which no processor foresees.
+template <class Scalar>
+void prefetch_rows(const DeltaRows<const Scalar>& rows) {
+  constexpr Index line = 64 / static_cast<Index>(sizeof(Scalar));
+  for (const auto& part : {rows.queries, rows.erase, rows.write, rows.values, rows.decay})
+    for (Index t = 0; t < part.rows(); ++t)
+      for (Index i = 0; i < part.columns(); i += line) simd::prefetch(part.row(t) + i);
+}
+
 /// to = factor ∘ from for from [T × N]: a factor [T × 1] for each row, or [T × N].
 template <class Arch, class Scalar>
 void scale_rows(MatrixView<const Scalar> factor, MatrixView<const Scalar> from, MatrixView<Scalar> to) {

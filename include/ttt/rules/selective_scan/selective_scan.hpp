@@ -94,6 +94,9 @@ class SelectiveScan {
   Index channels() const { return channels_; }
   Index states() const { return states_; }
 
+  /// From one state that is kept for a backward to the next.
+  Index checkpoint_tokens() const { return checkpoint_interval_ * detail::scan_tokens; }
+
   Index state_size() const { return states_ * channels_; }
   Index initial_size() const { return 0; }
   Index shared_size() const { return state_size(); }

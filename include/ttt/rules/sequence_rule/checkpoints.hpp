@@ -24,6 +24,14 @@ class Checkpoints {
   Index interval() const { return interval_; }
   MatrixView<Scalar> at(Index i) const { return states_.rows(i * rows_, rows_); }
 
+  /// All but the first `kept` states.
+  Checkpoints from(Index kept) const {
+    Checkpoints rest = *this;
+    const Index before = kept * rows_;
+    rest.states_ = states_.rows(before, states_.rows() - before);
+    return rest;
+  }
+
   /// Keeps the state before a step if its turn has come.
   template <class Arch>
   void keep(Index step, MatrixView<const Scalar> state) const {
