@@ -11,19 +11,20 @@
   COMPILED template class __VA_ARGS__;        \
   COMPILED template struct AnySequenceLayer<Scalar>::Model<__VA_ARGS__>
 
-#define TTT_TEST_LAYERS(COMPILED, Scalar)                                                 \
-  TTT_TEST_LAYER(COMPILED, Scalar, TttLayer<rules::TttLinear<Scalar>>);                   \
-  TTT_TEST_LAYER(COMPILED, Scalar, TttLayer<rules::TttMlp<Scalar>>);                      \
-  TTT_TEST_LAYER(COMPILED, Scalar, Attention<Scalar>);                                    \
-  TTT_TEST_LAYER(COMPILED, Scalar, DeltaLayer<Scalar, GatedDeltaNetConfig>);              \
-  TTT_TEST_LAYER(COMPILED, Scalar, DeltaLayer<Scalar, KimiDeltaAttentionConfig>);         \
-  TTT_TEST_LAYER(COMPILED, Scalar, DeltaLayer<Scalar, GatedLinearAttentionConfig>);       \
-  TTT_TEST_LAYER(COMPILED, Scalar, Mamba2<Scalar>);                                       \
-  TTT_TEST_LAYER(COMPILED, Scalar, Mamba<Scalar>);                                        \
-  TTT_TEST_LAYER(COMPILED, Scalar, Lact<Scalar>);                                         \
-  TTT_TEST_LAYER(COMPILED, Scalar, GatedShortConvolution<Scalar>);                        \
-  COMPILED template AnySequenceLayer<Scalar> LayerDescription::make<Scalar>(Index) const; \
-  COMPILED template class CausalLm<Scalar>;                                               \
+#define TTT_TEST_LAYERS(COMPILED, Scalar)                                                                              \
+  TTT_TEST_LAYER(COMPILED, Scalar, TttLayer<rules::TttLinear<Scalar>>);                                                \
+  TTT_TEST_LAYER(COMPILED, Scalar, TttLayer<rules::TttMlp<Scalar>>);                                                   \
+  TTT_TEST_LAYER(COMPILED, Scalar, Attention<Scalar>);                                                                 \
+  TTT_TEST_LAYER(COMPILED, Scalar, DeltaLayer<Scalar, GatedDeltaNetConfig>);                                           \
+  TTT_TEST_LAYER(COMPILED, Scalar, DeltaLayer<Scalar, KimiDeltaAttentionConfig>);                                      \
+  TTT_TEST_LAYER(COMPILED, Scalar, DeltaLayer<Scalar, GatedLinearAttentionConfig>);                                    \
+  TTT_TEST_LAYER(COMPILED, Scalar, Mamba2<Scalar>);                                                                    \
+  TTT_TEST_LAYER(COMPILED, Scalar, Mamba<Scalar>);                                                                     \
+  TTT_TEST_LAYER(COMPILED, Scalar, Lact<Scalar>);                                                                      \
+  TTT_TEST_LAYER(COMPILED, Scalar, GatedShortConvolution<Scalar>);                                                     \
+  COMPILED template AnySequenceLayer<Scalar> LayerDescription::make<Scalar>(Index) const;                              \
+  COMPILED template void append_block(std::vector<StackLayer<Scalar>>&, const BlockConfig&, AnySequenceLayer<Scalar>); \
+  COMPILED template class CausalLm<Scalar>;                                                                            \
   COMPILED template CausalLm<Scalar> make_model(const ModelConfig&)
 
 TTT_NAMESPACE_BEGIN
