@@ -44,7 +44,9 @@ TEST_CASE("rounds are the call in pieces that end where a grain does", "[layers]
   AnyState a, b;
   for (const Index length : {0, 1, 63, 64, 191, 192, 193, 255, 256, 257, 1000}) {
     INFO("segments of 5 and " << length << " tokens");
-    const std::vector<AnySegment> segments{{5, &a, true}, {length, &b, true}, {0, &b, false}, {70, &b, false}};
+    const std::vector<AnySegment> segments{{5, &a, true},   {length, &b, true}, {0, &b, false},
+                                           {70, &b, false}, {63, &a, false},    {63, &a, false},
+                                           {63, &a, false}, {63, &a, false},    {200, &a, false}};
     const auto parts = parts_of(segments, 192, grain);
     for (std::size_t i = 0; i < parts.size(); ++i) {
       INFO("segment " << i);

@@ -25,8 +25,10 @@ namespace detail {
 
 /// Tokens of a segment of which so many are left, where there is room for so many rows.
 inline Index tokens_of_round(Index left, Index room, Index grain) {
+  if (left <= room) return left;
+  if (room <= 0) return 0;
   const Index cut = room / grain * grain;
-  return left <= room || left - cut < grain ? left : cut;
+  return left - cut < grain ? left : cut;
 }
 
 }  // namespace detail
