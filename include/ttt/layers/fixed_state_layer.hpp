@@ -144,6 +144,7 @@ class FixedStateLayer {
   template <class Definition>
   static constexpr bool goes_in_rounds = requires(const typename Definition::Values& values) {
     values.rows(Index{}, Index{});
+    values.records;
   };
 
   const Layer& layer() const { return static_cast<const Layer&>(*this); }
