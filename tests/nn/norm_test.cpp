@@ -15,7 +15,7 @@ TEMPLATE_TEST_CASE("a norm of groups is that of each group by itself, its weight
     for (const Index weights : {group, groups * group}) {
       const Owned<TestType> weight({weights}, Layout::rows, "weight"), bias({weights}, Layout::rows, "bias");
       const Matrix<TestType> x(rows, groups * group, "x"), d_y(rows, groups * group, "d_y");
-      const nn::Norm<TestType> norm{kind, *weight, *bias, group, 1e-5};
+      const nn::Norm<TestType> norm{kind, (*weight).vector(), (*bias).vector(), group, 1e-5};
       Matrix<TestType> y(rows, groups * group), in_place = x, d_x(rows, groups * group), expected = y, d_expected = y;
       Matrix<TestType> sums(2, weights), expected_sums(2, weights);
       norm.rows(x.view(), y.view(), context);
