@@ -156,7 +156,10 @@ class RuleOfModel final : public RuleUnderTest<typename Model::Rule::Scalar> {
       const auto lay_out = [&](Arena& memory) { return model_.rule.record(first, count, memory); };
       record->bytes = Arena::count(lay_out);
       record->memory = Arena(record->bytes + 1);
-      record->data = record->memory.template allocate<std::byte>(0);
+      {
+        const Arena::Frame of_all(record->memory);
+        record->data = record->memory.template allocate<std::byte>(record->bytes);
+      }
       std::memset(record->data, 0x55, static_cast<std::size_t>(record->bytes));
       record->record = kept = lay_out(record->memory);
     }
