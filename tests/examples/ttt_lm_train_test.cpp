@@ -90,7 +90,7 @@ TEST_CASE("every layer trains with either backbone, and learns") {
                           "--eval-windows",
                           "2",
                           "--steps",
-                          "30",
+                          "40",
                           "--json",
                           "--quiet",
                           "--layer",
